@@ -1,0 +1,259 @@
+package plots
+
+import (
+	"bytes"
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// Series is one line: a mode, and for some pictures a variant of it.
+type Series struct {
+	Mode    string
+	Variant int    // 0 solid, others dashed
+	Label   string // in the legend
+	Points  []Point
+}
+
+// Point is a median at a number of Services, with its interval (equal to the
+// median where there is none).
+type Point struct{ X, Y, Lo, Hi float64 }
+
+// Panel is one plot of a picture.
+type Panel struct {
+	Title  string
+	Series []Series
+}
+
+// Picture answers one question.
+type Picture struct {
+	Name     string // of the files
+	Title    string // the question
+	YLabel   string
+	LogY     bool
+	Panels   []Panel
+	Footnote string
+}
+
+// Empty tells whether there is nothing to draw.
+func (p Picture) Empty() bool {
+	for _, panel := range p.Panels {
+		for _, s := range panel.Series {
+			if len(s.Points) > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+const (
+	panelWidth = 4.2 * vg.Inch
+	height     = 3.6 * vg.Inch
+	legendRoom = 0.5 * vg.Inch
+	titleRoom  = 0.35 * vg.Inch
+)
+
+// size is the picture's size on paper.
+func (p Picture) size() (w, h vg.Length) {
+	return panelWidth*vg.Length(len(p.Panels)) + 0.6*vg.Inch, height + legendRoom + titleRoom
+}
+
+// SVG draws the picture as SVG.
+func (p Picture) SVG() ([]byte, error) {
+	w, h := p.size()
+	c := vgsvg.New(w, h)
+	if err := p.draw(draw.New(c)); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if _, err := c.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("write %s as SVG: %w", p.Name, err)
+	}
+	return b.Bytes(), nil
+}
+
+// PNG draws the picture as PNG.
+func (p Picture) PNG() ([]byte, error) {
+	w, h := p.size()
+	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(110))
+	if err := p.draw(draw.New(c)); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if _, err := (vgimg.PngCanvas{Canvas: c}).WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("write %s as PNG: %w", p.Name, err)
+	}
+	return b.Bytes(), nil
+}
+
+func (p Picture) draw(dc draw.Canvas) error {
+	dc.SetColor(color.White)
+	dc.Fill(dc.Rectangle.Path())
+	row := make([]*plot.Plot, len(p.Panels))
+	for i, panel := range p.Panels {
+		pl, err := p.panel(panel, i == 0)
+		if err != nil {
+			return fmt.Errorf("draw %s: %w", p.Name, err)
+		}
+		row[i] = pl
+	}
+	p.shareAxes(row)
+	top := draw.Crop(dc, 0, 0, dc.Size().Y-titleRoom, 0)
+	style := row[0].Title.TextStyle
+	style.Font.Size = vg.Points(13)
+	style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
+	top.FillText(style, top.Center(), p.Title)
+	p.legend(row[0], draw.Crop(dc, 0, 0, 0, legendRoom-dc.Size().Y))
+	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), legendRoom, -titleRoom)
+	tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(10)}
+	for i, c := range plot.Align([][]*plot.Plot{row}, tiles, area)[0] {
+		row[i].Draw(c)
+	}
+	return nil
+}
+
+// panel makes one plot. Only the first has the label of the y axis.
+func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
+	pl := plot.New()
+	pl.Title.Text = panel.Title
+	pl.X.Label.Text = "Services"
+	if first {
+		pl.Y.Label.Text = p.YLabel
+	}
+	pl.X.Scale, pl.X.Tick.Marker = plot.LogScale{}, decades{}
+	if p.LogY {
+		pl.Y.Scale, pl.Y.Tick.Marker = plot.LogScale{}, decades{}
+	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{0xe0}, color.Gray{0xe0}
+	pl.Add(grid)
+	for _, s := range panel.Series {
+		if len(s.Points) == 0 {
+			continue
+		}
+		if err := addSeries(pl, s); err != nil {
+			return nil, err
+		}
+	}
+	return pl, nil
+}
+
+// points adapts a series to the plotters.
+type points []Point
+
+func (p points) Len() int                      { return len(p) }
+func (p points) XY(i int) (x, y float64)       { return p[i].X, p[i].Y }
+func (p points) YError(i int) (lo, hi float64) { return p[i].Y - p[i].Lo, p[i].Hi - p[i].Y }
+
+func addSeries(pl *plot.Plot, s Series) error {
+	st := styleOf(s.Mode)
+	line, dots, err := plotter.NewLinePoints(points(s.Points))
+	if err != nil {
+		return err
+	}
+	line.Color, line.Width, line.Dashes = st.color, vg.Points(1.6), dashes(s.Variant)
+	dots.Color, dots.Shape, dots.Radius = st.color, st.shape, vg.Points(3.2)
+	bars, err := plotter.NewYErrorBars(points(s.Points))
+	if err != nil {
+		return err
+	}
+	bars.Color, bars.CapWidth = st.color, vg.Points(4)
+	pl.Add(line, dots, bars)
+	return nil
+}
+
+// shareAxes gives all panels the same ranges, so that they can be compared.
+func (p Picture) shareAxes(row []*plot.Plot) {
+	xmin, xmax, ymin, ymax := math.Inf(1), 0.0, math.Inf(1), 0.0
+	for _, panel := range p.Panels {
+		for _, s := range panel.Series {
+			for _, pt := range s.Points {
+				xmin, xmax = min(xmin, pt.X), max(xmax, pt.X)
+				ymin, ymax = min(ymin, pt.Lo), max(ymax, pt.Hi)
+			}
+		}
+	}
+	if p.LogY {
+		ymin, ymax = ymin/1.3, ymax*1.3
+	} else {
+		ymin, ymax = 0, ymax*1.08
+	}
+	for _, pl := range row {
+		pl.X.Min, pl.X.Max = xmin/1.25, xmax*1.25
+		pl.Y.Min, pl.Y.Max = ymin, ymax
+	}
+}
+
+// legend writes every label once, in one line below the panels.
+func (p Picture) legend(pl *plot.Plot, c draw.Canvas) {
+	var seen []string
+	var list []Series
+	for _, panel := range p.Panels {
+		for _, s := range panel.Series {
+			if len(s.Points) > 0 && !slices.Contains(seen, s.Label) {
+				seen, list = append(seen, s.Label), append(list, s)
+			}
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	text := pl.Legend.TextStyle
+	text.Font.Size = vg.Points(9)
+	text.YAlign = draw.YCenter
+	each := c.Size().X / vg.Length(len(list))
+	y := c.Center().Y
+	for i, s := range list {
+		st := styleOf(s.Mode)
+		x := c.Min.X + each*vg.Length(i) + vg.Points(8)
+		ls := draw.LineStyle{Color: st.color, Width: vg.Points(1.6), Dashes: dashes(s.Variant)}
+		c.StrokeLine2(ls, x, y, x+vg.Points(22), y)
+		c.DrawGlyph(draw.GlyphStyle{Color: st.color, Shape: st.shape, Radius: vg.Points(3.2)}, vg.Point{X: x + vg.Points(11), Y: y})
+		c.FillText(text, vg.Point{X: x + vg.Points(27), Y: y}, s.Label)
+	}
+}
+
+// decades marks powers of ten, and 2 and 5 between where the range is short.
+type decades struct{}
+
+// Ticks implements plot.Ticker.
+func (decades) Ticks(lo, hi float64) []plot.Tick {
+	var out []plot.Tick
+	if lo <= 0 || hi <= lo {
+		return nil
+	}
+	short := math.Log10(hi/lo) < 2.5
+	for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
+		for m := 1.0; m < 10; m++ {
+			v := m * math.Pow(10, e)
+			if v < lo || v > hi {
+				continue
+			}
+			t := plot.Tick{Value: v}
+			if m == 1 || short && (m == 2 || m == 5) {
+				t.Label = tickLabel(v)
+			}
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func tickLabel(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%gM", v/1e6)
+	case v >= 1e3:
+		return fmt.Sprintf("%gk", v/1e3)
+	}
+	return fmt.Sprintf("%g", v)
+}

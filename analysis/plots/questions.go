@@ -1,0 +1,107 @@
+package plots
+
+import (
+	"slices"
+
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+// Questions are the pictures of a run; those without data are left out.
+func Questions(s *summary.Summary) []Picture {
+	all := []Picture{
+		{
+			Name: "sync-delta", Title: "How long does one change take, on top of N Services?",
+			YLabel: "time to commit, ms", LogY: true,
+			Panels: each(s, results.SyncDelta, results.Change, 1e3,
+				"service-add", "one Service added", "endpoint-add", "one endpoint added"),
+		},
+		{
+			Name: "sync-full", Title: "How long does programming all N Services take?",
+			YLabel: "time to commit, s", LogY: true,
+			Panels: []Panel{{Series: lines(s, results.SyncFull, nil, 1)}},
+		},
+		{
+			Name: "first-packet", Title: "How long does the first packet of a connection take, by the Service's position?",
+			YLabel: "TCP connect, µs", LogY: true,
+			Panels: each(s, results.FirstPacket, results.Position, 1e6,
+				"first", "first Service", "middle", "middle Service", "last", "last Service"),
+		},
+		{
+			Name: "connections", Title: "How many new connections a second, to random Services?",
+			YLabel: "connections a second, thousands",
+			Panels: []Panel{{Series: lines(s, results.ConnectionsRate, nil, 1e-3)}},
+		},
+		{
+			Name: "throughput", Title: "How fast is bulk data (iperf3), by the Service's position?",
+			YLabel: "Gbit/s",
+			Panels: each(s, results.Throughput, results.Position, 1e-9,
+				"first", "through the first Service", "last", "through the last Service"),
+		},
+		{
+			Name: "memory", Title: "How much memory does it take?",
+			YLabel: "MB", LogY: true,
+			Panels: []Panel{
+				{Title: "proxy or tool, peak resident set", Series: slices.Concat(
+					lines(s, results.ProxyPeakRSS, nil, 1e-6),
+					lines(s, results.ToolPeakRSS, map[string]string{results.Change: "full"}, 1e-6, "userspace"))},
+				{Title: "kernel, by difference", Series: lines(s, results.KernelMemory, nil, 1e-6)},
+			},
+		},
+	}
+	return slices.DeleteFunc(all, Picture.Empty)
+}
+
+// each makes a panel for each level of a factor, given as level, title pairs.
+// Where the metric has the factor "protocol", TCP is drawn.
+func each(s *summary.Summary, metric, factor string, scale float64, levels ...string) []Panel {
+	var out []Panel
+	for i := 0; i < len(levels); i += 2 {
+		with := map[string]string{factor: levels[i]}
+		if metric == results.FirstPacket {
+			with[results.Protocol] = "tcp"
+		}
+		out = append(out, Panel{Title: levels[i+1], Series: lines(s, metric, with, scale)})
+	}
+	return out
+}
+
+// lines makes one series a mode, in the order of the catalogue of styles.
+func lines(s *summary.Summary, metric string, with map[string]string, scale float64, without ...string) []Series {
+	var out []Series
+	for _, mode := range modesInOrder(s) {
+		if slices.Contains(without, mode) {
+			continue
+		}
+		series := Series{Mode: mode, Label: mode}
+		for _, c := range s.Select(metric, with) {
+			if c.Factors[results.Mode] != mode || c.Median <= 0 {
+				continue
+			}
+			p := Point{X: float64(c.Services()), Y: c.Median * scale, Lo: c.Median * scale, Hi: c.Median * scale}
+			if c.Interval {
+				p.Lo, p.Hi = c.Lo*scale, c.Hi*scale
+			}
+			series.Points = append(series.Points, p)
+		}
+		slices.SortFunc(series.Points, func(a, b Point) int { return int(a.X - b.X) })
+		out = append(out, series)
+	}
+	return out
+}
+
+func modesInOrder(s *summary.Summary) []string {
+	present := s.Levels(results.Mode)
+	var out []string
+	for _, st := range styles() {
+		if slices.Contains(present, st.mode) {
+			out = append(out, st.mode)
+		}
+	}
+	for _, m := range present {
+		if !slices.Contains(out, m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}

@@ -1,0 +1,177 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+// page is the content of a report, before it becomes Markdown or HTML.
+type page struct {
+	Title    string
+	Asked    []string // what was asked, where it ran
+	Answer   []string // sentences that the data support
+	Tables   []table
+	Pictures []picture
+	Method   []string
+	Limits   []string
+	Notes    []string // warnings about samples
+	Failures []string
+	Env      [][2]string
+}
+
+type table struct {
+	Title string
+	Head  []string
+	Rows  [][]string
+}
+
+type picture struct {
+	Title, Name string
+	SVG         []byte
+}
+
+// row is one quantity of the answer tables.
+type row struct {
+	label, metric string
+	with          map[string]string
+}
+
+func rows() []row {
+	change := func(c string) map[string]string { return map[string]string{results.Change: c} }
+	first := func(pos, proto string) map[string]string {
+		return map[string]string{results.Position: pos, results.Protocol: proto}
+	}
+	at := func(pos string) map[string]string { return map[string]string{results.Position: pos} }
+	return []row{
+		{"full sync", results.SyncFull, nil},
+		{"add a Service", results.SyncDelta, change("service-add")},
+		{"delete a Service", results.SyncDelta, change("service-delete")},
+		{"add an endpoint", results.SyncDelta, change("endpoint-add")},
+		{"delete an endpoint", results.SyncDelta, change("endpoint-delete")},
+		{"first packet, first Service, TCP", results.FirstPacket, first("first", "tcp")},
+		{"first packet, middle Service, TCP", results.FirstPacket, first("middle", "tcp")},
+		{"first packet, last Service, TCP", results.FirstPacket, first("last", "tcp")},
+		{"first packet, last Service, UDP", results.FirstPacket, first("last", "udp")},
+		{"new connections", results.ConnectionsRate, nil},
+		{"CPU a connection", results.ConnectionCPU, nil},
+		{"iperf3, first Service", results.Throughput, at("first")},
+		{"iperf3, last Service", results.Throughput, at("last")},
+		{"CPU of a full sync", results.CPUSeconds, map[string]string{results.Of: "sync", results.Change: "full"}},
+		{"peak memory of the tool", results.ToolPeakRSS, change("full")},
+		{"peak memory of the proxy", results.ProxyPeakRSS, nil},
+		{"kernel memory", results.KernelMemory, nil},
+	}
+}
+
+func compose(run *results.Run, s *summary.Summary) *page {
+	p := &page{Title: "Service data planes, measured", Failures: s.Failures}
+	modes := s.Levels(results.Mode)
+	p.Asked = asked(run, s, modes)
+	sizes := s.Sizes()
+	for _, n := range slices.Backward(sizes) {
+		p.Tables = append(p.Tables, sizeTable(s, modes, n))
+	}
+	if len(sizes) > 0 {
+		p.Answer = answer(s, modes, sizes)
+	}
+	p.Method, p.Limits = method(s), limits(run, s)
+	p.Notes = notes(run, s)
+	p.Env = environment(run.Env)
+	return p
+}
+
+func asked(run *results.Run, s *summary.Summary, modes []string) []string {
+	var sizes []string
+	for _, n := range s.Sizes() {
+		sizes = append(sizes, strconv.Itoa(n))
+	}
+	out := []string{
+		fmt.Sprintf("Asked: modes %s at %s Services of %s endpoints each, on identical topologies.",
+			strings.Join(modes, ", "), strings.Join(sizes, ", "), strings.Join(s.Levels(results.Endpoints), ", ")),
+	}
+	e := run.Env
+	where := fmt.Sprintf("Ran: %s on testbed %s (kernel %s, %d CPU) of a machine with %d × %s, %s.",
+		e.Time.Format("2006-01-02 15:04 UTC"), e.Testbed, e.Kernel, e.KernelCPUs, e.CPUs, e.CPU, e.OS)
+	if e.Testbed == "" {
+		where = "Ran: on a machine that is not known, since the run's environment is missing."
+	}
+	out = append(out, where)
+	if e.Why != "" {
+		out = append(out, "Testbed: "+e.Why+".")
+	}
+	if run.Config["quick"] == true {
+		out = append(out, "This was a quick run: too few samples for intervals. Look at orders of magnitude only.")
+	}
+	return append(out, fmt.Sprintf("Trials: %d ended well, %d failed.", s.Trials, len(s.Failures)))
+}
+
+func sizeTable(s *summary.Summary, modes []string, n int) table {
+	t := table{Title: fmt.Sprintf("%d Services", n), Head: append([]string{"median [95 % interval]"}, modes...)}
+	for _, r := range rows() {
+		cells := []string{r.label}
+		some := false
+		for _, m := range modes {
+			with := map[string]string{results.Mode: m, results.Services: strconv.Itoa(n)}
+			for k, v := range r.with {
+				with[k] = v
+			}
+			c := s.One(r.metric, with)
+			some = some || c != nil
+			cells = append(cells, strings.TrimSpace(c.Text()+" "+c.Range()))
+		}
+		if some {
+			t.Rows = append(t.Rows, cells)
+		}
+	}
+	return t
+}
+
+// environment lists what is known of the machine.
+func environment(e results.Env) [][2]string {
+	out := [][2]string{
+		{"host kernel", e.Host}, {"testbed kernel", e.Kernel}, {"CPU", fmt.Sprintf("%d × %s", e.CPUs, e.CPU)},
+		{"memory", fmt.Sprintf("%.1f GB", float64(e.MemoryBytes)/1e9)}, {"system", e.OS}, {"Go", e.Go},
+		{"viplab", e.Viplab}, {"load at start", fmt.Sprintf("%.2f", e.LoadAtStart)},
+	}
+	for _, m := range []map[string]string{e.Tools, e.Sysctls} {
+		for _, k := range sortedKeys(m) {
+			out = append(out, [2]string{k, m[k]})
+		}
+	}
+	if len(e.Unknown) > 0 {
+		out = append(out, [2]string{"could not be learnt", strings.Join(e.Unknown, ", ")})
+	}
+	return out
+}
+
+// notes gathers the warnings of samples, each once with how often it occurred.
+func notes(run *results.Run, s *summary.Summary) []string {
+	out := slices.Clone(run.Warnings)
+	count := map[string]int{}
+	var order []string
+	for _, c := range s.Cells {
+		for _, w := range c.Warnings {
+			if count[w]++; count[w] == 1 {
+				order = append(order, w)
+			}
+		}
+	}
+	for _, w := range order {
+		out = append(out, fmt.Sprintf("%d of %d cells: %s", count[w], len(s.Cells), w))
+	}
+	return out
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,47 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// markdown writes the page for reading in a repository or a review.
+func (p *page) markdown() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s\n\n", p.Title)
+	list(&b, "", p.Asked)
+	list(&b, "Answer", p.Answer)
+	list(&b, "Failed trials", p.Failures)
+	for _, t := range p.Tables {
+		fmt.Fprintf(&b, "## %s\n\n| %s |\n|%s\n", t.Title, strings.Join(t.Head, " | "), strings.Repeat("---|", len(t.Head)))
+		for _, r := range t.Rows {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(r, " | "))
+		}
+		b.WriteString("\n")
+	}
+	for _, pic := range p.Pictures {
+		fmt.Fprintf(&b, "## %s\n\n![%s](plots/%s.svg)\n\n", pic.Title, pic.Title, pic.Name)
+	}
+	list(&b, "Method", p.Method)
+	list(&b, "Limits", p.Limits)
+	list(&b, "Notes", p.Notes)
+	b.WriteString("## Environment\n\n| | |\n|---|---|\n")
+	for _, kv := range p.Env {
+		fmt.Fprintf(&b, "| %s | %s |\n", kv[0], kv[1])
+	}
+	return b.Bytes()
+}
+
+func list(b *bytes.Buffer, title string, items []string) {
+	if len(items) == 0 {
+		return
+	}
+	if title != "" {
+		fmt.Fprintf(b, "## %s\n\n", title)
+	}
+	for _, it := range items {
+		fmt.Fprintf(b, "- %s\n", strings.ReplaceAll(it, "\n", " "))
+	}
+	b.WriteString("\n")
+}

@@ -1,0 +1,60 @@
+// Package report turns a run's records into what people read: summary.json,
+// bench.txt, plots, report.md and a self-contained report.html.
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+
+	"viplab/analysis/plots"
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+// Write makes all derived files of a run directory anew from its records, and
+// returns the summary.
+func Write(run *results.Run) (*summary.Summary, error) {
+	sum, err := summary.Make(run.Records)
+	if err != nil {
+		return nil, err
+	}
+	if len(sum.Cells) == 0 {
+		return nil, fmt.Errorf("%s holds no measurement to report", run.Dir)
+	}
+	if err := results.WriteJSON(run.Dir, results.SummaryFile, sum); err != nil {
+		return nil, err
+	}
+	var bench bytes.Buffer
+	if err := sum.WriteBench(&bench, run.Env); err != nil {
+		return nil, err
+	}
+	if err := results.WriteFile(run.Dir, results.BenchFile, bench.Bytes()); err != nil {
+		return nil, err
+	}
+	page := compose(run, sum)
+	for _, pic := range plots.Questions(sum) {
+		svg, err := pic.SVG()
+		if err != nil {
+			return nil, err
+		}
+		png, err := pic.PNG()
+		if err != nil {
+			return nil, err
+		}
+		for ext, b := range map[string][]byte{".svg": svg, ".png": png} {
+			if err := results.WriteFile(run.Dir, filepath.Join(results.PlotsDir, pic.Name+ext), b); err != nil {
+				return nil, err
+			}
+		}
+		page.Pictures = append(page.Pictures, picture{Title: pic.Title, Name: pic.Name, SVG: svg})
+	}
+	if err := results.WriteFile(run.Dir, results.ReportMD, page.markdown()); err != nil {
+		return nil, err
+	}
+	html, err := page.html()
+	if err != nil {
+		return nil, err
+	}
+	return sum, results.WriteFile(run.Dir, results.ReportHTML, html)
+}

@@ -1,0 +1,182 @@
+// Package summary turns records into cells: all samples of one quantity under
+// one set of factors, with the median and its interval.
+//
+// Timings of shared machines are skewed and have outliers, so nothing is assumed
+// about their distribution: the interval of the median comes from order
+// statistics (golang.org/x/perf/benchmath), and percentiles are taken from the
+// raw samples, never averaged. What a sample is too small to say is not said;
+// the reason rides along as a warning.
+package summary
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/montanaflynn/stats"
+	"golang.org/x/perf/benchmath"
+
+	"viplab/results"
+)
+
+// Confidence is the level of the intervals.
+const Confidence = 0.95
+
+// Least samples for a percentile to be given: below these the percentile would
+// be one of the few largest samples, or none.
+const (
+	minForP90 = 30
+	minForP99 = 100
+)
+
+// Cell is the samples of one quantity under one set of factors.
+type Cell struct {
+	Metric  string            `json:"metric"`
+	Factors map[string]string `json:"factors"`
+	N       int               `json:"n"`
+	Median  float64           `json:"median"`
+	// Lo and Hi bound the median at the level of Confidence, if Interval is
+	// set; without it there are too few samples for that.
+	Lo       float64 `json:"lo"`
+	Hi       float64 `json:"hi"`
+	Interval bool    `json:"interval"`
+	// P90 and P99 are nil where the sample is too small for them.
+	P90 *float64 `json:"p90,omitempty"`
+	P99 *float64 `json:"p99,omitempty"`
+	// Over is set when any sample was cut off by a budget: the true median
+	// may be larger.
+	Over     bool     `json:"over,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+
+	Values []float64 `json:"-"`
+}
+
+// Services is the size of the topology, 0 if the cell has none.
+func (c *Cell) Services() int {
+	n, _ := strconv.Atoi(c.Factors[results.Services])
+	return n
+}
+
+// Summary is all cells of a run, in the order in which they first occurred, and
+// what failed.
+type Summary struct {
+	Cells []*Cell `json:"cells"`
+	// Failures has a line for each trial that failed.
+	Failures []string `json:"failures,omitempty"`
+	// Trials is how many trials ended well.
+	Trials int `json:"trials"`
+
+	byName map[string]*Cell
+}
+
+// Make summarises records.
+func Make(records []results.Record) (*Summary, error) {
+	s := &Summary{byName: map[string]*Cell{}}
+	for _, r := range records {
+		if r.Metric == results.Done {
+			if r.Err != "" {
+				s.Failures = append(s.Failures, r.Trial+": "+r.Err)
+			} else {
+				s.Trials++
+			}
+			continue
+		}
+		name := r.Cell()
+		c := s.byName[name]
+		if c == nil {
+			c = &Cell{Metric: r.Metric, Factors: r.Factors}
+			s.byName[name] = c
+			s.Cells = append(s.Cells, c)
+		}
+		c.Values = append(c.Values, r.Values...)
+		c.Over = c.Over || r.Over
+	}
+	for _, c := range s.Cells {
+		if err := c.summarise(); err != nil {
+			return nil, fmt.Errorf("summarise %s: %w", c.Metric, err)
+		}
+	}
+	return s, nil
+}
+
+func (c *Cell) summarise() error {
+	c.N = len(c.Values)
+	// NewSample sorts in place; the order of measurement is kept here.
+	sample := benchmath.NewSample(slices.Clone(c.Values), &benchmath.DefaultThresholds)
+	sum := benchmath.AssumeNothing.Summary(sample, Confidence)
+	c.Median = sum.Center
+	for _, w := range sum.Warnings {
+		c.Warnings = append(c.Warnings, w.Error())
+	}
+	if c.Interval = len(sum.Warnings) == 0; c.Interval {
+		c.Lo, c.Hi = sum.Lo, sum.Hi
+	}
+	for _, p := range []struct {
+		least   int
+		percent float64
+		into    **float64
+	}{{minForP90, 90, &c.P90}, {minForP99, 99, &c.P99}} {
+		if c.N < p.least {
+			continue
+		}
+		v, err := stats.PercentileNearestRank(c.Values, p.percent)
+		if err != nil {
+			return err
+		}
+		*p.into = &v
+	}
+	if c.Over {
+		c.Warnings = append(c.Warnings, "some samples were cut off by a time budget")
+	}
+	return nil
+}
+
+// Select lists the cells of a metric whose factors have all the given values.
+func (s *Summary) Select(metric string, with map[string]string) []*Cell {
+	var out []*Cell
+next:
+	for _, c := range s.Cells {
+		if c.Metric != metric {
+			continue
+		}
+		for k, v := range with {
+			if c.Factors[k] != v {
+				continue next
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// One is the only cell of a metric with these factors, nil if there is none or
+// more than one.
+func (s *Summary) One(metric string, with map[string]string) *Cell {
+	if cells := s.Select(metric, with); len(cells) == 1 {
+		return cells[0]
+	}
+	return nil
+}
+
+// Levels lists the values that a factor has, in order of occurrence.
+func (s *Summary) Levels(factor string) []string {
+	var out []string
+	for _, c := range s.Cells {
+		if v, ok := c.Factors[factor]; ok && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// Sizes lists the numbers of Services, rising.
+func (s *Summary) Sizes() []int {
+	var out []int
+	for _, v := range s.Levels(results.Services) {
+		if n, err := strconv.Atoi(v); err == nil {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"viplab/lab/trial"
+)
+
+// Progress shows how far a run is. Its methods are called in order by one
+// goroutine at a time.
+type Progress interface {
+	Begin(trials []trial.Spec)
+	Start(t trial.Spec)
+	Step(text string)
+	Finish(t trial.Spec, took time.Duration, failure string)
+	End()
+}
+
+// Ways to show progress.
+const (
+	ProgressAuto  = "auto"
+	ProgressPlain = "plain"
+	ProgressNone  = "none"
+)
+
+// NewProgress makes a Progress that writes to w: a bar if it is a terminal,
+// else a line a trial.
+func NewProgress(how string, w io.Writer, terminal bool) (Progress, error) {
+	switch how {
+	case ProgressNone:
+		return silent{}, nil
+	case ProgressPlain:
+		return &plain{w: w}, nil
+	case ProgressAuto:
+		if terminal {
+			return &bar{w: w}, nil
+		}
+		return &plain{w: w}, nil
+	}
+	return nil, fmt.Errorf("unknown progress %q: valid are %s, %s, %s", how, ProgressAuto, ProgressPlain, ProgressNone)
+}
+
+type silent struct{}
+
+func (silent) Begin([]trial.Spec)                       {}
+func (silent) Start(trial.Spec)                         {}
+func (silent) Step(string)                              {}
+func (silent) Finish(trial.Spec, time.Duration, string) {}
+func (silent) End()                                     {}
+
+// estimate predicts the time left: a trial takes what the same mode and size
+// took before, and before that a guess scaled by how wrong the guesses were.
+type estimate struct {
+	left           map[cell]int
+	took           map[cell][]time.Duration
+	guessed, spent time.Duration
+	done, total    int
+}
+
+type cell struct {
+	mode     string
+	services int
+}
+
+func (e *estimate) begin(trials []trial.Spec) {
+	e.left, e.took, e.total = map[cell]int{}, map[cell][]time.Duration{}, len(trials)
+	for _, t := range trials {
+		e.left[cellOf(t)]++
+	}
+}
+
+func cellOf(t trial.Spec) cell { return cell{t.Mode, t.Synth.Services} }
+
+// guess is a rough cost of a trial: 4 s of traffic, and 1 ms a Service.
+func (c cell) guess() time.Duration {
+	return 4*time.Second + time.Duration(c.services)*time.Millisecond
+}
+
+func (e *estimate) finish(t trial.Spec, took time.Duration) {
+	c := cellOf(t)
+	e.left[c]--
+	e.done++
+	e.took[c] = append(e.took[c], took)
+	e.guessed += c.guess()
+	e.spent += took
+}
+
+func (e *estimate) remaining() time.Duration {
+	scale := 1.0
+	if e.guessed > 0 {
+		scale = float64(e.spent) / float64(e.guessed)
+	}
+	var sum time.Duration
+	for c, n := range e.left {
+		each := time.Duration(float64(c.guess()) * scale)
+		if took := e.took[c]; len(took) > 0 {
+			each = 0
+			for _, d := range took {
+				each += d / time.Duration(len(took))
+			}
+		}
+		sum += each * time.Duration(n)
+	}
+	return sum.Round(time.Second)
+}
+
+// plain writes one line for each trial.
+type plain struct {
+	w io.Writer
+	estimate
+}
+
+func (p *plain) Begin(trials []trial.Spec) {
+	p.begin(trials)
+	fmt.Fprintf(p.w, "%d trials, about %s\n", p.total, p.remaining())
+}
+
+func (p *plain) Start(trial.Spec) {}
+func (p *plain) Step(string)      {}
+func (p *plain) End()             {}
+
+func (p *plain) Finish(t trial.Spec, took time.Duration, failure string) {
+	p.finish(t, took)
+	verdict := "ok"
+	if failure != "" {
+		verdict = "FAILED: " + failure
+	}
+	fmt.Fprintf(p.w, "[%d/%d, %s left] round %d: %s at %d services, %.1fs: %s\n",
+		p.done, p.total, p.remaining(), t.Round+1, t.Mode, t.Synth.Services, took.Seconds(), verdict)
+}
+
+// bar keeps one line up to date.
+type bar struct {
+	w io.Writer
+	estimate
+	bar   *progressbar.ProgressBar
+	trial string
+}
+
+func (b *bar) Begin(trials []trial.Spec) {
+	b.begin(trials)
+	b.bar = progressbar.NewOptions(b.total,
+		progressbar.OptionSetWriter(b.w), progressbar.OptionSetWidth(20), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	b.describe("starting")
+}
+
+func (b *bar) describe(step string) {
+	b.bar.Describe(fmt.Sprintf("%s left  %s: %s", b.remaining(), b.trial, step))
+}
+
+func (b *bar) Start(t trial.Spec) {
+	b.trial = fmt.Sprintf("%s, %d services, round %d", t.Mode, t.Synth.Services, t.Round+1)
+	b.describe("starting")
+}
+
+func (b *bar) Step(text string) { b.describe(text) }
+
+func (b *bar) Finish(t trial.Spec, took time.Duration, failure string) {
+	b.finish(t, took)
+	_ = b.bar.Add(1)
+	if failure != "" {
+		_ = b.bar.Clear()
+		fmt.Fprintf(b.w, "FAILED: %s at %d services, round %d: %s\n", t.Mode, t.Synth.Services, t.Round+1, failure)
+	}
+}
+
+func (b *bar) End() { _ = b.bar.Finish() }

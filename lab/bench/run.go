@@ -1,0 +1,193 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"viplab/lab/roles"
+	"viplab/lab/testbed"
+	"viplab/lab/trial"
+	"viplab/results"
+)
+
+// Outcome counts what became of the trials.
+type Outcome struct {
+	Done, Failed, Left int
+	// Failures has one line for each failed trial.
+	Failures []string
+	// Env is what the testbed said of itself, nil if it said nothing.
+	Env *trial.Env
+	// OutOfTime is set when MaxTime ended the run.
+	OutOfTime bool
+}
+
+// Runner runs trials in a testbed.
+type Runner struct {
+	Testbed  testbed.Testbed
+	Out      *results.Writer
+	Progress Progress
+	// MemoryMB of a guest, see [testbed.Command].
+	MemoryMB int
+
+	outcome Outcome
+	trials  map[string]trial.Spec
+	running string // ID of the trial that runs, empty between trials
+	started time.Time
+	failure error // of writing records
+}
+
+// Run runs the trials, one guest or set of namespaces a round. A trial that
+// fails, and a guest that dies in the middle of one, is recorded, and the rest
+// goes on. When ctx ends, what was measured is kept and ctx's error returned.
+func (r *Runner) Run(ctx context.Context, trials []trial.Spec, maxTime time.Duration) (Outcome, error) {
+	r.trials = make(map[string]trial.Spec, len(trials))
+	for _, t := range trials {
+		r.trials[t.ID] = t
+	}
+	r.Progress.Begin(trials)
+	defer r.Progress.End()
+	inner, cancel := ctx, context.CancelFunc(func() {})
+	if maxTime > 0 {
+		inner, cancel = context.WithTimeout(ctx, maxTime)
+	}
+	defer cancel()
+	for len(trials) > 0 {
+		n := 1
+		for n < len(trials) && trials[n].Round == trials[0].Round {
+			n++
+		}
+		if err := r.round(inner, trials[:n]); err != nil {
+			r.outcome.Left = len(r.trials) - r.outcome.Done - r.outcome.Failed
+			if ctx.Err() == nil && inner.Err() != nil {
+				r.outcome.OutOfTime = true
+				return r.outcome, nil
+			}
+			return r.outcome, err
+		}
+		trials = trials[n:]
+	}
+	return r.outcome, nil
+}
+
+// round runs trials in one guest, and those that are left in another one if it
+// dies.
+func (r *Runner) round(ctx context.Context, trials []trial.Spec) error {
+	for len(trials) > 0 {
+		before := r.outcome.Done + r.outcome.Failed
+		err := r.job(ctx, trials)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if r.failure != nil {
+			return r.failure
+		}
+		if err != nil && r.running == "" {
+			return err // it failed before or between trials: no trial's fault
+		}
+		if err != nil {
+			r.lost(err)
+		}
+		ran := r.outcome.Done + r.outcome.Failed - before
+		if ran == 0 {
+			return errors.New("the testbed ended without running a trial")
+		}
+		trials = trials[ran:]
+	}
+	return nil
+}
+
+// lost records the death of the testbed under the trial that ran.
+func (r *Runner) lost(err error) {
+	t := r.trials[r.running]
+	r.add(results.Record{
+		Metric: results.Done, Trial: t.ID, Round: t.Round, Err: err.Error(),
+		Factors: map[string]string{results.Mode: t.Mode, results.Services: fmt.Sprint(t.Synth.Services), results.Testbed: t.Testbed},
+	})
+}
+
+func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own program: %w", err)
+	}
+	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, roles.Proxy}})
+	if err != nil {
+		return fmt.Errorf("encode job: %w", err)
+	}
+	r.running = ""
+	var stderr bytes.Buffer
+	events := &lineWriter{line: r.event}
+	code, err := r.Testbed.Run(ctx, testbed.Command{
+		Args: []string{self, roles.Trials}, Stdin: input, Stdout: events, Stderr: &stderr, MemoryMB: r.MemoryMB,
+		// Probes are blocking system calls; Go would interrupt them to preempt.
+		Env: []string{"GODEBUG=asyncpreemptoff=1"},
+	})
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return fmt.Errorf("the trials ended with exit code %d: %s", code, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
+
+// event takes one line that the inside said.
+func (r *Runner) event(line []byte) {
+	var ev trial.Event
+	if err := json.Unmarshal(line, &ev); err != nil {
+		return // the rest of a line that a dying guest did not finish
+	}
+	switch {
+	case ev.Env != nil:
+		r.outcome.Env = ev.Env
+	case ev.Start != "":
+		r.running, r.started = ev.Start, time.Now()
+		r.Progress.Start(r.trials[ev.Start])
+	case ev.Step != "":
+		r.Progress.Step(ev.Step)
+	case ev.Record != nil:
+		r.add(*ev.Record)
+	}
+}
+
+func (r *Runner) add(rec results.Record) {
+	if err := r.Out.Add(rec); err != nil && r.failure == nil {
+		r.failure = err
+	}
+	if rec.Metric != results.Done {
+		return
+	}
+	r.running = ""
+	if rec.Err == "" {
+		r.outcome.Done++
+	} else {
+		r.outcome.Failed++
+		r.outcome.Failures = append(r.outcome.Failures, rec.Trial+": "+rec.Err)
+	}
+	r.Progress.Finish(r.trials[rec.Trial], time.Since(r.started), rec.Err)
+}
+
+// lineWriter calls a function for each whole line written to it.
+type lineWriter struct {
+	line func([]byte)
+	rest []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		i := bytes.IndexByte(w.rest, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		w.line(w.rest[:i])
+		w.rest = slices.Delete(w.rest, 0, i+1)
+	}
+}

@@ -1,0 +1,259 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"gopkg.in/yaml.v3"
+
+	"viplab/analysis/report"
+	"viplab/lab/bench"
+	"viplab/lab/testbed"
+	"viplab/modes"
+	"viplab/results"
+)
+
+// runsDir is where runs land unless --out says otherwise.
+const runsDir = "results/runs"
+
+type benchFlags struct {
+	bench.Config
+	out, config, progress string
+}
+
+func benchCommand() *cobra.Command {
+	f := benchFlags{Config: bench.Default()}
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Run a matrix of trials: modes by sizes by rounds",
+		Long: `bench programs the same Services through each mode, proves that each forwards
+rightly, measures updates, first packets, connections, throughput, CPU and memory
+in interleaved rounds, and writes a run directory with records, plots and report.`,
+		Example: `  viplab bench                                    # all modes at 1, 1000, 5000, 20000 Services
+  viplab bench --quick                            # a look, in under two minutes
+  viplab bench --services 1,500 --modes iptables,ipvs
+  viplab bench --services 1000 --endpoints 10 --repeat 10 --testbed uml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.resolve(cmd); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	fl := cmd.Flags()
+	fl.IntSliceVar(&f.Services, "services", f.Services, "numbers of Services to measure at")
+	fl.IntVar(&f.Endpoints, "endpoints", f.Endpoints, "endpoints of each Service")
+	fl.IntVar(&f.Ports, "ports", f.Ports, "TCP ports of each Service")
+	fl.StringSliceVar(&f.Modes, "modes", f.Modes, "modes to compare (see viplab modes)")
+	fl.StringVar(&f.Testbed, "testbed", f.Testbed, "where trials run: auto, native, uml")
+	fl.IntVar(&f.Rounds, "repeat", f.Rounds, "rounds through the whole matrix")
+	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of each connection loop and iperf3 run")
+	fl.IntVar(&f.Warmup, "warmup", f.Warmup, "packets to discard before first packets are timed")
+	fl.DurationVar(&f.MaxTime, "max-time", f.MaxTime, "end the run after this time and report what there is (0: no limit)")
+	fl.Uint64Var(&f.Seed, "seed", f.Seed, "seed of addresses, order and random choices")
+	fl.IntVar(&f.Fanout, "fanout", f.Fanout, "fan-out of iptables-tree, a power of two")
+	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
+	fl.BoolVar(&f.Quick, "quick", false, "few rounds and short measurements, under two minutes")
+	fl.StringVar(&f.config, "config", "", "YAML file with any of these settings; flags win over it")
+	fl.StringVar(&f.progress, "progress", bench.ProgressAuto, "progress on stderr: auto, plain, none")
+	return cmd
+}
+
+// resolve puts defaults, the configuration file and flags together, in rising
+// order, and checks the result.
+func (f *benchFlags) resolve(cmd *cobra.Command) error {
+	changed := cmd.Flags().Changed
+	if f.config != "" {
+		if err := f.loadConfig(changed); err != nil {
+			return err
+		}
+	}
+	if f.Quick {
+		f.MakeQuick(changed("services"), changed("repeat"))
+	}
+	slices.Sort(f.Services)
+	if err := f.Validate(); err != nil {
+		return usageError{err}
+	}
+	if f.Testbed != testbed.Auto {
+		if _, err := testbed.Find(f.Testbed); err != nil {
+			return usageError{err}
+		}
+	}
+	_, err := bench.NewProgress(f.progress, io.Discard, false)
+	if err != nil {
+		return usageError{err}
+	}
+	return f.checkOut()
+}
+
+// loadConfig reads the configuration file over the defaults, and then sets the
+// flags that were given again.
+func (f *benchFlags) loadConfig(changed func(string) bool) error {
+	given := f.Config
+	file, err := os.Open(f.config)
+	if err != nil {
+		return usagef("read configuration: %w", err)
+	}
+	defer file.Close()
+	c := bench.Default()
+	dec := yaml.NewDecoder(file)
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return usagef("read configuration %s: %w", f.config, err)
+	}
+	for name, keep := range map[string]func(){
+		"services": func() { c.Services = given.Services }, "endpoints": func() { c.Endpoints = given.Endpoints },
+		"ports": func() { c.Ports = given.Ports }, "modes": func() { c.Modes = given.Modes },
+		"testbed": func() { c.Testbed = given.Testbed }, "repeat": func() { c.Rounds = given.Rounds },
+		"duration": func() { c.Duration = given.Duration }, "warmup": func() { c.Warmup = given.Warmup },
+		"max-time": func() { c.MaxTime = given.MaxTime }, "seed": func() { c.Seed = given.Seed },
+		"fanout": func() { c.Fanout = given.Fanout }, "quick": func() { c.Quick = given.Quick },
+	} {
+		if changed(name) {
+			keep()
+		}
+	}
+	f.Config = c
+	return nil
+}
+
+// checkOut finds a place for the run directory and proves that it can be
+// written, before minutes are spent on measuring.
+func (f *benchFlags) checkOut() error {
+	if f.out == "" {
+		now := time.Now().UTC()
+		sum := sha256.Sum256(fmt.Appendf(nil, "%v %d %d", f.Config, now.UnixNano(), os.Getpid()))
+		f.out = filepath.Join(runsDir, now.Format("20060102T150405Z")+"-"+hex.EncodeToString(sum[:3]))
+	}
+	if st, err := os.Stat(f.out); err == nil {
+		if !st.IsDir() {
+			return usagef("--out %s is a file, not a folder", f.out)
+		}
+		if entries, err := os.ReadDir(f.out); err == nil && len(entries) > 0 {
+			return usagef("--out %s is not empty: choose a new folder", f.out)
+		}
+	}
+	if err := os.MkdirAll(f.out, 0o777); err != nil {
+		return usagef("--out %s cannot be made: %w", f.out, err)
+	}
+	probe := filepath.Join(f.out, ".probe")
+	if err := os.WriteFile(probe, nil, 0o666); err != nil {
+		return usagef("--out %s cannot be written: %w", f.out, err)
+	}
+	return os.Remove(probe)
+}
+
+func (f *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	tb, why, err := f.choose(ctx)
+	if err != nil {
+		os.Remove(f.out) // only if it is empty
+		return err
+	}
+	fmt.Fprintf(stderr, "testbed %s: %s\nseed %d, run directory %s\n", tb.Name(), why, f.Seed, f.out)
+	f.Testbed = tb.Name()
+	env := results.HostEnv()
+	env.Viplab, env.Testbed, env.Why = version(), tb.Name(), why
+	if err := results.WriteYAML(f.out, results.ConfigFile, f.Config); err != nil {
+		return err
+	}
+	if err := results.WriteJSON(f.out, results.EnvFile, env); err != nil {
+		return err
+	}
+	w, err := results.Create(f.out)
+	if err != nil {
+		return err
+	}
+	terminal := false
+	if file, ok := stderr.(*os.File); ok {
+		terminal = term.IsTerminal(int(file.Fd()))
+	}
+	progress, err := bench.NewProgress(f.progress, stderr, terminal)
+	if err != nil {
+		return usageError{err}
+	}
+	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, MemoryMB: f.memoryMB()}
+	out, runErr := runner.Run(ctx, f.Trials(), f.MaxTime)
+	if out.Env != nil {
+		env.Kernel, env.KernelCPUs, env.Sysctls = out.Env.Kernel, out.Env.CPUs, out.Env.Sysctls
+		if err := results.WriteJSON(f.out, results.EnvFile, env); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return f.conclude(out, runErr, stdout, stderr)
+}
+
+// choose picks the testbed and checks what every testbed takes from the host.
+func (f *benchFlags) choose(ctx context.Context) (testbed.Testbed, string, error) {
+	if _, err := exec.LookPath("iperf3"); err != nil {
+		return nil, "", &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
+	}
+	return bench.Choose(ctx, f.Testbed, f.Modes)
+}
+
+// memoryMB is what a guest needs at the largest size: the blob of rules twice
+// while it is replaced, the tool, the lab and the proxy.
+func (f *benchFlags) memoryMB() int {
+	largest := slices.Max(f.Services) * f.Ports * max(2, f.Endpoints)
+	return 2048 + largest*60/1024
+}
+
+// conclude writes the report of what was measured, whatever ended the run.
+func (f *benchFlags) conclude(out bench.Outcome, runErr error, stdout, stderr io.Writer) error {
+	if out.Done+out.Failed > 0 {
+		latest(f.out)
+		run, err := results.Open(f.out)
+		if err == nil {
+			_, err = report.Write(run)
+		}
+		switch {
+		case err == nil:
+			fmt.Fprintln(stdout, filepath.Join(f.out, results.ReportHTML))
+		case runErr == nil && out.Done > 0:
+			return err
+		}
+	}
+	switch {
+	case errors.Is(runErr, context.Canceled):
+		return fmt.Errorf("interrupted after %d of %d trials; what was measured is in %s", out.Done, out.Done+out.Failed+out.Left, f.out)
+	case runErr != nil:
+		return runErr
+	case out.OutOfTime:
+		fmt.Fprintf(stderr, "time is up after %d trials; %d were not run\n", out.Done, out.Left)
+	}
+	if out.Failed > 0 {
+		return fmt.Errorf("%d of %d trials failed, the first: %s", out.Failed, out.Done+out.Failed, firstLine(out.Failures[0]))
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
+}
+
+// latest points results/runs/latest at a run in that folder.
+func latest(dir string) {
+	link := filepath.Join(filepath.Dir(dir), results.LatestLink)
+	if filepath.Base(filepath.Dir(dir)) != filepath.Base(runsDir) {
+		return
+	}
+	_ = os.Remove(link)
+	_ = os.Symlink(filepath.Base(dir), link) // a convenience: its failure is no failure
+}

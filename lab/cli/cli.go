@@ -1,0 +1,92 @@
+// Package cli is the command line of viplab: it reads flags, calls the packages
+// that do the work, and turns errors into one sentence and an exit code.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"viplab/modes"
+)
+
+// Exit codes.
+const (
+	ExitOK      = 0
+	ExitVerdict = 1 // a threshold or verdict failed
+	ExitUsage   = 2
+	ExitFailure = 3
+	ExitSkipped = 4 // something that the machine needs is missing
+)
+
+// usageError is bad input: exit code 2.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Run is the whole command: data on stdout, everything else on stderr.
+func Run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	fmt.Fprintf(stderr, "viplab: %v\n", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return ExitUsage
+	case modes.IsMissing(err):
+		return ExitSkipped
+	}
+	return ExitFailure
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "viplab",
+		Short: "A lab for Service load balancing in the kernel and beside it",
+		Long: `viplab programs the same N Services (virtual IPs with endpoints) through several
+data planes, drives packets and changes through them on a real kernel, and says
+which one is faster, at which size, and by how much.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q: valid are bench, report, doctor, modes, version", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(benchCommand(), reportCommand(), doctorCommand(), modesCommand(), versionCommand())
+	return root
+}
+
+// noArgs refuses arguments with a sentence.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, got %q", cmd.Name(), args[0])
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package testbed
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// GuestEnv is the variable, given on the guest kernel's command line, that
+// makes this program the guest's init. Its value is the directory of the orders.
+const GuestEnv = "VIPLAB_GUEST"
+
+const ordersFile = "orders.json"
+
+// conntrackMax is the guest's limit of conntrack entries: its default, 65536
+// with 2 GB, is less than a few seconds of new connections leave behind.
+const conntrackMax = "1048576"
+
+// GuestInit is process 1 of a guest: it mounts what a program expects, runs the
+// command of its orders, says how that ended, and powers off. It never returns.
+func GuestInit() {
+	code, err := guestMain(os.Getenv(GuestEnv))
+	if last, oerr := openTTY("/dev/tty3"); oerr == nil {
+		if err != nil {
+			fmt.Fprintf(last, "error %v\n", err)
+		} else {
+			fmt.Fprintf(last, "exit %d\n", code)
+		}
+		drain(last)
+	}
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	// Process 1 must not end, or the kernel would panic.
+	time.Sleep(time.Hour)
+}
+
+func guestMain(work string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(work, ordersFile))
+	if err != nil {
+		return 0, fmt.Errorf("read orders: %w", err)
+	}
+	var spec umlSpec
+	if err := json.Unmarshal(b, &spec); err != nil {
+		return 0, fmt.Errorf("read orders: %w", err)
+	}
+	if err := guestMounts(); err != nil {
+		return 0, err
+	}
+	if err := guestModules(); err != nil {
+		return 0, err
+	}
+	if lo, err := netlink.LinkByName("lo"); err == nil {
+		_ = netlink.LinkSetUp(lo)
+	}
+	return guestCommand(spec)
+}
+
+func guestMounts() error {
+	// Files of the host may be set-user-ID and seem to belong to somebody
+	// else than root here; such a program would lose its rights.
+	if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID, ""); err != nil {
+		return fmt.Errorf("remount / without set-user-ID: %w", err)
+	}
+	for _, m := range []struct{ fs, at, options string }{
+		{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/run", "mode=755"},
+	} {
+		if err := unix.Mount(m.fs, m.at, m.fs, 0, m.options); err != nil {
+			return fmt.Errorf("mount %s: %w", m.at, err)
+		}
+	}
+	return os.MkdirAll("/run/tmp", 0o777)
+}
+
+// modprobeScript stands in for /sbin/modprobe, for the kernel and for programs:
+// the guest's modules are not below /lib/modules, and / cannot be written.
+const modprobeScript = `#!/bin/sh
+exec /sbin/modprobe -d /run/uml "$@"
+`
+
+func guestModules() error {
+	dir, err := moduleDir()
+	if err != nil {
+		return fmt.Errorf("find the guest's modules: %w", err)
+	}
+	if err := os.MkdirAll("/run/uml/lib/modules", 0o755); err != nil {
+		return fmt.Errorf("link the guest's modules: %w", err)
+	}
+	if err := os.Symlink(dir, filepath.Join("/run/uml/lib/modules", filepath.Base(dir))); err != nil {
+		return fmt.Errorf("link the guest's modules: %w", err)
+	}
+	if err := os.MkdirAll("/run/bin", 0o755); err != nil {
+		return fmt.Errorf("make /run/bin: %w", err)
+	}
+	if err := os.WriteFile("/run/bin/modprobe", []byte(modprobeScript), 0o755); err != nil {
+		return fmt.Errorf("write modprobe: %w", err)
+	}
+	if err := os.WriteFile("/proc/sys/kernel/modprobe", []byte("/run/bin/modprobe"), 0); err != nil {
+		return fmt.Errorf("set kernel.modprobe: %w", err)
+	}
+	if out, err := exec.Command("/run/bin/modprobe", "nf_conntrack").CombinedOutput(); err != nil {
+		return fmt.Errorf("load nf_conntrack: %w: %s", err, out)
+	}
+	for path, value := range map[string]string{
+		"/proc/sys/net/netfilter/nf_conntrack_max":     conntrackMax,
+		"/sys/module/nf_conntrack/parameters/hashsize": "262144",
+		"/proc/sys/fs/nr_open":                         "1048576",
+	} {
+		if err := os.WriteFile(path, []byte(value), 0); err != nil {
+			return fmt.Errorf("set %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func guestCommand(spec umlSpec) (int, error) {
+	stdin, err := os.CreateTemp("/run", "stdin")
+	if err != nil {
+		return 0, fmt.Errorf("make the command's input: %w", err)
+	}
+	if _, err := stdin.Write(spec.Stdin); err != nil {
+		return 0, fmt.Errorf("make the command's input: %w", err)
+	}
+	if _, err := stdin.Seek(0, 0); err != nil {
+		return 0, fmt.Errorf("make the command's input: %w", err)
+	}
+	cmd := exec.Command(spec.Args[0], spec.Args[1:]...)
+	stdout, err := openTTY("/dev/tty1")
+	if err != nil {
+		return 0, err
+	}
+	stderr, err := openTTY("/dev/tty2")
+	if err != nil {
+		return 0, err
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = stdin, stdout, stderr, spec.Dir
+	// The kernel gave init a bare environment; programs look for tools.
+	os.Clearenv()
+	cmd.Env = append([]string{"PATH=/run/bin:" + toolPath, "HOME=/run", "TMPDIR=/run/tmp", "LANG=C"}, spec.Env...)
+	err = cmd.Run()
+	drain(stdout)
+	drain(stderr)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() < 0 {
+		return 128, nil // ended by a signal, as a shell would say it
+	}
+	return exitCode(err)
+}
+
+// openTTY opens a console as a plain wire: no line editing, no new lines added.
+func openTTY(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("set up %s: %w", path, err)
+	}
+	t.Oflag &^= unix.OPOST
+	t.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG
+	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t); err != nil {
+		return nil, fmt.Errorf("set up %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// drain waits until the outside has all that was written.
+func drain(f *os.File) {
+	_ = unix.IoctlSetInt(int(f.Fd()), unix.TCSBRK, 1)
+}

@@ -1,0 +1,117 @@
+// Package testbed runs a program where a trial needs it: in private namespaces
+// of this kernel (native), or in a user-mode-linux guest (uml) whose kernel has
+// what this one may lack, IPVS above all.
+//
+// [Testbed.Run] is like exec.Cmd: arguments, environment, input and output
+// writers in, exit code out. Nothing outlives it: the program is the first
+// process of a PID namespace, which dies with the caller even if that is killed.
+// The program runs as root there and as the calling user outside.
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"viplab/modes"
+)
+
+// Command is a program to run in a testbed. Path and arguments mean the same
+// inside as outside: both testbeds see the host's file system, read-only in the
+// guest.
+type Command struct {
+	Args   []string // program first, an absolute path
+	Env    []string // added to a minimal environment
+	Dir    string   // "/" if empty
+	Stdin  []byte
+	Stdout io.Writer
+	Stderr io.Writer
+	// MemoryMB is how much memory a guest gets, 2048 if 0. Only what the guest
+	// touches is taken from the host.
+	MemoryMB int
+}
+
+// Testbed is a place to run trials.
+type Testbed interface {
+	// Name is "native" or "uml".
+	Name() string
+	// Probe says what is missing for this testbed, as a [modes.MissingError].
+	Probe(ctx context.Context) error
+	// Run runs the command and returns its exit code. An error means that the
+	// testbed failed, not the command: a [GuestError] if a guest died.
+	Run(ctx context.Context, c Command) (int, error)
+}
+
+// Names of the testbeds, and of the choice among them.
+const (
+	NativeName = "native"
+	UMLName    = "uml"
+	Auto       = "auto"
+)
+
+// All lists the testbeds, first the one that auto prefers.
+func All() []Testbed { return []Testbed{Native{}, &UML{}} }
+
+// Find is the testbed of that name.
+func Find(name string) (Testbed, error) {
+	var names []string
+	for _, t := range All() {
+		if t.Name() == name {
+			return t, nil
+		}
+		names = append(names, t.Name())
+	}
+	return nil, fmt.Errorf("unknown testbed %q: valid are %s, %s", name, Auto, strings.Join(names, ", "))
+}
+
+// GuestError is the death of a guest: panic, out of memory, or killed.
+type GuestError struct {
+	// State is how the guest's process ended.
+	State string
+	// Console is the end of what the guest's kernel said.
+	Console string
+}
+
+func (e *GuestError) Error() string {
+	if e.Console == "" {
+		return fmt.Sprintf("the guest died (%s) and its console is empty", e.State)
+	}
+	return fmt.Sprintf("the guest died (%s); the end of its console:\n%s", e.State, e.Console)
+}
+
+// errNoIsolation is why namespaces cannot be had.
+func missingNamespaces(err error) error {
+	return &modes.MissingError{
+		Need: "user namespaces for ordinary users",
+		Mend: "sudo sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0 user.max_user_namespaces=10000 (those that exist), or run as root",
+		Err:  err,
+	}
+}
+
+// tail keeps the last bytes that were written to it.
+type tail struct {
+	b   []byte
+	max int
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p...)
+	if over := len(t.b) - t.max; over > 0 {
+		t.b = append(t.b[:0], t.b[over:]...)
+	}
+	return len(p), nil
+}
+
+// exitCode takes the exit code out of the error of exec.Cmd.Wait.
+func exitCode(err error) (int, error) {
+	var exit interface{ ExitCode() int }
+	if err == nil {
+		return 0, nil
+	}
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+		return exit.ExitCode(), nil
+	}
+	return -1, err
+}

@@ -1,0 +1,280 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viplab/modes"
+)
+
+// UML runs commands in a throwaway user-mode-linux guest: a Linux kernel that is
+// an ordinary process. Its root is the host's file system, read-only, and its
+// init is this program. It needs no root, no image and no KVM.
+//
+// The guest is alone in a PID namespace and keeps its files (identity, memory)
+// in a tmpfs of its own mount namespace, so killing it, or its parent, removes
+// everything at once. Where no namespaces can be had at all it runs without
+// them, in a temporary directory.
+type UML struct{}
+
+const umlProgram = "linux.uml"
+
+// umlSpec is what the outside tells the guest.
+type umlSpec struct {
+	Work     string // directory that holds the guest's files
+	Private  bool   // Work is a mount point for a tmpfs
+	Kernel   string // path of linux.uml
+	Preload  string // path of the ptrace library, empty if not needed
+	MemoryMB int
+	Init     string // this program
+	Args     []string
+	Env      []string
+	Dir      string
+	Stdin    []byte
+}
+
+// Name implements [Testbed].
+func (*UML) Name() string { return UMLName }
+
+// Probe implements [Testbed]. It boots nothing.
+func (*UML) Probe(context.Context) error {
+	_, err := exec.LookPath(umlProgram)
+	if err == nil {
+		_, err = moduleDir()
+	}
+	if err == nil {
+		_, err = lookPath("modprobe")
+	}
+	if err != nil {
+		return &modes.MissingError{Need: "user-mode-linux and kmod", Mend: "sudo apt-get install user-mode-linux kmod", Err: err}
+	}
+	if shimNeeded() {
+		if _, err := exec.LookPath("cc"); err != nil {
+			return &modes.MissingError{Need: "a C compiler, for user-mode-linux on this CPU (AMX)", Mend: "sudo apt-get install gcc libc6-dev", Err: err}
+		}
+	}
+	return nil
+}
+
+// lookPath finds a system tool also where an ordinary user's PATH has no sbin.
+func lookPath(tool string) (string, error) {
+	for _, dir := range filepath.SplitList(toolPath) {
+		if p := filepath.Join(dir, tool); unix.Access(p, unix.X_OK) == nil {
+			return p, nil
+		}
+	}
+	return "", &exec.Error{Name: tool, Err: exec.ErrNotFound}
+}
+
+func moduleDir() (string, error) {
+	dirs, _ := filepath.Glob("/usr/lib/uml/modules/*")
+	if len(dirs) == 0 {
+		return "", errors.New("/usr/lib/uml/modules is empty")
+	}
+	return dirs[len(dirs)-1], nil
+}
+
+// Run implements [Testbed].
+func (u *UML) Run(ctx context.Context, c Command) (int, error) {
+	if err := u.Probe(ctx); err != nil {
+		return -1, err
+	}
+	spec, err := u.spec(c)
+	if err != nil {
+		return -1, err
+	}
+	j, err := findJail(ctx, 0)
+	if err != nil {
+		// Neither user namespaces nor root: no PID namespace to kill the
+		// guest's processes with, so the library makes them die with it.
+		j, spec.Private = jail{name: "none"}, false
+		if spec.Work, err = os.MkdirTemp("", "viplab-guest-"); err != nil {
+			return -1, fmt.Errorf("make a directory for the guest: %w", err)
+		}
+		defer os.RemoveAll(spec.Work)
+	}
+	if !spec.Private || shimNeeded() {
+		if spec.Preload, err = shim(); err != nil {
+			return -1, err
+		}
+	}
+	g := &guest{stdout: c.Stdout, stderr: c.Stderr, console: &tail{max: 4096}}
+	return g.run(ctx, j, spec)
+}
+
+func (u *UML) spec(c Command) (umlSpec, error) {
+	kernel, err := exec.LookPath(umlProgram)
+	if err != nil {
+		return umlSpec{}, fmt.Errorf("find %s: %w", umlProgram, err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return umlSpec{}, fmt.Errorf("find own program: %w", err)
+	}
+	s := umlSpec{Kernel: kernel, MemoryMB: c.MemoryMB, Init: self, Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true}
+	if s.MemoryMB == 0 {
+		s.MemoryMB = 2048
+	}
+	if s.Dir == "" {
+		s.Dir = "/"
+	}
+	s.Work, err = mountPoint(self, s.Dir)
+	return s, err
+}
+
+// mountPoint is an existing directory that none of the paths lies below: the
+// guest's tmpfs covers it, for the guest alone.
+func mountPoint(paths ...string) (string, error) {
+next:
+	for _, dir := range []string{"/mnt", "/media", "/srv", "/opt", "/home"} {
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			continue
+		}
+		for _, p := range paths {
+			if strings.HasPrefix(p, dir+"/") {
+				continue next
+			}
+		}
+		return dir, nil
+	}
+	return "", errors.New("no directory (/mnt, /media, /srv) to mount the guest's files on")
+}
+
+// guest is one running guest, seen from outside.
+type guest struct {
+	stdout, stderr io.Writer
+	console        *tail
+}
+
+func (g *guest) run(ctx context.Context, j jail, spec umlSpec) (int, error) {
+	cmd, err := j.command(ctx, RoleUML)
+	if err != nil {
+		return -1, err
+	}
+	input, err := json.Marshal(spec)
+	if err != nil {
+		return -1, fmt.Errorf("encode the guest's orders: %w", err)
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), g.console, g.console
+	cmd.WaitDelay = 5 * time.Second
+	var control bytes.Buffer
+	var copies sync.WaitGroup
+	var ends []*os.File
+	for _, to := range []io.Writer{g.stdout, g.stderr, &control} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return -1, fmt.Errorf("make a pipe for the guest: %w", err)
+		}
+		cmd.ExtraFiles, ends = append(cmd.ExtraFiles, w), append(ends, w)
+		copies.Go(func() {
+			defer r.Close()
+			if to == nil {
+				to = io.Discard
+			}
+			_, _ = io.Copy(to, r)
+		})
+	}
+	err = cmd.Start()
+	for _, w := range ends {
+		w.Close()
+	}
+	if err != nil {
+		copies.Wait()
+		return -1, fmt.Errorf("start the guest: %w", err)
+	}
+	werr := cmd.Wait()
+	copies.Wait()
+	if ctx.Err() != nil {
+		return -1, ctx.Err()
+	}
+	return g.verdict(control.String(), werr)
+}
+
+// verdict reads the guest's last word; without one it died.
+func (g *guest) verdict(control string, werr error) (int, error) {
+	for line := range strings.Lines(control) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "exit "); ok {
+			if code, err := strconv.Atoi(text); err == nil {
+				return code, nil
+			}
+		}
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "error "); ok {
+			return -1, fmt.Errorf("inside the guest: %s", text)
+		}
+	}
+	state := "power off without a last word"
+	if werr != nil {
+		state = werr.Error()
+	}
+	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b))}
+}
+
+// consoleTail drops what every boot says.
+func consoleTail(s string) string {
+	var keep []string
+	for line := range strings.Lines(s) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.HasPrefix(line, "SELinux:") || strings.HasPrefix(line, "mmapper_init") || strings.HasPrefix(line, "Failed to initialize ubd") || line == "" {
+			continue
+		}
+		keep = append(keep, line)
+	}
+	return strings.Join(keep[max(0, len(keep)-20):], "\n")
+}
+
+// EnterUML is the body of [RoleUML]: it prepares the guest's files from inside
+// the jail and becomes the guest's kernel. It returns only on error.
+func EnterUML() error {
+	var spec umlSpec
+	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
+		return fmt.Errorf("read the guest's orders: %w", err)
+	}
+	if spec.Private {
+		if err := private(); err != nil {
+			return err
+		}
+		if err := unix.Mount("tmpfs", spec.Work, "tmpfs", 0, "mode=700,size=95%"); err != nil {
+			return fmt.Errorf("mount the guest's files on %s: %w", spec.Work, err)
+		}
+	}
+	orders, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("encode the guest's orders: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(spec.Work, ordersFile), orders, 0o600); err != nil {
+		return fmt.Errorf("write the guest's orders: %w", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+	if err := unix.Dup3(int(null.Fd()), 0, 0); err != nil {
+		return fmt.Errorf("close input: %w", err)
+	}
+	env := []string{"TMPDIR=" + spec.Work, "HOME=" + spec.Work, "PATH=" + toolPath}
+	if spec.Preload != "" {
+		env = append(env, "LD_PRELOAD="+spec.Preload)
+	}
+	args := []string{
+		umlProgram, fmt.Sprintf("mem=%dM", spec.MemoryMB),
+		"root=/dev/root", "rootfstype=hostfs", "ro", "init=" + spec.Init,
+		// The consoles are the wires to the outside: kernel messages,
+		// standard output, standard error, and the last word.
+		"con=null", "con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5",
+		"umid=guest", "uml_dir=" + spec.Work, "quiet", GuestEnv + "=" + spec.Work,
+	}
+	return fmt.Errorf("start %s: %w", spec.Kernel, unix.Exec(spec.Kernel, args, env))
+}

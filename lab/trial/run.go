@@ -1,0 +1,203 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/synth"
+	"viplab/results"
+	"viplab/workload"
+)
+
+// RunJob runs the trials of a job one after another. A trial that fails is a
+// record with an error, and the next one runs.
+func RunJob(ctx context.Context, job Job, out *Emitter) error {
+	// The client, the server and the namespaces' threads block in system calls;
+	// with one processor each would wait for the scheduler to notice.
+	runtime.GOMAXPROCS(max(8, runtime.NumCPU()))
+	if err := out.Emit(Event{Env: inspect()}); err != nil {
+		return err
+	}
+	for _, spec := range job.Trials {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := runOne(ctx, spec, job, out); err != nil {
+			return err
+		}
+		debug.FreeOSMemory()
+	}
+	return nil
+}
+
+// inspect tells what the testbed's kernel is.
+func inspect() *Env {
+	e := &Env{Kernel: results.KernelRelease(), CPUs: runtime.NumCPU(), Sysctls: map[string]string{}}
+	for _, name := range []string{"net/netfilter/nf_conntrack_max", "net/core/somaxconn", "net/ipv4/tcp_congestion_control"} {
+		if b, err := os.ReadFile("/proc/sys/" + name); err == nil {
+			e.Sysctls[name] = strings.TrimSpace(string(b))
+		}
+	}
+	return e
+}
+
+func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
+	if err := out.Emit(Event{Start: spec.ID}); err != nil {
+		return err
+	}
+	r := &run{Spec: spec, out: out, options: catalog.Options{Fanout: spec.Fanout, ProxyCommand: job.ProxyCommand}}
+	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
+	start := time.Now()
+	err := r.all(ctx)
+	if u, uerr := workload.SelfUsage(); uerr == nil {
+		r.record(results.LabPeakRSS, nil, float64(u.PeakRSS))
+	}
+	r.record(results.TrialSeconds, nil, time.Since(start).Seconds())
+	end := results.Record{Metric: results.Done, Factors: r.factors(nil), Trial: spec.ID, Round: spec.Round}
+	if err != nil {
+		end.Err = err.Error()
+	}
+	return errors.Join(r.emitErr, out.Emit(Event{Record: &end}))
+}
+
+// run is the state of one trial.
+type run struct {
+	Spec
+	out     *Emitter
+	emitErr error
+	options catalog.Options
+	rng     *rand.Rand
+
+	snap    modes.Snapshot
+	mode    modes.Proxier
+	net     *topo.Topology
+	server  *workload.Server
+	prober  *workload.Prober // in client
+	inNode  *workload.Prober
+	kernel0 int64
+}
+
+func (r *run) factors(more map[string]string) map[string]string {
+	f := map[string]string{
+		results.Mode:      r.Mode,
+		results.Services:  strconv.Itoa(r.Synth.Services),
+		results.Endpoints: strconv.Itoa(r.Synth.Endpoints),
+		results.Ports:     strconv.Itoa(r.Synth.Ports),
+		results.Testbed:   r.Testbed,
+	}
+	if r.Fanout != 0 && r.Mode == "iptables-tree" {
+		f[results.Fanout] = strconv.Itoa(r.Fanout)
+	}
+	for k, v := range more {
+		f[k] = v
+	}
+	return f
+}
+
+func (r *run) record(metric string, more map[string]string, values ...float64) {
+	if len(values) == 0 {
+		return
+	}
+	rec := results.Record{Metric: metric, Factors: r.factors(more), Trial: r.ID, Round: r.Round, Values: values}
+	if err := r.out.Emit(Event{Record: &rec}); err != nil && r.emitErr == nil {
+		r.emitErr = err
+	}
+}
+
+func (r *run) step(format string, args ...any) {
+	_ = r.out.Emit(Event{Step: fmt.Sprintf(format, args...)})
+}
+
+// all runs the whole trial. Whatever happens, nothing is left behind.
+func (r *run) all(ctx context.Context) (err error) {
+	mode, err := catalog.Find(r.Mode)
+	if err != nil {
+		return err
+	}
+	r.snap = r.Synth.Snapshot()
+	for i := range r.Plan.FullSyncs {
+		if err := r.setUp(ctx, mode); err != nil {
+			return errors.Join(err, r.tearDown())
+		}
+		if err := r.fullSync(ctx, i == r.Plan.FullSyncs-1); err != nil {
+			return errors.Join(err, r.tearDown())
+		}
+		if i < r.Plan.FullSyncs-1 {
+			if err := r.tearDown(); err != nil {
+				return err
+			}
+		}
+	}
+	steps := []struct {
+		name string
+		fn   func(context.Context) error
+	}{
+		{"first packets", r.firstPackets},
+		{"deltas", r.deltas},
+		{"connections", r.connections},
+		{"iperf", r.iperf},
+		{"memory", r.memory},
+	}
+	for _, s := range steps {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		r.step("%s", s.name)
+		if err = s.fn(ctx); err != nil {
+			err = fmt.Errorf("%s: %w", s.name, err)
+			break
+		}
+	}
+	return errors.Join(err, r.tearDown())
+}
+
+func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
+	r.step("topology")
+	if r.net, err = topo.Build(); err != nil {
+		return err
+	}
+	r.prober, r.inNode = &workload.Prober{}, &workload.Prober{}
+	var ports []uint16
+	for p := range r.Synth.Ports {
+		ports = append(ports, synth.FirstTargetPort+uint16(p))
+	}
+	err = r.net.Backend.Do(func() (err error) {
+		r.server, err = workload.Serve(ports, ports[:1])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.mode = mode.New(r.options)
+	if err := r.net.Node.Do(func() error { return r.mode.Probe(ctx) }); err != nil {
+		return err
+	}
+	r.kernel0, err = workload.KernelMemory()
+	return err
+}
+
+func (r *run) tearDown() error {
+	var errs []error
+	if r.mode != nil {
+		errs = append(errs, r.net.Node.Do(r.mode.Close))
+	}
+	if r.server != nil {
+		r.server.Close()
+	}
+	if r.net != nil {
+		errs = append(errs, r.net.Close())
+	}
+	r.mode, r.server, r.net = nil, nil, nil
+	return errors.Join(errs...)
+}

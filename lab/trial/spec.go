@@ -1,0 +1,96 @@
+// Package trial runs one trial: one mode, one size, one round, in the testbed
+// that the process is already in (namespaces of this kernel, or a guest).
+//
+// A trial builds the topology, programs the Snapshot, proves that the mode
+// forwards rightly, and only then measures. What it measures leaves as [Event]s,
+// one JSON line each, for the process outside to record.
+package trial
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"viplab/modes/synth"
+	"viplab/results"
+)
+
+// Spec is one trial.
+type Spec struct {
+	ID    string     `json:"id"`
+	Mode  string     `json:"mode"`
+	Round int        `json:"round"`
+	Synth synth.Spec `json:"synth"`
+	// Fanout of iptables-tree, 0 for its default.
+	Fanout int `json:"fanout,omitempty"`
+	// Testbed is a factor of every record.
+	Testbed string `json:"testbed"`
+	Plan    Plan   `json:"plan"`
+}
+
+// Plan says how much to measure. A zero leaves the measurement out.
+type Plan struct {
+	FullSyncs int           `json:"full_syncs" yaml:"full_syncs"` // at least 1
+	Deltas    int           `json:"deltas" yaml:"deltas"`         // of each kind of change
+	Packets   int           `json:"packets" yaml:"packets"`       // first packets by position and protocol
+	Warmup    int           `json:"warmup" yaml:"warmup"`         // packets discarded before
+	Connect   time.Duration `json:"connect" yaml:"connect"`       // closed loop of connections
+	Workers   int           `json:"workers" yaml:"workers"`       // of that loop
+	Iperf     time.Duration `json:"iperf" yaml:"iperf"`           // for each position
+}
+
+// Event is what a trial says while it runs. Exactly one field is set.
+type Event struct {
+	// Start is the ID of the trial that begins.
+	Start string `json:"start,omitempty"`
+	// Step is what the running trial does now, for people.
+	Step   string          `json:"step,omitempty"`
+	Record *results.Record `json:"record,omitempty"`
+	Env    *Env            `json:"env,omitempty"`
+}
+
+// Env is what only the inside of a testbed can tell of itself.
+type Env struct {
+	Kernel  string            `json:"kernel"`
+	CPUs    int               `json:"cpus"`
+	Sysctls map[string]string `json:"sysctls"`
+}
+
+// Job is the input of the process inside the testbed.
+type Job struct {
+	Trials []Spec `json:"trials"`
+	// ProxyCommand starts the userspace proxy there.
+	ProxyCommand []string `json:"proxy_command"`
+}
+
+// Emitter writes events, one JSON line each.
+type Emitter struct {
+	w    io.Writer
+	sync func() error
+}
+
+// NewEmitter makes an Emitter. A writer that has a Sync method is synced after
+// every event, so that a guest that dies has lost nothing that was said.
+func NewEmitter(w io.Writer) *Emitter {
+	e := &Emitter{w: w}
+	if s, ok := w.(interface{ Sync() error }); ok {
+		e.sync = s.Sync
+	}
+	return e
+}
+
+// Emit writes one event.
+func (e *Emitter) Emit(ev Event) error {
+	b, err := json.Marshal(ev)
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	if _, err := e.w.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("write event: %w", err)
+	}
+	if e.sync != nil {
+		_ = e.sync() // a pipe cannot be synced, and need not be
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/synth"
+	"viplab/results"
+	"viplab/workload"
+)
+
+// Positions of Services in the order of the rules.
+const (
+	First, Middle, Last, Random = "first", "middle", "last", "random"
+)
+
+// Positions lists them in the order of reports.
+func Positions() []string { return []string{First, Middle, Last, Random} }
+
+// at picks a Service by position. UDP is served by some positions only.
+func (r *run) at(position string, proto modes.Protocol) *modes.Service {
+	places := r.Synth.UDPPositions()
+	pick := func(i int) int { return places[i] }
+	n := len(places)
+	if proto == modes.TCP {
+		n, pick = len(r.snap.Services), func(i int) int { return i }
+	}
+	switch position {
+	case First:
+		return r.snap.Services[pick(0)]
+	case Middle:
+		return r.snap.Services[pick((n-1)/2)]
+	case Last:
+		return r.snap.Services[pick(n-1)]
+	}
+	return r.snap.Services[pick(r.rng.IntN(n))]
+}
+
+// firstPackets measures round trips of new flows. The positions take turns, so
+// that a disturbance does not hit one of them alone.
+func (r *run) firstPackets(context.Context) error {
+	type cell struct {
+		position string
+		proto    modes.Protocol
+	}
+	var cells []cell
+	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+		for _, pos := range Positions() {
+			cells = append(cells, cell{pos, proto})
+		}
+	}
+	samples := map[cell][]float64{}
+	for i := range r.Plan.Warmup + r.Plan.Packets {
+		for _, c := range cells {
+			to := r.target(r.at(c.position, c.proto))
+			var took time.Duration
+			err := r.net.Client.Do(func() (err error) {
+				took, err = r.prober.FirstPacket(c.proto, to)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if i >= r.Plan.Warmup {
+				samples[c] = append(samples[c], took.Seconds())
+			}
+		}
+	}
+	for _, c := range cells {
+		r.record(results.FirstPacket, map[string]string{results.Position: c.position, results.Protocol: string(c.proto)}, samples[c]...)
+	}
+	return nil
+}
+
+// connections measures the rate of new connections to random Services.
+func (r *run) connections(ctx context.Context) error {
+	if r.Plan.Connect <= 0 {
+		return nil
+	}
+	targets := make([]netip.AddrPort, 512)
+	for i := range targets {
+		targets[i] = r.target(r.at(Random, modes.TCP))
+	}
+	warm, err := workload.Connect(ctx, targets, r.Plan.Workers, r.Plan.Connect/5, r.net.Client.Go)
+	if err != nil {
+		return err
+	}
+	before, err := r.usage()
+	if err != nil {
+		return err
+	}
+	c, err := workload.Connect(ctx, targets, r.Plan.Workers, r.Plan.Connect, r.net.Client.Go)
+	if err != nil {
+		return err
+	}
+	after, err := r.usage()
+	if err != nil {
+		return err
+	}
+	if c.Failed+warm.Failed > 0 || c.Done == 0 {
+		return fmt.Errorf("%d of %d connections failed: %w", c.Failed+warm.Failed, c.Done+c.Failed+warm.Done+warm.Failed, c.Err)
+	}
+	random := map[string]string{results.Position: Random}
+	r.record(results.ConnectionsRate, random, c.PerSecond())
+	r.record(results.ConnectionCPU, random, (after-before).Seconds()/float64(c.Done))
+	return nil
+}
+
+// usage is the CPU time so far of all that moves packets: this process (client,
+// server, and the kernel on their behalf) and the mode's own process.
+func (r *run) usage() (time.Duration, error) {
+	u, err := workload.SelfUsage()
+	if pid := r.proxyPID(); err == nil && pid != 0 {
+		p, perr := workload.UsageOf(pid)
+		return u.CPU + p.CPU, perr
+	}
+	return u.CPU, err
+}
+
+func (r *run) proxyPID() int {
+	if p, ok := r.mode.(modes.ProcessReporter); ok {
+		return p.ProcessID()
+	}
+	return 0
+}
+
+// iperf measures bulk throughput through the first and the last Service. The
+// iperf3 server takes the echo server's place behind every endpoint.
+func (r *run) iperf(ctx context.Context) error {
+	if r.Plan.Iperf <= 0 {
+		return nil
+	}
+	r.server.Close()
+	r.server = nil
+	var stop func()
+	err := r.net.Backend.Do(func() (err error) {
+		stop, err = workload.StartIperf(synth.FirstTargetPort)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.net.Backend.Do(func() error { stop(); return nil }) }()
+	for _, pos := range []string{First, Last} {
+		r.step("iperf3 through the %s service", pos)
+		to := r.target(r.at(pos, modes.TCP))
+		var t workload.Throughput
+		err := r.net.Client.Do(func() (err error) {
+			t, err = workload.Iperf(ctx, to, r.Plan.Iperf)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		r.record(results.Throughput, map[string]string{results.Position: pos}, t.BitsPerSecond)
+	}
+	return nil
+}
+
+// memory records what the mode's own process holds.
+func (r *run) memory(context.Context) error {
+	pid := r.proxyPID()
+	if pid == 0 || r.Mode == catalog.Direct {
+		return nil
+	}
+	u, err := workload.UsageOf(pid)
+	if err != nil {
+		return err
+	}
+	r.record(results.ProxyRSS, nil, float64(u.RSS))
+	r.record(results.ProxyPeakRSS, nil, float64(u.PeakRSS))
+	r.record(results.CPUSeconds, map[string]string{results.Of: "proxy"}, u.CPU.Seconds())
+	return nil
+}

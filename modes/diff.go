@@ -1,0 +1,41 @@
+package modes
+
+// Change is one Service that differs between two Snapshots. Old is nil for an
+// added Service, New is nil for a removed one.
+type Change struct {
+	Old, New *Service
+}
+
+// Diff lists the Services that differ between two Snapshots, in order.
+//
+// Services are immutable, so equal pointers are equal Services; a Service that
+// did not change costs one comparison (about a nanosecond), which keeps an
+// update of one Service among tens of thousands cheap.
+func Diff(from, to Snapshot) []Change {
+	var out []Change
+	a, b := from.Services, to.Services
+	for len(a) > 0 && len(b) > 0 {
+		if a[0] == b[0] {
+			a, b = a[1:], b[1:]
+			continue
+		}
+		switch c := a[0].Compare(b[0]); {
+		case c < 0:
+			out = append(out, Change{Old: a[0]})
+			a = a[1:]
+		case c > 0:
+			out = append(out, Change{New: b[0]})
+			b = b[1:]
+		default:
+			out = append(out, Change{Old: a[0], New: b[0]})
+			a, b = a[1:], b[1:]
+		}
+	}
+	for _, s := range a {
+		out = append(out, Change{Old: s})
+	}
+	for _, s := range b {
+		out = append(out, Change{New: s})
+	}
+	return out
+}

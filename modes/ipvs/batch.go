@@ -1,0 +1,165 @@
+package ipvs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// chunk is how many bytes of messages go to the kernel in one send. The
+// default send buffer of a netlink socket is about 200 kB.
+const chunk = 64 << 10
+
+// batch sends many netlink messages with one system call. Only the last
+// message of a chunk asks for an acknowledgement; the kernel answers the others
+// only when they fail. (moby/ipvs and vishvananda/netlink wait for an answer
+// after every message, which costs three system calls each.)
+type batch struct {
+	fd    int
+	buf   []byte
+	last  int    // start of the last message in buf
+	seq   uint32 // of the last message
+	first uint32 // sequence number of the first message in buf
+	bytes int    // sent in total
+	nest  []int  // starts of open nested attributes
+	reply [8192]byte
+}
+
+func newBatch(protocol int) (*batch, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("open netlink socket %d: %w", protocol, err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("bind netlink socket %d: %w", protocol, err)
+	}
+	// NETLINK_CAP_ACK: an error answers with the header of the request only,
+	// so that a reply never outgrows the buffer.
+	if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("set NETLINK_CAP_ACK: %w", err)
+	}
+	return &batch{fd: fd, buf: make([]byte, 0, chunk+4096), first: 1}, nil
+}
+
+func (b *batch) close() error { return unix.Close(b.fd) }
+
+// begin starts a message; header is the part after the netlink header.
+func (b *batch) begin(typ uint16, flags uint16, header ...byte) {
+	b.last = len(b.buf)
+	b.seq++
+	b.buf = binary.NativeEndian.AppendUint32(b.buf, 0) // length, set by end
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, typ)
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, unix.NLM_F_REQUEST|flags)
+	b.buf = binary.NativeEndian.AppendUint32(b.buf, b.seq)
+	b.buf = binary.NativeEndian.AppendUint32(b.buf, 0)
+	b.buf = append(b.buf, header...)
+	b.pad()
+}
+
+func (b *batch) pad() {
+	for len(b.buf)%4 != 0 {
+		b.buf = append(b.buf, 0)
+	}
+}
+
+func (b *batch) attr(typ uint16, data ...byte) {
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, uint16(4+len(data)))
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, typ)
+	b.buf = append(b.buf, data...)
+	b.pad()
+}
+
+func (b *batch) attrString(typ uint16, s string) {
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, uint16(5+len(s)))
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, typ)
+	b.buf = append(b.buf, s...)
+	b.buf = append(b.buf, 0)
+	b.pad()
+}
+
+func (b *batch) attr32(typ uint16, v uint32) {
+	b.attr(typ, (*[4]byte)(unsafe.Pointer(&v))[:]...)
+}
+
+func (b *batch) open(typ uint16) {
+	b.nest = append(b.nest, len(b.buf))
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, 0)
+	b.buf = binary.NativeEndian.AppendUint16(b.buf, typ|unix.NLA_F_NESTED)
+}
+
+func (b *batch) shut() {
+	at := b.nest[len(b.nest)-1]
+	b.nest = b.nest[:len(b.nest)-1]
+	binary.NativeEndian.PutUint16(b.buf[at:], uint16(len(b.buf)-at))
+}
+
+// end finishes a message and sends the chunk when it is full.
+func (b *batch) end() error {
+	binary.NativeEndian.PutUint32(b.buf[b.last:], uint32(len(b.buf)-b.last))
+	if len(b.buf) >= chunk {
+		return b.flush()
+	}
+	return nil
+}
+
+// flush sends what is buffered and waits until the kernel has carried it out.
+// The error names the first operation that failed, counted from the last flush.
+func (b *batch) flush() error {
+	if len(b.buf) == 0 {
+		return nil
+	}
+	flags := b.buf[b.last+6:]
+	binary.NativeEndian.PutUint16(flags, binary.NativeEndian.Uint16(flags)|unix.NLM_F_ACK)
+	first := b.first
+	b.first = b.seq + 1
+	b.bytes += len(b.buf)
+	err := unix.Sendto(b.fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	b.buf = b.buf[:0]
+	if err != nil {
+		return fmt.Errorf("send netlink messages: %w", err)
+	}
+	return b.await(first)
+}
+
+func (b *batch) await(first uint32) error {
+	var failed error
+	for {
+		n, _, err := unix.Recvfrom(b.fd, b.reply[:], 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("receive netlink answer: %w", err)
+		}
+		for m := b.reply[:n]; len(m) >= unix.SizeofNlMsghdr+4; {
+			size := int(binary.NativeEndian.Uint32(m))
+			typ, seq := binary.NativeEndian.Uint16(m[4:]), binary.NativeEndian.Uint32(m[8:])
+			if size < unix.SizeofNlMsghdr+4 || size > len(m) {
+				return fmt.Errorf("netlink answer of %d bytes is cut short", size)
+			}
+			if typ == unix.NLMSG_ERROR && seq >= first {
+				if errno := int32(binary.NativeEndian.Uint32(m[unix.SizeofNlMsghdr:])); errno != 0 && failed == nil {
+					failed = &opError{index: int(seq - first), err: unix.Errno(-errno)}
+				}
+				if seq == b.seq {
+					return failed
+				}
+			}
+			m = m[min((size+3)&^3, len(m)):]
+		}
+	}
+}
+
+// opError is the failure of one message of a batch.
+type opError struct {
+	index int // counted from the start of the chunk
+	err   error
+}
+
+func (e *opError) Error() string { return fmt.Sprintf("operation %d of a batch: %v", e.index, e.err) }
+func (e *opError) Unwrap() error { return e.err }

@@ -1,0 +1,144 @@
+package ipvs
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	mobyipvs "github.com/moby/ipvs"
+	"golang.org/x/sys/unix"
+)
+
+// Numbers of the kernel's interfaces that no library of ours exports:
+// include/uapi/linux/ip_vs.h and linux/netfilter/ipset/ip_set.h.
+const (
+	ipvsNewService, ipvsDelService, ipvsNewDest, ipvsDelDest = 1, 3, 5, 7
+
+	ipvsAttrService, ipvsAttrDest = 1, 2
+
+	svcFamily, svcProtocol, svcAddr, svcPort, svcSched, svcFlags, svcTimeout, svcNetmask = 1, 2, 3, 4, 6, 7, 8, 9
+
+	destAddr, destPort, destForward, destWeight, destUpper, destLower = 1, 2, 3, 4, 5, 6
+
+	ipsetAdd, ipsetDel = 9, 10
+
+	ipsetAttrProtocol, ipsetAttrName, ipsetAttrData          = 1, 2, 7
+	ipsetAttrIP, ipsetAttrPort, ipsetAttrProto, ipsetAttrIP2 = 1, 4, 7, 20
+	ipsetAttrIPv4                                            = 1
+	ipsetProtocolVersion                                     = 6
+	nfnlSubsysIPSet                                          = 6
+)
+
+// encoder turns operations into netlink messages on three sockets.
+type encoder struct {
+	route, ipset, ipvs *batch
+	family             uint16 // generic netlink family of IPVS
+	device             uint32 // index of kube-ipvs0
+}
+
+func (e *encoder) op(o Op) error {
+	switch o.Kind {
+	case AddAddress, DelAddress:
+		return e.address(o)
+	case AddServer, DelServer, AddReal, DelReal:
+		return e.server(o)
+	default:
+		return e.entry(o)
+	}
+}
+
+// flush commits what is buffered on all sockets, in the order in which packets
+// meet the objects last.
+func (e *encoder) flush() error {
+	for _, b := range []*batch{e.route, e.ipvs, e.ipset} {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *encoder) address(o Op) error {
+	typ, flags := uint16(unix.RTM_NEWADDR), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	if o.Kind == DelAddress {
+		typ, flags = unix.RTM_DELADDR, 0
+	}
+	header := binary.NativeEndian.AppendUint32([]byte{unix.AF_INET, 32, 0, 0}, e.device)
+	e.route.begin(typ, flags, header...)
+	ip := o.VIP.Addr().As4()
+	e.route.attr(unix.IFA_LOCAL, ip[:]...)
+	e.route.attr(unix.IFA_ADDRESS, ip[:]...)
+	return e.route.end()
+}
+
+func (e *encoder) server(o Op) error {
+	cmd := byte(ipvsNewService)
+	switch o.Kind {
+	case DelServer:
+		cmd = ipvsDelService
+	case AddReal:
+		cmd = ipvsNewDest
+	case DelReal:
+		cmd = ipvsDelDest
+	}
+	b := e.ipvs
+	b.begin(e.family, 0, cmd, 1, 0, 0)
+	b.open(ipvsAttrService)
+	b.attr(svcFamily, native16(unix.AF_INET)...)
+	b.attr(svcProtocol, native16(uint16(o.Proto.Number()))...)
+	b.addrPort(svcAddr, svcPort, o.VIP)
+	b.attrString(svcSched, mobyipvs.RoundRobin)
+	// struct ip_vs_flags: no flag set, all flags given.
+	b.attr(svcFlags, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)
+	b.attr32(svcTimeout, 0)
+	b.attr32(svcNetmask, 0xffffffff)
+	b.shut()
+	if o.Kind == AddReal || o.Kind == DelReal {
+		b.open(ipvsAttrDest)
+		b.addrPort(destAddr, destPort, o.Real)
+		b.attr32(destForward, mobyipvs.ConnectionFlagMasq)
+		b.attr32(destWeight, 1)
+		b.attr32(destUpper, 0)
+		b.attr32(destLower, 0)
+		b.shut()
+	}
+	return b.end()
+}
+
+func (e *encoder) entry(o Op) error {
+	cmd, flags := uint16(ipsetAdd), uint16(unix.NLM_F_EXCL)
+	if o.Kind == DelEntry {
+		cmd = ipsetDel
+	}
+	at := o.VIP
+	if o.Set == LoopBackSet {
+		at = o.Real
+	}
+	b := e.ipset
+	b.begin(nfnlSubsysIPSet<<8|cmd, flags, unix.AF_INET, 0, 0, 0)
+	b.attr(ipsetAttrProtocol, ipsetProtocolVersion)
+	b.attrString(ipsetAttrName, o.Set)
+	b.open(ipsetAttrData)
+	b.ipsetAddr(ipsetAttrIP, at.Addr())
+	b.attr(ipsetAttrPort|unix.NLA_F_NET_BYTEORDER, binary.BigEndian.AppendUint16(nil, at.Port())...)
+	b.attr(ipsetAttrProto, o.Proto.Number())
+	if o.Set == LoopBackSet {
+		b.ipsetAddr(ipsetAttrIP2, at.Addr())
+	}
+	b.shut()
+	return b.end()
+}
+
+func (b *batch) addrPort(addr, port uint16, ap netip.AddrPort) {
+	ip := ap.Addr().As4()
+	b.attr(addr, ip[:]...)
+	b.attr(port, binary.BigEndian.AppendUint16(nil, ap.Port())...)
+}
+
+func (b *batch) ipsetAddr(typ uint16, a netip.Addr) {
+	ip := a.As4()
+	b.open(typ)
+	b.attr(ipsetAttrIPv4|unix.NLA_F_NET_BYTEORDER, ip[:]...)
+	b.shut()
+}
+
+func native16(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }

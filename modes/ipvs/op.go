@@ -1,0 +1,128 @@
+package ipvs
+
+import (
+	"fmt"
+	"net/netip"
+
+	"viplab/modes"
+)
+
+// Kind is what an Op does.
+type Kind uint8
+
+// Operations on kernel objects.
+const (
+	AddAddress Kind = iota // VIP on kube-ipvs0
+	AddServer              // virtual server
+	AddReal                // real server
+	AddEntry               // ipset entry
+	DelEntry
+	DelReal
+	DelServer
+	DelAddress
+)
+
+// Names of the objects, as kube-proxy has them.
+const (
+	Device       = "kube-ipvs0"
+	ClusterIPSet = "KUBE-CLUSTER-IP" // hash:ip,port
+	LoopBackSet  = "KUBE-LOOP-BACK"  // hash:ip,port,ip
+)
+
+// Op is one operation on one kernel object.
+type Op struct {
+	Kind  Kind
+	Set   string // of an entry
+	Proto modes.Protocol
+	VIP   netip.AddrPort
+	Real  netip.AddrPort
+}
+
+// String is the command line that would do the same.
+func (o Op) String() string {
+	flag := "t"
+	if o.Proto == modes.UDP {
+		flag = "u"
+	}
+	entry := fmt.Sprintf("%s,%s:%d", o.VIP.Addr(), o.Proto, o.VIP.Port())
+	if o.Set == LoopBackSet {
+		entry = fmt.Sprintf("%s,%s:%d,%s", o.Real.Addr(), o.Proto, o.Real.Port(), o.Real.Addr())
+	}
+	switch o.Kind {
+	case AddAddress:
+		return fmt.Sprintf("ip addr add %s/32 dev %s", o.VIP.Addr(), Device)
+	case DelAddress:
+		return fmt.Sprintf("ip addr del %s/32 dev %s", o.VIP.Addr(), Device)
+	case AddServer:
+		return fmt.Sprintf("ipvsadm -A -%s %s -s rr", flag, o.VIP)
+	case DelServer:
+		return fmt.Sprintf("ipvsadm -D -%s %s", flag, o.VIP)
+	case AddReal:
+		return fmt.Sprintf("ipvsadm -a -%s %s -r %s -m -w 1", flag, o.VIP, o.Real)
+	case DelReal:
+		return fmt.Sprintf("ipvsadm -d -%s %s -r %s", flag, o.VIP, o.Real)
+	case AddEntry:
+		return fmt.Sprintf("ipset add %s %s", o.Set, entry)
+	case DelEntry:
+		return fmt.Sprintf("ipset del %s %s", o.Set, entry)
+	}
+	return fmt.Sprintf("unknown operation %d", o.Kind)
+}
+
+// Plan lists the operations that carry out the changes, in an order in which
+// no traffic meets a half-made Service: what a packet needs later is made
+// earlier, and taken away in the opposite order.
+func Plan(changes []modes.Change) []Op {
+	var ops, dels []Op
+	for _, c := range changes {
+		from, to := objects(c.Old), objects(c.New)
+		for _, o := range to {
+			if !has(from, o) {
+				ops = append(ops, o)
+			}
+		}
+		for i := len(from) - 1; i >= 0; i-- {
+			o := from[i]
+			if has(to, o) {
+				continue
+			}
+			o.Kind = DelAddress - o.Kind
+			// Deleting a virtual server takes its real servers along.
+			if o.Kind != DelReal || c.New != nil {
+				dels = append(dels, o)
+			}
+		}
+	}
+	return append(ops, dels...)
+}
+
+// objects lists what one Service needs, as the operations that add it.
+func objects(svc *modes.Service) []Op {
+	if svc == nil {
+		return nil
+	}
+	n := 1 + len(svc.Ports)*(2+2*len(svc.Endpoints))
+	ops := make([]Op, 0, n)
+	ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(svc.ClusterIP, 0)})
+	for _, p := range svc.Ports {
+		vip := netip.AddrPortFrom(svc.ClusterIP, p.Port)
+		ops = append(ops, Op{Kind: AddServer, Proto: p.Protocol, VIP: vip})
+		for _, ep := range svc.Endpoints {
+			ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
+		}
+		ops = append(ops, Op{Kind: AddEntry, Set: ClusterIPSet, Proto: p.Protocol, VIP: vip})
+		for _, ep := range svc.Endpoints {
+			ops = append(ops, Op{Kind: AddEntry, Set: LoopBackSet, Proto: p.Protocol, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
+		}
+	}
+	return ops
+}
+
+func has(ops []Op, o Op) bool {
+	for _, x := range ops {
+		if x == o {
+			return true
+		}
+	}
+	return false
+}

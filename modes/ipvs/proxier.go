@@ -1,0 +1,221 @@
+package ipvs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	mobyipvs "github.com/moby/ipvs"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"viplab/modes"
+	"viplab/modes/iptables"
+)
+
+// Proxier is the mode's [modes.Proxier].
+type Proxier struct {
+	restorer iptables.Restorer
+	enc      *encoder
+	current  modes.Snapshot
+	sysctls  []sysctl
+}
+
+// New makes a Proxier. It touches nothing yet.
+func New(run modes.Runner) *Proxier {
+	return &Proxier{restorer: iptables.Restorer{Runner: run}}
+}
+
+// Probe implements [modes.Proxier]: IPVS, ipset, the dummy device and iptables
+// must all be there.
+func (p *Proxier) Probe(ctx context.Context) error {
+	if err := p.restorer.Probe(ctx); err != nil {
+		return err
+	}
+	if err := probeIPVS(); err != nil {
+		return &modes.MissingError{Need: "IPVS (ip_vs) in this kernel", Mend: "use --testbed uml", Err: err}
+	}
+	probe := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "viplab-probe"}}
+	if err := netlink.LinkAdd(probe); err != nil {
+		return &modes.MissingError{Need: "the dummy network device in this kernel", Mend: "use --testbed uml", Err: err}
+	}
+	if err := netlink.LinkDel(probe); err != nil {
+		return fmt.Errorf("delete probe device: %w", err)
+	}
+	const set = "VIPLAB-PROBE"
+	if err := netlink.IpsetCreate(set, "hash:ip,port", netlink.IpsetCreateOptions{}); err != nil {
+		return &modes.MissingError{Need: "ipset in this kernel", Mend: "use --testbed uml", Err: err}
+	}
+	return netlink.IpsetDestroy(set)
+}
+
+// probeIPVS asks the kernel for IPVS before moby/ipvs does, which would only
+// log that it is not there.
+func probeIPVS() error {
+	_, err := netlink.GenlFamilyGet("IPVS")
+	if err == nil {
+		return nil
+	}
+	if _, _, merr := (modes.Exec{}).Run(context.Background(), nil, "modprobe", "ip_vs"); merr != nil {
+		return merr
+	}
+	_, err = netlink.GenlFamilyGet("IPVS")
+	return err
+}
+
+// Sync implements [modes.Proxier].
+func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
+	start := time.Now()
+	if p.enc == nil {
+		if cost, err = p.setUp(ctx, s); err != nil {
+			return cost, fmt.Errorf("set up ipvs: %w", err)
+		}
+	}
+	planStart := time.Now()
+	ops := Plan(modes.Diff(p.current, s))
+	cost.Plan += time.Since(planStart)
+	sent := p.enc.sent()
+	for i := 0; i < len(ops) && err == nil; i++ {
+		err = p.enc.op(ops[i])
+	}
+	if err == nil {
+		err = p.enc.flush()
+	}
+	if err != nil {
+		return cost, fmt.Errorf("program %d ipvs objects: %w", len(ops), err)
+	}
+	p.current = s
+	cost.Objects += len(ops)
+	cost.Bytes += p.enc.sent() - sent
+	cost.Commit = time.Since(start) - cost.Plan - cost.Encode
+	return cost, nil
+}
+
+func (e *encoder) sent() int { return e.route.bytes + e.ipset.bytes + e.ipvs.bytes }
+
+// setUp makes the device, the sets, the sysctls and the constant rules.
+func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+	if err := probeIPVS(); err != nil {
+		return modes.Cost{}, err
+	}
+	dummy := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: Device}}
+	if err := netlink.LinkAdd(dummy); err != nil {
+		return modes.Cost{}, fmt.Errorf("add device %s: %w", Device, err)
+	}
+	p.enc = &encoder{}
+	if err := p.setSysctls(); err != nil {
+		return modes.Cost{}, err
+	}
+	link, err := netlink.LinkByName(Device)
+	if err != nil {
+		return modes.Cost{}, fmt.Errorf("find device %s: %w", Device, err)
+	}
+	family, err := netlink.GenlFamilyGet("IPVS")
+	if err != nil {
+		return modes.Cost{}, fmt.Errorf("find the IPVS netlink family: %w", err)
+	}
+	p.enc.device, p.enc.family = uint32(link.Attrs().Index), family.ID
+	for protocol, b := range map[int]**batch{unix.NETLINK_ROUTE: &p.enc.route, unix.NETLINK_NETFILTER: &p.enc.ipset, unix.NETLINK_GENERIC: &p.enc.ipvs} {
+		if *b, err = newBatch(protocol); err != nil {
+			return modes.Cost{}, err
+		}
+	}
+	if err := createSets(s); err != nil {
+		return modes.Cost{}, err
+	}
+	return p.restorer.Commit(ctx, Rules(s.ClusterCIDR))
+}
+
+// createSets makes the ipsets. kube-proxy gives them 65536 entries at most; a
+// larger Snapshot gets the room that it needs and as much again for changes.
+func createSets(s modes.Snapshot) error {
+	ports, endpoints := 0, 0
+	for _, svc := range s.Services {
+		ports += len(svc.Ports)
+		endpoints += len(svc.Ports) * len(svc.Endpoints)
+	}
+	for _, set := range []struct {
+		name, typ string
+		need      int
+	}{{ClusterIPSet, "hash:ip,port", ports}, {LoopBackSet, "hash:ip,port,ip", endpoints}} {
+		room := uint32(65536)
+		for int(room) < 2*set.need {
+			room *= 2
+		}
+		if err := netlink.IpsetCreate(set.name, set.typ, netlink.IpsetCreateOptions{MaxElements: room}); err != nil {
+			return fmt.Errorf("create ipset %s: %w", set.name, err)
+		}
+	}
+	return nil
+}
+
+// Dump implements [modes.Proxier]: virtual and real servers in ipvsadm's form,
+// then the iptables rules.
+func (p *Proxier) Dump(ctx context.Context) (string, error) {
+	h, err := mobyipvs.New("")
+	if err != nil {
+		return "", fmt.Errorf("open ipvs: %w", err)
+	}
+	defer h.Close()
+	services, err := h.GetServices()
+	if err != nil {
+		return "", fmt.Errorf("list virtual servers: %w", err)
+	}
+	var b strings.Builder
+	for _, s := range services {
+		flag := "t"
+		if s.Protocol == unix.IPPROTO_UDP {
+			flag = "u"
+		}
+		fmt.Fprintf(&b, "-A -%s %s:%d -s %s\n", flag, s.Address, s.Port, s.SchedName)
+		dests, err := h.GetDestinations(s)
+		if err != nil {
+			return "", fmt.Errorf("list real servers of %s:%d: %w", s.Address, s.Port, err)
+		}
+		for _, d := range dests {
+			fmt.Fprintf(&b, "-a -%s %s:%d -r %s:%d -m -w %d\n", flag, s.Address, s.Port, d.Address, d.Port, d.Weight)
+		}
+	}
+	out, err := p.restorer.Dump(ctx)
+	return b.String() + out, err
+}
+
+// Close implements [modes.Proxier].
+func (p *Proxier) Close() error {
+	if p.enc == nil {
+		return nil
+	}
+	errs := []error{p.restorer.Clear(), flushServers()}
+	for _, set := range []string{ClusterIPSet, LoopBackSet} {
+		if err := netlink.IpsetDestroy(set); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("destroy ipset %s: %w", set, err))
+		}
+	}
+	if link, err := netlink.LinkByName(Device); err == nil {
+		errs = append(errs, netlink.LinkDel(link))
+	}
+	for _, b := range []*batch{p.enc.route, p.enc.ipset, p.enc.ipvs} {
+		if b != nil {
+			errs = append(errs, b.close())
+		}
+	}
+	errs = append(errs, p.restoreSysctls())
+	p.enc, p.current = nil, modes.Snapshot{}
+	p.restorer = iptables.Restorer{Runner: p.restorer.Runner}
+	return errors.Join(errs...)
+}
+
+func flushServers() error {
+	h, err := mobyipvs.New("")
+	if err != nil {
+		return fmt.Errorf("open ipvs: %w", err)
+	}
+	defer h.Close()
+	if err := h.Flush(); err != nil {
+		return fmt.Errorf("flush virtual servers: %w", err)
+	}
+	return nil
+}

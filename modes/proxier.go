@@ -1,0 +1,65 @@
+package modes
+
+import (
+	"context"
+	"time"
+)
+
+// Proxier programs one node's Service data plane. It works in the network
+// namespace of the thread that calls it.
+type Proxier interface {
+	// Probe says what this kernel or machine lacks for the mode: nil, or a
+	// [MissingError]. It leaves nothing behind.
+	Probe(ctx context.Context) error
+	// Sync makes the kernel match the whole Snapshot. The first call expects
+	// a namespace without the mode's objects; a later call programs only what
+	// differs, and the same Snapshot twice does nothing the second time.
+	// After an error the next Sync must be preceded by Close.
+	Sync(ctx context.Context, s Snapshot) (Cost, error)
+	// Dump is what the kernel holds now, as text, for people.
+	Dump(ctx context.Context) (string, error)
+	// Close removes all that Sync made. It may be called twice.
+	Close() error
+}
+
+// Cost is what a Sync took. It is a measured quantity, not a log line.
+type Cost struct {
+	// Plan, Encode and Commit split the wall-clock time of the Sync:
+	// working out what to change, writing it as text or messages, and the
+	// tool or kernel carrying it out.
+	Plan, Encode, Commit time.Duration
+	// Rules is how many iptables rules were written or deleted.
+	Rules int
+	// Objects is how many other kernel objects were touched: addresses,
+	// virtual servers, real servers, set entries, listening sockets.
+	Objects int
+	// ToolCalls is how many processes were started.
+	ToolCalls int
+	// Bytes is how much text or how many netlink bytes went to the kernel or
+	// a tool.
+	Bytes int
+	// ToolCPU is user plus system time of the started tools.
+	ToolCPU time.Duration
+	// ToolPeakRSS is the largest resident set of any started tool, in bytes.
+	ToolPeakRSS int64
+}
+
+// Add adds the other Cost's counts and times to this one.
+func (c *Cost) Add(o Cost) {
+	c.Plan += o.Plan
+	c.Encode += o.Encode
+	c.Commit += o.Commit
+	c.Rules += o.Rules
+	c.Objects += o.Objects
+	c.ToolCalls += o.ToolCalls
+	c.Bytes += o.Bytes
+	c.ToolCPU += o.ToolCPU
+	c.ToolPeakRSS = max(c.ToolPeakRSS, o.ToolPeakRSS)
+}
+
+// ProcessReporter is a Proxier with a process of its own on the packet path,
+// whose CPU time and memory belong to the mode.
+type ProcessReporter interface {
+	// ProcessID is the process' id, 0 if it does not run.
+	ProcessID() int
+}

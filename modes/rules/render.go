@@ -1,0 +1,173 @@
+package rules
+
+import (
+	"strconv"
+)
+
+// AppendRule appends a rule in iptables-restore's syntax, without the leading
+// "-A CHAIN", in the order of matches that kube-proxy writes.
+func AppendRule(b []byte, r *Rule) []byte {
+	b = appendMatches(b, r)
+	b = appendTarget(b, r)
+	return b
+}
+
+func appendMatches(b []byte, r *Rule) []byte {
+	if r.Comment != "" {
+		b = append(b, ` -m comment --comment "`...)
+		b = append(b, r.Comment...)
+		b = append(b, '"')
+	}
+	if r.Chance > 1 {
+		b = append(b, " -m statistic --mode random --probability "...)
+		b = strconv.AppendFloat(b, 1/float64(r.Chance), 'f', 10, 64)
+	}
+	if r.Proto != "" {
+		b = append(b, " -m "...)
+		b = append(b, r.Proto...)
+		b = append(b, " -p "...)
+		b = append(b, r.Proto...)
+	}
+	if r.Dst.IsValid() {
+		b = append(b, " -d "...)
+		b = r.Dst.AppendTo(b)
+	}
+	if r.DPort != 0 {
+		b = append(b, " --dport "...)
+		b = strconv.AppendUint(b, uint64(r.DPort), 10)
+	}
+	if r.Src.IsValid() {
+		if r.NotSrc {
+			b = append(b, " !"...)
+		}
+		b = append(b, " -s "...)
+		b = r.Src.AppendTo(b)
+	}
+	if r.DstLocal {
+		b = append(b, " -m addrtype --dst-type LOCAL"...)
+	}
+	if r.Set != "" {
+		b = append(b, " -m set --match-set "...)
+		b = append(b, r.Set...)
+		b = append(b, ' ')
+		b = append(b, r.SetDirs...)
+	}
+	if r.NotMark != 0 {
+		b = append(b, " -m mark ! --mark "...)
+		b = appendMark(b, r.NotMark)
+	}
+	if r.HasMark != 0 {
+		b = append(b, " -m mark --mark "...)
+		b = appendMark(b, r.HasMark)
+	}
+	if r.CTState != "" {
+		b = append(b, " -m conntrack --ctstate "...)
+		b = append(b, r.CTState...)
+	}
+	return b
+}
+
+func appendMark(b []byte, m uint32) []byte {
+	b = append(b, "0x"...)
+	b = strconv.AppendUint(b, uint64(m), 16)
+	b = append(b, "/0x"...)
+	return strconv.AppendUint(b, uint64(m), 16)
+}
+
+func appendTarget(b []byte, r *Rule) []byte {
+	b = append(b, " -j "...)
+	switch r.Target {
+	case Jump:
+		b = append(b, r.Chain...)
+	case Accept:
+		b = append(b, "ACCEPT"...)
+	case Drop:
+		b = append(b, "DROP"...)
+	case Return:
+		b = append(b, "RETURN"...)
+	case Reject:
+		b = append(b, "REJECT"...)
+	case DNAT:
+		b = append(b, "DNAT --to-destination "...)
+		b = r.To.AppendTo(b)
+	case Redirect:
+		b = append(b, "REDIRECT --to-ports "...)
+		b = strconv.AppendUint(b, uint64(r.To.Port()), 10)
+	case Masquerade:
+		b = append(b, "MASQUERADE --random-fully"...)
+	case OrMark:
+		b = append(b, "MARK --or-mark 0x"...)
+		b = strconv.AppendUint(b, uint64(r.Mark), 16)
+	case XorMark:
+		b = append(b, "MARK --xor-mark 0x"...)
+		b = strconv.AppendUint(b, uint64(r.Mark), 16)
+	}
+	return b
+}
+
+// Text is input for iptables-restore --noflush, with what it holds counted.
+type Text struct {
+	Bytes []byte
+	Rules int // rules added or deleted
+}
+
+// Empty tells whether there is nothing to commit.
+func (t Text) Empty() bool { return len(t.Bytes) == 0 }
+
+// Full renders a whole Ruleset, for a namespace that has none of its chains.
+func Full(rs Ruleset) Text {
+	return Edit(Ruleset{}, rs)
+}
+
+// writer builds restore text, one table at a time.
+type writer struct {
+	b     []byte
+	rules int
+}
+
+func (w *writer) declare(chain string) {
+	w.b = append(w.b, ':')
+	w.b = append(w.b, chain...)
+	w.b = append(w.b, " - [0:0]\n"...)
+}
+
+func (w *writer) add(chain string, r *Rule) {
+	w.b = append(w.b, "-A "...)
+	w.b = append(w.b, chain...)
+	w.b = AppendRule(w.b, r)
+	w.b = append(w.b, '\n')
+	w.rules++
+}
+
+func (w *writer) insert(chain string, at int, r *Rule) {
+	w.b = append(w.b, "-I "...)
+	w.b = append(w.b, chain...)
+	w.b = append(w.b, ' ')
+	w.b = strconv.AppendInt(w.b, int64(at), 10)
+	w.b = AppendRule(w.b, r)
+	w.b = append(w.b, '\n')
+	w.rules++
+}
+
+func (w *writer) deleteAt(chain string, at int) {
+	w.b = append(w.b, "-D "...)
+	w.b = append(w.b, chain...)
+	w.b = append(w.b, ' ')
+	w.b = strconv.AppendInt(w.b, int64(at), 10)
+	w.b = append(w.b, '\n')
+	w.rules++
+}
+
+func (w *writer) deleteRule(chain string, r *Rule) {
+	w.b = append(w.b, "-D "...)
+	w.b = append(w.b, chain...)
+	w.b = AppendRule(w.b, r)
+	w.b = append(w.b, '\n')
+	w.rules++
+}
+
+func (w *writer) remove(chain string) {
+	w.b = append(w.b, "-X "...)
+	w.b = append(w.b, chain...)
+	w.b = append(w.b, '\n')
+}

@@ -1,0 +1,146 @@
+package modes
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Protocol is a transport protocol as iptables spells it.
+type Protocol string
+
+// The protocols that the lab's Services speak.
+const (
+	TCP Protocol = "tcp"
+	UDP Protocol = "udp"
+)
+
+// Number gives the IP protocol number, 0 if the protocol is unknown.
+func (p Protocol) Number() uint8 {
+	switch p {
+	case TCP:
+		return 6
+	case UDP:
+		return 17
+	}
+	return 0
+}
+
+// Endpoint is one real server behind a Service.
+type Endpoint struct {
+	// Addr is the address; the port is the ServicePort's TargetPort.
+	Addr netip.Addr
+}
+
+// ServicePort is one port of a Service: what clients dial and what endpoints
+// listen on.
+type ServicePort struct {
+	Name       string
+	Protocol   Protocol
+	Port       uint16
+	TargetPort uint16
+}
+
+// Service is a virtual IP with the endpoints behind it.
+//
+// A Service is immutable once it stands in a Snapshot: a change makes a new
+// Service. Modes rely on that, two equal pointers are the same Service.
+type Service struct {
+	Namespace string
+	Name      string
+	ClusterIP netip.Addr
+	Ports     []ServicePort
+	Endpoints []Endpoint
+}
+
+// Key is the name by which Services are ordered and told apart.
+func (s *Service) Key() string { return s.Namespace + "/" + s.Name }
+
+// PortName is the name of a Service port, "namespace/name:port", from which
+// kube-proxy derives its chain names.
+func (s *Service) PortName(p ServicePort) string {
+	return s.Namespace + "/" + s.Name + ":" + p.Name
+}
+
+// Compare orders Services by namespace, then name.
+func (s *Service) Compare(o *Service) int {
+	return cmp.Or(cmp.Compare(s.Namespace, o.Namespace), cmp.Compare(s.Name, o.Name))
+}
+
+// Snapshot is the whole desired state of a node's Services.
+//
+// Services are sorted by [Service.Compare]; that order is the order of the
+// rules, so a Service's position in the slice is its position in a chain.
+type Snapshot struct {
+	Services []*Service
+	// ClusterCIDR is the range of the pods. Traffic to a VIP from outside it
+	// is masqueraded, as kube-proxy does with --cluster-cidr.
+	ClusterCIDR netip.Prefix
+}
+
+// Validate says what is wrong with a Snapshot before anything is programmed:
+// order, empty or doubled VIP:port:protocol, unknown protocols.
+func (s Snapshot) Validate() error {
+	if !slices.IsSortedFunc(s.Services, (*Service).Compare) {
+		return errors.New("services are not sorted by namespace and name")
+	}
+	type front struct {
+		addr  netip.Addr
+		port  uint16
+		proto Protocol
+	}
+	seen := make(map[front]*Service, len(s.Services))
+	for i, svc := range s.Services {
+		if i > 0 && svc.Compare(s.Services[i-1]) == 0 {
+			return fmt.Errorf("service %s occurs twice", svc.Key())
+		}
+		if !svc.ClusterIP.Is4() {
+			return fmt.Errorf("service %s: cluster IP %q is no IPv4 address", svc.Key(), svc.ClusterIP)
+		}
+		for _, p := range svc.Ports {
+			if p.Protocol.Number() == 0 || p.Port == 0 || p.TargetPort == 0 {
+				return fmt.Errorf("service %s port %q: %s %d to %d is no usable port", svc.Key(), p.Name, p.Protocol, p.Port, p.TargetPort)
+			}
+			f := front{svc.ClusterIP, p.Port, p.Protocol}
+			if o := seen[f]; o != nil {
+				return fmt.Errorf("services %s and %s both claim %s:%d/%s", o.Key(), svc.Key(), f.addr, f.port, f.proto)
+			}
+			seen[f] = svc
+		}
+	}
+	return nil
+}
+
+// Ports counts the Service ports of a Snapshot.
+func (s Snapshot) Ports() int {
+	n := 0
+	for _, svc := range s.Services {
+		n += len(svc.Ports)
+	}
+	return n
+}
+
+// With returns a Snapshot in which svc is added, or takes the place of the
+// Service of the same key. The receiver is unchanged.
+func (s Snapshot) With(svc *Service) Snapshot {
+	i, found := slices.BinarySearchFunc(s.Services, svc, (*Service).Compare)
+	out := make([]*Service, 0, len(s.Services)+1)
+	out = append(out, s.Services[:i]...)
+	out = append(out, svc)
+	if found {
+		i++
+	}
+	s.Services = append(out, s.Services[i:]...)
+	return s
+}
+
+// Without returns a Snapshot that lacks the Service at index i. The receiver
+// is unchanged.
+func (s Snapshot) Without(i int) Snapshot {
+	out := make([]*Service, 0, len(s.Services)-1)
+	out = append(out, s.Services[:i]...)
+	s.Services = append(out, s.Services[i+1:]...)
+	return s
+}

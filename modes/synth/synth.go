@@ -1,0 +1,173 @@
+// Package synth makes the lab's Snapshots: N Services of E endpoints and P
+// ports each, the same for the same [Spec], whatever the machine.
+//
+// Virtual IPs are scattered over 10.96.0.0/12 by a seeded permutation, as an
+// allocator that picks at random would, and the first n Services of a larger
+// Snapshot are the same n Services. Endpoints fill 10.128.0.0/9 from below.
+package synth
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+
+	"viplab/modes"
+)
+
+// Ranges that the lab's addresses come from. They exist only inside the
+// namespaces of a run.
+var (
+	VIPRange      = netip.MustParsePrefix("10.96.0.0/12")
+	EndpointRange = netip.MustParsePrefix("10.128.0.0/9")
+)
+
+// Limits of a Spec, given by the address ranges and port numbers.
+const (
+	MaxServices  = 1_000_000
+	MaxEndpoints = 8_000_000 // Services times endpoints
+	MaxPorts     = 64
+)
+
+// Ports of every Service: TCP ports count up from these, and the Services
+// that have a UDP port have it at the same number.
+const (
+	FirstPort       = 80
+	FirstTargetPort = 8080
+)
+
+// udpServices is how many Services, evenly spaced and with the first and the
+// last among them, have a UDP port beside their TCP ports. UDP on every Service
+// would double the rules per Service against the published experiments.
+const udpServices = 16
+
+// Spec says what topology to make.
+type Spec struct {
+	Services  int    `json:"services" yaml:"services"`
+	Endpoints int    `json:"endpoints" yaml:"endpoints"` // per Service
+	Ports     int    `json:"ports" yaml:"ports"`         // TCP ports per Service
+	Seed      uint64 `json:"seed" yaml:"seed"`
+}
+
+// Validate says in one sentence what is out of range.
+func (s Spec) Validate() error {
+	switch {
+	case s.Services < 1 || s.Services > MaxServices:
+		return fmt.Errorf("services must be 1 to %d (the range %s), got %d", MaxServices, VIPRange, s.Services)
+	case s.Endpoints < 1 || s.Endpoints > 250:
+		return fmt.Errorf("endpoints must be 1 to 250 for each Service, got %d", s.Endpoints)
+	case s.Services*s.Endpoints > MaxEndpoints:
+		return fmt.Errorf("%d services of %d endpoints do not fit in %s (at most %d endpoints)", s.Services, s.Endpoints, EndpointRange, MaxEndpoints)
+	case s.Ports < 1 || s.Ports > MaxPorts:
+		return fmt.Errorf("ports must be 1 to %d for each Service, got %d", MaxPorts, s.Ports)
+	}
+	return nil
+}
+
+// Snapshot makes all Services of the Spec.
+func (s Spec) Snapshot() modes.Snapshot {
+	snap := modes.Snapshot{Services: make([]*modes.Service, s.Services), ClusterCIDR: EndpointRange}
+	for i := range snap.Services {
+		snap.Services[i] = s.Service(i)
+	}
+	return snap
+}
+
+// Service makes the Service at position i. Positions at and above s.Services
+// are Services that the Snapshot does not hold, for a change to add.
+func (s Spec) Service(i int) *modes.Service {
+	svc := &modes.Service{
+		Namespace: "lab",
+		Name:      fmt.Sprintf("svc-%07d", i),
+		ClusterIP: s.VIP(i),
+		Ports:     make([]modes.ServicePort, 0, s.Ports+1),
+		Endpoints: make([]modes.Endpoint, s.Endpoints),
+	}
+	for p := range s.Ports {
+		svc.Ports = append(svc.Ports, modes.ServicePort{
+			Name: fmt.Sprintf("p%d", p), Protocol: modes.TCP,
+			Port: FirstPort + uint16(p), TargetPort: FirstTargetPort + uint16(p),
+		})
+	}
+	if s.HasUDP(i) {
+		svc.Ports = append(svc.Ports, modes.ServicePort{
+			Name: "udp", Protocol: modes.UDP, Port: FirstPort, TargetPort: FirstTargetPort,
+		})
+	}
+	for e := range svc.Endpoints {
+		svc.Endpoints[e].Addr = s.endpoint(i*s.Endpoints + e)
+	}
+	return svc
+}
+
+// HasUDP tells whether the Service at position i has a UDP port.
+func (s Spec) HasUDP(i int) bool {
+	if i >= s.Services {
+		return false
+	}
+	n := min(udpServices, s.Services)
+	if n < 2 {
+		return true
+	}
+	for k := range n {
+		if i == k*(s.Services-1)/(n-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// UDPPositions lists the positions of the Services that have a UDP port.
+func (s Spec) UDPPositions() []int {
+	n := min(udpServices, s.Services)
+	if n < 2 {
+		return []int{0}
+	}
+	out := make([]int, n)
+	for k := range out {
+		out[k] = k * (s.Services - 1) / (n - 1)
+	}
+	return out
+}
+
+// VIP is the virtual IP at position i.
+func (s Spec) VIP(i int) netip.Addr {
+	v := uint32(i)
+	for {
+		// 0 is the network's own address: walk the permutation's cycle on.
+		if v = s.permute(v); v != 0 {
+			return offset(VIPRange, v)
+		}
+	}
+}
+
+// SpareEndpoint is an endpoint that no Service of the Snapshot has, for a
+// change to add; k counts them.
+func (s Spec) SpareEndpoint(k int) netip.Addr {
+	return s.endpoint((s.Services+1)*s.Endpoints + k)
+}
+
+func (s Spec) endpoint(k int) netip.Addr { return offset(EndpointRange, uint32(k+1)) }
+
+// permute is a bijection on 20 bits: a four-round Feistel network whose round
+// function is a hash of the seed, the round and one half.
+func (s Spec) permute(v uint32) uint32 {
+	const half, mask = 10, 1<<10 - 1
+	l, r := v>>half&mask, v&mask
+	for round := range uint32(4) {
+		var b [16]byte
+		binary.LittleEndian.PutUint64(b[:], s.Seed)
+		binary.LittleEndian.PutUint32(b[8:], round)
+		binary.LittleEndian.PutUint32(b[12:], r)
+		h := fnv.New32a()
+		h.Write(b[:])
+		l, r = r, l^(h.Sum32()>>7)&mask
+	}
+	return l<<half | r
+}
+
+func offset(p netip.Prefix, n uint32) netip.Addr {
+	a := p.Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+n)
+	return netip.AddrFrom4(a)
+}

@@ -1,0 +1,214 @@
+package userspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"viplab/modes"
+	"viplab/modes/iptables"
+	"viplab/modes/userspace/proxy"
+)
+
+// Listening ports. Up to the first limit they stay out of the range from which
+// the kernel takes local ports for outgoing connections; a larger number of
+// Service ports moves that range up.
+const (
+	firstPort    = 2000
+	lastPort     = 32767
+	lastPortMany = 60999
+	// movedRange keeps 4535 local ports for the proxy's own connections, to
+	// each endpoint.
+	movedRange = "61000 65535"
+	rangePath  = "/proc/sys/net/ipv4/ip_local_port_range"
+)
+
+// MaxPorts is how many Service ports the mode can serve: one TCP or UDP port
+// of the node for each.
+const MaxPorts = lastPortMany - firstPort + 1
+
+// Proxier is the mode's [modes.Proxier].
+type Proxier struct {
+	// Command starts the proxy process: it must call [proxy.Run] on its
+	// standard input and output.
+	Command []string
+
+	restorer iptables.Restorer
+	child    *child
+	host     netip.Addr
+	current  modes.Snapshot
+	portals  map[portKey]*portalState
+	nextID   uint32
+	oldRange string
+}
+
+type portKey struct {
+	service, name string
+	proto         modes.Protocol
+	port          uint16
+}
+
+type portalState struct {
+	id   uint32
+	port uint16
+}
+
+// New makes a Proxier. It starts nothing yet.
+func New(command []string, run modes.Runner) *Proxier {
+	return &Proxier{Command: command, restorer: iptables.Restorer{Runner: run}}
+}
+
+// Probe implements [modes.Proxier].
+func (p *Proxier) Probe(ctx context.Context) error { return p.restorer.Probe(ctx) }
+
+// ProcessID implements [modes.ProcessReporter].
+func (p *Proxier) ProcessID() int {
+	if p.child == nil {
+		return 0
+	}
+	return p.child.cmd.Process.Pid
+}
+
+// Sync implements [modes.Proxier].
+func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+	start := time.Now()
+	if n := s.Ports(); n > MaxPorts {
+		return modes.Cost{}, fmt.Errorf("userspace serves at most %d service ports, one node port each; asked for %d", MaxPorts, n)
+	}
+	if err := p.start(s); err != nil {
+		return modes.Cost{}, err
+	}
+	update, opened, moved := p.plan(s)
+	cost := modes.Cost{Plan: time.Since(start)}
+	commit := time.Now()
+	reply, err := p.child.update(update)
+	if err != nil {
+		return cost, err
+	}
+	for i, st := range opened {
+		st.port = reply.Opened[i]
+	}
+	cost.Objects = len(update.Set) + len(update.Delete)
+	cost.Commit = time.Since(commit)
+	p.current = s
+	if !moved {
+		return cost, nil
+	}
+	planning := time.Now()
+	next := Rules(s, p.host, func(svc *modes.Service, sp modes.ServicePort) uint16 { return p.portals[key(svc, sp)].port })
+	cost.Plan += time.Since(planning)
+	c, err := p.restorer.Commit(ctx, next)
+	cost.Add(c)
+	return cost, err
+}
+
+func key(svc *modes.Service, sp modes.ServicePort) portKey {
+	return portKey{svc.Key(), sp.Name, sp.Protocol, sp.Port}
+}
+
+// plan works out what the proxy must change. opened are the portals that have
+// no port yet, in the order of the update; moved says whether rules change.
+func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState, moved bool) {
+	u.Ports = [2]uint16{firstPort, lastPort}
+	if s.Ports() > lastPort-firstPort {
+		u.Ports[1] = lastPortMany
+	}
+	for _, c := range modes.Diff(p.current, s) {
+		gone := map[portKey]bool{}
+		if c.Old != nil {
+			for _, sp := range c.Old.Ports {
+				gone[key(c.Old, sp)] = true
+			}
+		}
+		if c.New != nil {
+			moved = moved || c.Old != nil && c.Old.ClusterIP != c.New.ClusterIP
+			for _, sp := range c.New.Ports {
+				k := key(c.New, sp)
+				delete(gone, k)
+				st := p.portals[k]
+				if st == nil {
+					p.nextID++
+					st = &portalState{id: p.nextID}
+					p.portals[k] = st
+					opened = append(opened, st)
+				}
+				u.Set = append(u.Set, portal(st.id, c.New, sp))
+			}
+		}
+		for k := range gone {
+			u.Delete = append(u.Delete, p.portals[k].id)
+			delete(p.portals, k)
+		}
+	}
+	return u, opened, moved || len(opened)+len(u.Delete) > 0
+}
+
+func portal(id uint32, svc *modes.Service, sp modes.ServicePort) proxy.Portal {
+	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
+	for i, ep := range svc.Endpoints {
+		out.Endpoints[i] = netip.AddrPortFrom(ep.Addr, sp.TargetPort)
+	}
+	return out
+}
+
+// start brings up the proxy process at the first Sync.
+func (p *Proxier) start(s modes.Snapshot) error {
+	if p.child != nil {
+		return nil
+	}
+	host, err := hostAddress()
+	if err != nil {
+		return err
+	}
+	p.host, p.portals = host, make(map[portKey]*portalState, s.Ports())
+	if s.Ports() > lastPort-firstPort {
+		before, err := os.ReadFile(rangePath)
+		if err != nil {
+			return fmt.Errorf("read the local port range: %w", err)
+		}
+		if err := os.WriteFile(rangePath, []byte(movedRange), 0); err != nil {
+			return fmt.Errorf("move the local port range for %d portals: %w", s.Ports(), err)
+		}
+		p.oldRange = strings.TrimSpace(string(before))
+	}
+	p.child, err = startChild(p.Command)
+	return err
+}
+
+// hostAddress is the node's first address that others can reach.
+func hostAddress() (netip.Addr, error) {
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("list addresses: %w", err)
+	}
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok && !ip.IsLoopback() {
+			return ip, nil
+		}
+	}
+	return netip.Addr{}, errors.New("the node has no address beside loopback for the proxy to listen on")
+}
+
+// Dump implements [modes.Proxier].
+func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.Dump(ctx) }
+
+// Close implements [modes.Proxier].
+func (p *Proxier) Close() error {
+	var errs []error
+	if p.child != nil {
+		errs = append(errs, p.restorer.Clear(), p.child.stop())
+		p.child = nil
+	}
+	if p.oldRange != "" {
+		errs = append(errs, os.WriteFile(rangePath, []byte(p.oldRange), 0))
+		p.oldRange = ""
+	}
+	p.current, p.nextID = modes.Snapshot{}, 0
+	return errors.Join(errs...)
+}

@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// flowIdle is how long a UDP client's flow is kept without traffic:
+// kube-proxy's default of --udp-timeout.
+const flowIdle = 250 * time.Millisecond
+
+type flowKey struct {
+	portal *portal
+	client netip.AddrPort
+}
+
+// flow is one UDP client of a portal and its socket towards an endpoint.
+type flow struct {
+	key  flowKey
+	fd   int
+	used time.Time
+}
+
+type flowTable struct {
+	byClient map[flowKey]*flow
+}
+
+// receive passes one datagram from a client on.
+func (t *flowTable) receive(l *loop, p *portal) {
+	n, from, err := unix.Recvfrom(p.fd, l.buf, 0)
+	sa, ok := from.(*unix.SockaddrInet4)
+	if err != nil || !ok {
+		return
+	}
+	key := flowKey{p, netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}
+	f := t.byClient[key]
+	if f == nil {
+		if f = t.open(l, key); f == nil {
+			return
+		}
+	}
+	f.used = time.Now()
+	_, _ = unix.Write(f.fd, l.buf[:n])
+}
+
+func (t *flowTable) open(l *loop, key flowKey) *flow {
+	to, ok := key.portal.pick()
+	if !ok {
+		return nil
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	f := &flow{key: key, fd: fd}
+	if unix.Connect(fd, sockaddr(to)) != nil || l.watch(fd, unix.EPOLLIN, f) != nil {
+		_ = unix.Close(fd)
+		return nil
+	}
+	t.byClient[key] = f
+	return f
+}
+
+// event passes one datagram from the endpoint back.
+func (f *flow) event(l *loop, _ uint32) {
+	n, err := unix.Read(f.fd, l.buf)
+	if err != nil {
+		return // a refused datagram: the client's retry is its own affair
+	}
+	f.used = time.Now()
+	_ = unix.Sendto(f.key.portal.fd, l.buf[:n], 0, sockaddr(f.key.client))
+}
+
+func (t *flowTable) expire(l *loop, now time.Time) {
+	for _, f := range t.byClient {
+		if now.Sub(f.used) > flowIdle {
+			t.close(l, f)
+		}
+	}
+}
+
+// drop closes all flows of a portal.
+func (t *flowTable) drop(l *loop, p *portal) {
+	for _, f := range t.byClient {
+		if f.key.portal == p {
+			t.close(l, f)
+		}
+	}
+}
+
+func (t *flowTable) close(l *loop, f *flow) {
+	l.shut(f.fd)
+	delete(t.byClient, f.key)
+}

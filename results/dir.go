@@ -1,0 +1,188 @@
+package results
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Names of the files of a run directory.
+const (
+	ConfigFile  = "config.yaml"
+	EnvFile     = "env.json"
+	SamplesFile = "samples.jsonl"
+	SummaryFile = "summary.json"
+	BenchFile   = "bench.txt"
+	ReportMD    = "report.md"
+	ReportHTML  = "report.html"
+	PlotsDir    = "plots"
+	LatestLink  = "latest"
+)
+
+// header is the first line of samples.jsonl.
+type header struct {
+	Schema string `json:"schema"`
+}
+
+// Writer appends records to a run directory.
+type Writer struct {
+	Dir string
+	f   *os.File
+}
+
+// Create makes a run directory and its samples file. The directory may exist,
+// but must hold no samples yet.
+func Create(dir string) (*Writer, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("create run directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, SamplesFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("create run directory: %w", err)
+	}
+	w := &Writer{Dir: dir, f: f}
+	if err := w.line(header{Schema}); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Add appends one record.
+func (w *Writer) Add(r Record) error { return w.line(r) }
+
+func (w *Writer) line(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	if _, err := w.f.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("write record: %w", err)
+	}
+	return nil
+}
+
+// Close ends the samples file.
+func (w *Writer) Close() error {
+	if err := w.f.Sync(); err != nil {
+		return fmt.Errorf("write records to disk: %w", err)
+	}
+	return w.f.Close()
+}
+
+// WriteYAML writes a value as a file of the run directory.
+func WriteYAML(dir, name string, v any) error {
+	b, err := yaml.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return WriteFile(dir, name, b)
+}
+
+// WriteJSON writes a value as a file of the run directory.
+func WriteJSON(dir, name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return WriteFile(dir, name, append(b, '\n'))
+}
+
+// WriteFile writes a file of the run directory so that it is there whole or not
+// at all.
+func WriteFile(dir, name string, b []byte) error {
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	tmp := path + ".part"
+	if err := os.WriteFile(tmp, b, 0o666); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// Run is a run directory that was read.
+type Run struct {
+	Dir     string
+	Config  map[string]any
+	Env     Env
+	Records []Record
+	// Warnings say what was damaged or missing, for people.
+	Warnings []string
+}
+
+// Open reads a run directory. Lines of the samples file that are damaged (the
+// last one of a run that was killed) cost themselves only and become warnings.
+func Open(dir string) (*Run, error) {
+	f, err := os.Open(filepath.Join(dir, SamplesFile))
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%s is no run directory: it has no %s", dir, SamplesFile)
+		}
+		return nil, fmt.Errorf("open run: %w", err)
+	}
+	defer f.Close()
+	run := &Run{Dir: dir}
+	if err := run.read(f); err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, EnvFile)); err != nil {
+		run.warn("the environment is not known: %v", err)
+	} else if err := json.Unmarshal(b, &run.Env); err != nil {
+		run.warn("the environment cannot be read: %v", err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, ConfigFile)); err != nil {
+		run.warn("the configuration is not known: %v", err)
+	} else if err := yaml.Unmarshal(b, &run.Config); err != nil {
+		run.warn("the configuration cannot be read: %v", err)
+	}
+	return run, nil
+}
+
+func (r *Run) warn(format string, args ...any) {
+	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
+}
+
+func (r *Run) read(src io.Reader) error {
+	in := bufio.NewReaderSize(src, 1<<20)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		text := strings.TrimSpace(string(line))
+		if n == 1 {
+			var h header
+			if json.Unmarshal([]byte(text), &h) != nil || !strings.HasPrefix(h.Schema, "viplab/") {
+				return errors.New("the first line names no schema: not written by viplab")
+			}
+			if h.Schema != Schema {
+				return fmt.Errorf("schema %s is not %s, which this viplab reads", h.Schema, Schema)
+			}
+		} else if text != "" {
+			r.parse(n, text)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Run) parse(n int, text string) {
+	var rec Record
+	if err := json.Unmarshal([]byte(text), &rec); err != nil || rec.Metric == "" {
+		r.warn("line %d of %s is damaged and was left out", n, SamplesFile)
+		return
+	}
+	r.Records = append(r.Records, rec)
+}

@@ -1,0 +1,90 @@
+// Package results is the record format of the lab: what was measured, with all
+// its factors, as JSON lines in a run directory.
+//
+// A run directory holds
+//
+//	config.yaml     what was asked for, resolved
+//	env.json        the machine, kernel, testbed and tools, and what could not be learnt
+//	samples.jsonl   a schema line, then one record a line
+//	summary.json    each cell: median, interval, percentiles, warnings
+//	bench.txt       the same samples in the Go benchmark text format
+//	report.md, report.html, plots/
+//
+// samples.jsonl is the source of all that follows it, and is written as the run
+// goes: [Writer] appends and [Open] reads a directory whose run was cut off at
+// any moment.
+package results
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Schema names the format and its version. A reader refuses other versions.
+const Schema = "viplab/1"
+
+// Keys of what is measured. The unit is in the name; times are in seconds.
+const (
+	SyncFull        = "sync_full_seconds"
+	SyncDelta       = "sync_delta_seconds"
+	SyncPhase       = "sync_phase_seconds"
+	FirstCorrect    = "first_correct_seconds"
+	FirstPacket     = "first_packet_seconds"
+	ConnectionsRate = "connections_per_second"
+	ConnectionCPU   = "cpu_seconds_per_connection"
+	Throughput      = "throughput_bits_per_second"
+	CPUSeconds      = "cpu_seconds"
+	ProxyRSS        = "proxy_rss_bytes"
+	ProxyPeakRSS    = "proxy_peak_rss_bytes"
+	ToolPeakRSS     = "tool_peak_rss_bytes"
+	LabPeakRSS      = "lab_peak_rss_bytes"
+	KernelMemory    = "kernel_memory_bytes"
+	Objects         = "objects"
+	TrialSeconds    = "trial_seconds"
+)
+
+// Factors of a record.
+const (
+	Mode      = "mode"
+	Services  = "services"
+	Endpoints = "endpoints"
+	Ports     = "ports"
+	Testbed   = "testbed"
+	Position  = "position" // first, middle, last, random
+	Protocol  = "protocol" // tcp, udp
+	Change    = "change"   // service-add, ...
+	Phase     = "phase"    // plan, encode, commit
+	Of        = "of"       // what CPU or memory or objects were of
+	Fanout    = "fanout"   // of the tree
+)
+
+// Record is one or more samples of one quantity under one set of factors, taken
+// one after another in one trial.
+type Record struct {
+	Metric  string            `json:"metric"`
+	Factors map[string]string `json:"factors"`
+	Trial   string            `json:"trial"`
+	Round   int               `json:"round"`
+	Values  []float64         `json:"values,omitempty"`
+	// Over is set when the measurement was cut off by a budget: the true value
+	// is larger than each of Values.
+	Over bool `json:"over,omitempty"`
+	// Err says why there is no value.
+	Err string `json:"error,omitempty"`
+}
+
+// Cell is the name of a record's quantity and factors, "metric/factor=value/...",
+// with the factors in order.
+func (r Record) Cell() string {
+	var b strings.Builder
+	b.WriteString(r.Metric)
+	for _, k := range slices.Sorted(maps.Keys(r.Factors)) {
+		b.WriteString("/" + k + "=" + r.Factors[k])
+	}
+	return b.String()
+}
+
+// Done is the metric of the record that ends a trial; it has Err if the trial
+// failed. A trial without one was cut off.
+const Done = "trial"

@@ -1,0 +1,141 @@
+package workload
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viplab/modes"
+)
+
+// Timeout is how long a probe waits for an answer.
+const Timeout = 2 * time.Second
+
+// Prober sends single flows from the namespace of its thread. Each flow has a
+// local port that this Prober never used before, so that the node has no
+// conntrack entry for it.
+type Prober struct {
+	next [2]uint16 // next local port, TCP and UDP
+}
+
+// Local ports of probes: above the ports of services, below those that the
+// kernel gives to others.
+const firstLocal, lastLocal = 1024, 65535
+
+func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, *unix.SockaddrInet4, error) {
+	typ, which := unix.SOCK_STREAM, 0
+	if proto == modes.UDP {
+		typ, which = unix.SOCK_DGRAM, 1
+	}
+	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, fmt.Errorf("probe %s: %w", to, err)
+	}
+	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
+	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+	if err == nil {
+		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
+	}
+	if err == nil && typ == unix.SOCK_STREAM {
+		// Closing resets the connection: probes leave no TIME_WAIT behind.
+		err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	for tries := 0; err == nil && tries < 1000; tries++ {
+		if p.next[which] < firstLocal {
+			p.next[which] = firstLocal
+		}
+		port := p.next[which]
+		p.next[which]++ // wraps to 0 after 65535, and so to firstLocal
+		if err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)}); err == nil {
+			return fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}, nil
+		}
+		if err == unix.EADDRINUSE {
+			err = nil
+		}
+	}
+	_ = unix.Close(fd)
+	return 0, nil, fmt.Errorf("probe %s: %w", to, err)
+}
+
+// FirstPacket is the round trip of the first packet of a new flow: for TCP
+// from SYN to SYN-ACK as connect(2) sees it, for UDP one datagram and its echo.
+// Opening and binding the socket are not in it.
+func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Duration, error) {
+	fd, sa, err := p.socket(proto, to)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	if proto == modes.TCP {
+		start := time.Now()
+		err := connect(fd, sa)
+		took := time.Since(start)
+		if err != nil {
+			return 0, fmt.Errorf("connect to %s: %w", to, err)
+		}
+		return took, nil
+	}
+	var buf [64]byte
+	if err := connect(fd, sa); err != nil {
+		return 0, fmt.Errorf("connect to %s: %w", to, err)
+	}
+	start := time.Now()
+	_, err = unix.Write(fd, []byte{askOnce})
+	if err == nil {
+		_, err = read(fd, buf[:])
+	}
+	took := time.Since(start)
+	if err != nil {
+		return 0, fmt.Errorf("udp echo of %s: %w", to, err)
+	}
+	return took, nil
+}
+
+// Ask opens a new flow, sends one request and returns the address of the
+// endpoint that answered.
+func (p *Prober) Ask(proto modes.Protocol, to netip.AddrPort) (netip.Addr, error) {
+	fd, sa, err := p.socket(proto, to)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer unix.Close(fd)
+	if err := connect(fd, sa); err != nil {
+		return netip.Addr{}, fmt.Errorf("connect to %s: %w", to, err)
+	}
+	var buf [64]byte
+	n := 0
+	if _, err = unix.Write(fd, []byte{askOnce}); err == nil {
+		n, err = read(fd, buf[:])
+	}
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("ask %s over %s: %w", to, proto, err)
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(string(buf[:n]), string(rune(askOnce))))
+	from, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("ask %s over %s: answer %q names no endpoint", to, proto, text)
+	}
+	return from, nil
+}
+
+// connect and read go on after a signal, which Go's runtime sends now and then
+// and which ends a system call that has a timeout.
+func connect(fd int, to unix.Sockaddr) error {
+	for {
+		if err := unix.Connect(fd, to); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func read(fd int, buf []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, buf)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Request bytes of the TCP protocol: the server answers each with the address
+// that it was reached at, as text and a newline.
+const (
+	askOnce  = 'c' // answer and close
+	askAgain = 'k' // answer and keep the connection
+)
+
+// Server answers for every endpoint of the backend namespace: it listens on all
+// addresses and names the one that a client reached, so that a probe learns
+// which endpoint served it. TCP answers requests, UDP echoes the datagram's
+// first byte and the name.
+type Server struct {
+	epoll int
+	stop  int // eventfd
+	tcp   map[int]bool
+	udp   map[int]bool
+	done  chan struct{}
+}
+
+// Serve starts a Server on the given TCP and UDP ports.
+func Serve(tcpPorts, udpPorts []uint16) (*Server, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("start server: %w", err)
+	}
+	s := &Server{epoll: ep, tcp: map[int]bool{}, udp: map[int]bool{}, done: make(chan struct{})}
+	if s.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("start server: %w", err)
+	}
+	err = s.watch(s.stop)
+	for _, p := range tcpPorts {
+		err = errors.Join(err, s.listen(unix.SOCK_STREAM, p, s.tcp))
+	}
+	for _, p := range udpPorts {
+		err = errors.Join(err, s.listen(unix.SOCK_DGRAM, p, s.udp))
+	}
+	if err != nil {
+		s.closeAll()
+		return nil, err
+	}
+	go s.run()
+	return s, nil
+}
+
+func (s *Server) watch(fd int) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &ev))
+}
+
+func (s *Server) listen(typ int, port uint16, into map[int]bool) error {
+	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("listen on port %d: %w", port, err)
+	}
+	into[fd] = true
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if typ == unix.SOCK_DGRAM {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)})
+	}
+	if err == nil && typ == unix.SOCK_STREAM {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		err = unix.Listen(fd, 4096)
+	}
+	if err != nil {
+		return fmt.Errorf("listen on port %d: %w", port, err)
+	}
+	return s.watch(fd)
+}
+
+func (s *Server) run() {
+	runtime.LockOSThread()
+	defer close(s.done)
+	defer s.closeAll()
+	events := make([]unix.EpollEvent, 128)
+	buf, oob := make([]byte, 2048), make([]byte, 128)
+	for {
+		n, err := unix.EpollWait(s.epoll, events, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		for _, ev := range events[:max(n, 0)] {
+			fd := int(ev.Fd)
+			switch {
+			case fd == s.stop:
+				return
+			case s.tcp[fd]:
+				if c, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); err == nil && s.watch(c) != nil {
+					_ = unix.Close(c)
+				}
+			case s.udp[fd]:
+				echo(fd, buf, oob)
+			default:
+				answer(fd, buf)
+			}
+		}
+	}
+}
+
+// answer serves one request of an accepted connection.
+func answer(fd int, buf []byte) {
+	n, err := unix.Read(fd, buf)
+	if errors.Is(err, unix.EAGAIN) {
+		return
+	}
+	if n > 0 {
+		sa, err := unix.Getsockname(fd)
+		if in, ok := sa.(*unix.SockaddrInet4); ok && err == nil {
+			name := netip.AddrFrom4(in.Addr).AppendTo(buf[:0:cap(buf)][1024:1024])
+			_, _ = unix.Write(fd, append(name, '\n'))
+			if buf[n-1] == askAgain {
+				return
+			}
+		}
+	}
+	_ = unix.Close(fd)
+}
+
+// echo answers one datagram from the address that it was sent to.
+func echo(fd int, buf, oob []byte) {
+	n, oobn, _, from, err := unix.Recvmsg(fd, buf[:1024], oob, 0)
+	if err != nil || n == 0 {
+		return
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < unix.SizeofInet4Pktinfo {
+		return
+	}
+	// struct in_pktinfo: interface, local address, header's destination. The
+	// interface is cleared so that routing chooses it for the answer.
+	local := [4]byte(msgs[0].Data[8:12])
+	info := &unix.Inet4Pktinfo{Spec_dst: local}
+	reply := netip.AddrFrom4(local).AppendTo(buf[:1])
+	_, _ = unix.SendmsgN(fd, append(reply, '\n'), unix.PktInfo4(info), from, 0)
+}
+
+// Close stops the Server and waits for it.
+func (s *Server) Close() {
+	_, _ = unix.Write(s.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	<-s.done
+}
+
+func (s *Server) closeAll() {
+	for fd := range s.tcp {
+		_ = unix.Close(fd)
+	}
+	for fd := range s.udp {
+		_ = unix.Close(fd)
+	}
+	_ = unix.Close(s.stop)
+	_ = unix.Close(s.epoll)
+}
