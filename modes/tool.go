@@ -1,10 +1,12 @@
 package modes
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
@@ -12,35 +14,61 @@ import (
 	"github.com/prometheus/procfs"
 )
 
+// Input writes a tool's standard input.
+type Input func(w *bufio.Writer) error
+
+// Text is an Input that is a string.
+func Text(s string) Input {
+	return func(w *bufio.Writer) error {
+		_, err := w.WriteString(s)
+		return err
+	}
+}
+
 // Runner starts command-line tools. It is the seam between a mode and the
 // outside world: the real one is [Exec], tests pass their own.
 type Runner interface {
-	// Run starts the tool with stdin as its standard input, waits for it and
-	// returns its standard output. The Cost holds the call, the bytes, and
-	// the tool's CPU time and peak resident set.
-	Run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, Cost, error)
+	// Run starts the tool, feeds it its input (nil for none), waits for it and
+	// returns its standard output. The Cost holds the call, the bytes, the
+	// tool's CPU time and peak resident set; its Encode is the time until the
+	// tool had taken all input, its Commit the rest.
+	Run(ctx context.Context, stdin Input, name string, args ...string) ([]byte, Cost, error)
 }
 
 // Exec runs tools as child processes, in the namespaces of the calling thread.
 type Exec struct{}
 
 // Run implements [Runner]. A tool that is not installed is a [MissingError].
-func (Exec) Run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, Cost, error) {
+func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) ([]byte, Cost, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out, errb bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &errb
+	cmd.Stdout, cmd.Stderr = &out, &errb
+	cost := Cost{ToolCalls: 1}
 	start := time.Now()
-	err := cmd.Start()
-	var peak int64
-	if err == nil {
-		peak, err = waitAndWatch(cmd)
+	var pipe io.WriteCloser
+	var err error
+	if stdin != nil {
+		if pipe, err = cmd.StdinPipe(); err != nil {
+			return nil, cost, fmt.Errorf("run %s: %w", name, err)
+		}
 	}
-	cost := Cost{ToolCalls: 1, Bytes: len(stdin), Commit: time.Since(start), ToolPeakRSS: peak}
-	if ps := cmd.ProcessState; ps != nil {
-		cost.ToolCPU = ps.UserTime() + ps.SystemTime()
+	var feedErr error
+	if err = cmd.Start(); err == nil {
+		watch := watchMemory(cmd.Process.Pid)
+		if stdin != nil {
+			cost.Bytes, feedErr = feed(pipe, stdin)
+		}
+		cost.Encode = time.Since(start)
+		err = cmd.Wait()
+		cost.ToolPeakRSS = watch()
+		cost.Commit = time.Since(start) - cost.Encode
+		cost.ToolCPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, cost, &MissingError{Need: "the tool " + name, Mend: "sudo apt-get install " + packageOf(name), Err: err}
+	}
+	if err == nil {
+		err = feedErr // a tool that failed explains a broken pipe better
 	}
 	if err != nil {
 		return nil, cost, fmt.Errorf("run %s %s: %w: %s", name, strings.Join(args, " "), err, firstLine(errb.String()))
@@ -48,31 +76,58 @@ func (Exec) Run(ctx context.Context, stdin []byte, name string, args ...string) 
 	return out.Bytes(), cost, nil
 }
 
+// feed writes the input in pieces as large as a pipe and returns their size.
+func feed(pipe io.WriteCloser, stdin Input) (int, error) {
+	counted := &counter{w: pipe}
+	w := bufio.NewWriterSize(counted, 64<<10)
+	err := stdin(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	return counted.n, errors.Join(err, pipe.Close())
+}
+
+type counter struct {
+	w io.Writer
+	n int
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += n
+	return n, err
+}
+
 // watchEvery is how often a running tool's memory is looked at.
 const watchEvery = 20 * time.Millisecond
 
-// waitAndWatch waits for a process and returns its peak resident set as last
-// seen, 0 if it ended before the first look. (The kernel's own account of a
-// child, ru_maxrss, starts at the size of the process that started it.)
-func waitAndWatch(cmd *exec.Cmd) (int64, error) {
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	var peak int64
-	for {
-		select {
-		case err := <-done:
-			return peak, err
-		case <-tick.C:
-			proc, err := procfs.NewProc(cmd.Process.Pid)
-			if err != nil {
-				continue
-			}
-			if st, err := proc.NewStatus(); err == nil {
-				peak = max(peak, int64(st.VmHWM))
+// watchMemory looks at a running process' memory until the returned function is
+// called, which gives the peak resident set as last seen, 0 if the process ended
+// before the first look. (The kernel's own account of a child, ru_maxrss, starts
+// at the size of the process that started it.)
+func watchMemory(pid int) func() int64 {
+	stop, peak := make(chan struct{}), make(chan int64)
+	go func() {
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		var most int64
+		for {
+			select {
+			case <-stop:
+				peak <- most
+				return
+			case <-tick.C:
+				if proc, err := procfs.NewProc(pid); err == nil {
+					if st, err := proc.NewStatus(); err == nil {
+						most = max(most, int64(st.VmHWM))
+					}
+				}
 			}
 		}
+	}()
+	return func() int64 {
+		close(stop)
+		return <-peak
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/rawio"
 )
 
 // Connections is what a closed loop of new connections did.
@@ -25,7 +27,7 @@ func (c Connections) PerSecond() float64 { return float64(c.Done) / c.Took.Secon
 // request, answer, close, and the next. Each worker takes the targets in turn
 // from a place of its own. The server closes first, so that no local port of
 // the client stays in TIME_WAIT. spawn starts a function on a thread of its own
-// in the client's namespace.
+// in the client's namespace. Call it inside [Quiet].
 func Connect(ctx context.Context, targets []netip.AddrPort, workers int, length time.Duration, spawn func(func()) error) (Connections, error) {
 	var total Connections
 	var mu sync.Mutex
@@ -74,22 +76,22 @@ func connectLoop(ctx context.Context, targets []netip.AddrPort, at int) Connecti
 }
 
 func connectOnce(to netip.AddrPort, buf []byte) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := rawio.Socket(unix.SOCK_STREAM)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
-	defer unix.Close(fd)
+	defer rawio.Close(fd)
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
-	if err := connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}); err != nil {
+	if err := rawio.Connect(fd, to); err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
-	if _, err := unix.Write(fd, []byte{askOnce}); err != nil {
+	if _, err := rawio.Write(fd, []byte{askOnce}); err != nil {
 		return fmt.Errorf("request to %s: %w", to, err)
 	}
 	got := 0
 	for {
-		n, err := read(fd, buf)
+		n, err := rawio.Read(fd, buf)
 		if err != nil {
 			return fmt.Errorf("answer from %s: %w", to, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/rawio"
 )
 
 // Timeout is how long a probe waits for an answer.
@@ -25,14 +26,14 @@ type Prober struct {
 // kernel gives to others.
 const firstLocal, lastLocal = 1024, 65535
 
-func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, *unix.SockaddrInet4, error) {
+func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 	typ, which := unix.SOCK_STREAM, 0
 	if proto == modes.UDP {
 		typ, which = unix.SOCK_DGRAM, 1
 	}
 	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, nil, fmt.Errorf("probe %s: %w", to, err)
+		return 0, fmt.Errorf("probe %s: %w", to, err)
 	}
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
@@ -50,28 +51,28 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, *unix.Soc
 		port := p.next[which]
 		p.next[which]++ // wraps to 0 after 65535, and so to firstLocal
 		if err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)}); err == nil {
-			return fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}, nil
+			return fd, nil
 		}
 		if err == unix.EADDRINUSE {
 			err = nil
 		}
 	}
 	_ = unix.Close(fd)
-	return 0, nil, fmt.Errorf("probe %s: %w", to, err)
+	return 0, fmt.Errorf("probe %s: %w", to, err)
 }
 
 // FirstPacket is the round trip of the first packet of a new flow: for TCP
 // from SYN to SYN-ACK as connect(2) sees it, for UDP one datagram and its echo.
-// Opening and binding the socket are not in it.
+// Opening and binding the socket are not in it. Call it inside [Quiet].
 func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Duration, error) {
-	fd, sa, err := p.socket(proto, to)
+	fd, err := p.socket(proto, to)
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(fd)
 	if proto == modes.TCP {
 		start := time.Now()
-		err := connect(fd, sa)
+		err := rawio.Connect(fd, to)
 		took := time.Since(start)
 		if err != nil {
 			return 0, fmt.Errorf("connect to %s: %w", to, err)
@@ -79,13 +80,13 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 		return took, nil
 	}
 	var buf [64]byte
-	if err := connect(fd, sa); err != nil {
+	if err := rawio.Connect(fd, to); err != nil {
 		return 0, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	start := time.Now()
-	_, err = unix.Write(fd, []byte{askOnce})
+	_, err = rawio.Write(fd, []byte{askOnce})
 	if err == nil {
-		_, err = read(fd, buf[:])
+		_, err = rawio.Read(fd, buf[:])
 	}
 	took := time.Since(start)
 	if err != nil {
@@ -97,18 +98,21 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 // Ask opens a new flow, sends one request and returns the address of the
 // endpoint that answered.
 func (p *Prober) Ask(proto modes.Protocol, to netip.AddrPort) (netip.Addr, error) {
-	fd, sa, err := p.socket(proto, to)
+	fd, err := p.socket(proto, to)
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	defer unix.Close(fd)
-	if err := connect(fd, sa); err != nil {
+	if err := retry(func() error { return unix.Connect(fd, sockaddr(to)) }); err != nil {
 		return netip.Addr{}, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	var buf [64]byte
 	n := 0
 	if _, err = unix.Write(fd, []byte{askOnce}); err == nil {
-		n, err = read(fd, buf[:])
+		err = retry(func() (err error) {
+			n, err = unix.Read(fd, buf[:])
+			return err
+		})
 	}
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("ask %s over %s: %w", to, proto, err)
@@ -121,21 +125,16 @@ func (p *Prober) Ask(proto modes.Protocol, to netip.AddrPort) (netip.Addr, error
 	return from, nil
 }
 
-// connect and read go on after a signal, which Go's runtime sends now and then
-// and which ends a system call that has a timeout.
-func connect(fd int, to unix.Sockaddr) error {
+// retry goes on after a signal, which Go's runtime sends now and then and which
+// ends a system call that has a timeout.
+func retry(call func() error) error {
 	for {
-		if err := unix.Connect(fd, to); err != unix.EINTR {
+		if err := call(); err != unix.EINTR {
 			return err
 		}
 	}
 }
 
-func read(fd int, buf []byte) (int, error) {
-	for {
-		n, err := unix.Read(fd, buf)
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
+func sockaddr(ap netip.AddrPort) *unix.SockaddrInet4 {
+	return &unix.SockaddrInet4{Addr: ap.Addr().As4(), Port: int(ap.Port())}
 }

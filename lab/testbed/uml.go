@@ -222,6 +222,23 @@ func (g *guest) verdict(control string, werr error) (int, error) {
 	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b))}
 }
 
+// pin keeps the guest on one CPU, the last one that it may use. The guest has
+// one CPU of its own, and each of its system calls is a switch between two host
+// processes: across CPUs that costs a wake-up and takes 20 to 40 % longer.
+func pin() {
+	var allowed, one unix.CPUSet
+	if unix.SchedGetaffinity(0, &allowed) != nil {
+		return
+	}
+	for cpu := range len(allowed) * 64 {
+		if allowed.IsSet(cpu) {
+			one.Zero()
+			one.Set(cpu)
+		}
+	}
+	_ = unix.SchedSetaffinity(0, &one)
+}
+
 // consoleTail drops what every boot says.
 func consoleTail(s string) string {
 	var keep []string
@@ -264,6 +281,7 @@ func EnterUML() error {
 	if err := unix.Dup3(int(null.Fd()), 0, 0); err != nil {
 		return fmt.Errorf("close input: %w", err)
 	}
+	pin()
 	env := []string{"TMPDIR=" + spec.Work, "HOME=" + spec.Work, "PATH=" + toolPath}
 	if spec.Preload != "" {
 		env = append(env, "LD_PRELOAD="+spec.Preload)

@@ -140,16 +140,8 @@ func addRoute(to string, via netip.Addr) error {
 
 // ownEndpoints makes every endpoint address local to the backend.
 func ownEndpoints() error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("find lo: %w", err)
-	}
-	err = netlink.RouteAdd(&netlink.Route{
-		Dst: ipNet(synth.EndpointRange), LinkIndex: lo.Attrs().Index,
-		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
-	})
-	if err != nil {
-		return fmt.Errorf("make %s local: %w", synth.EndpointRange, err)
+	if err := ownRange(synth.EndpointRange); err != nil {
+		return err
 	}
 	// The client's link lies in that range too, but is not the backend's.
 	return netlink.RouteAdd(&netlink.Route{
@@ -157,17 +149,26 @@ func ownEndpoints() error {
 	})
 }
 
-// refuseVIPs makes the backend answer what the node lets through to a VIP with
-// an ICMP error at once, as a router without a route would, so that a probe of
-// an address that is no Service fails in microseconds.
-func refuseVIPs() error {
-	for _, s := range [][2]string{{"net/ipv4/ip_forward", "1"}, {"net/ipv4/icmp_ratelimit", "0"}} {
-		if err := writeSysctl(s[0], s[1]); err != nil {
-			return err
-		}
+// ownRange makes all addresses of a range local.
+func ownRange(p netip.Prefix) error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
 	}
-	return netlink.RouteAdd(&netlink.Route{Dst: ipNet(synth.VIPRange), Type: unix.RTN_UNREACHABLE})
+	err = netlink.RouteAdd(&netlink.Route{
+		Dst: ipNet(p), LinkIndex: lo.Attrs().Index,
+		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+	})
+	if err != nil {
+		return fmt.Errorf("make %s local: %w", p, err)
+	}
+	return nil
 }
+
+// refuseVIPs makes the backend own the VIPs too, on which nothing listens: what
+// the node lets through to a VIP is answered with a reset at once, so that a
+// probe of an address that is no Service fails in microseconds.
+func refuseVIPs() error { return ownRange(synth.VIPRange) }
 
 // fixNeighbours enters both ends of each link in the other's neighbour table
 // for good, so that no probe ever waits for ARP.

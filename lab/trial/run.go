@@ -143,9 +143,9 @@ func (r *run) all(ctx context.Context) (err error) {
 		name string
 		fn   func(context.Context) error
 	}{
-		{"first packets", r.firstPackets},
+		{"first packets", r.quietly(r.firstPackets)},
 		{"deltas", r.deltas},
-		{"connections", r.connections},
+		{"connections", r.quietly(r.connections)},
 		{"iperf", r.iperf},
 		{"memory", r.memory},
 	}
@@ -160,6 +160,12 @@ func (r *run) all(ctx context.Context) (err error) {
 		}
 	}
 	return errors.Join(err, r.tearDown())
+}
+
+func (r *run) quietly(step func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return workload.Quiet(func() error { return step(ctx) })
+	}
 }
 
 func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {

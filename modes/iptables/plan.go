@@ -20,61 +20,105 @@ func Linear(leaves []rules.Rule) ([]rules.Rule, []*rules.Chain) { return leaves,
 // comments out of the chains of Services and endpoints.
 const largeCluster = 1000
 
-// service is the planned part of one Service: it is kept as long as the
-// Service stands in the Snapshot unchanged.
-type service struct {
-	leaves []rules.Rule   // dispatch rules, one a port
-	reject []rules.Rule   // filter rules for ports without endpoints
-	chains []*rules.Chain // KUBE-SVC-* and KUBE-SEP-*
-}
-
-// Planner turns Snapshots into Rulesets. It keeps the chains of Services that
-// did not change, so that planning one change is cheap.
+// Planner turns Snapshots into Rulesets. It remembers the dispatch rules of the
+// last Snapshot, so that planning one change is cheap; the chains of a Service
+// are a function of the Service and are made when they are needed.
 type Planner struct {
 	// Dispatch is the layout, [Linear] if nil.
 	Dispatch Dispatch
 
+	planned  bool
 	comments bool
-	services map[*modes.Service]*service
+	last     modes.Snapshot
+	leaves   []rules.Rule // of last, in order
+	ends     []int        // leaves[ends[i-1]:ends[i]] are those of last.Services[i]
 }
 
-// Plan makes the Ruleset for a whole Snapshot.
+// Plan makes the Ruleset for a whole Snapshot. The chains of the Services are
+// not held but made while they are read.
 func (p *Planner) Plan(s modes.Snapshot) rules.Ruleset {
-	if p.services == nil {
+	return p.withServices(p.base(s), s)
+}
+
+// withServices adds the chains of all Services.
+func (p *Planner) withServices(base rules.Ruleset, s modes.Snapshot) rules.Ruleset {
+	rs := base.Fixed()
+	nat := &rs.Tables[len(rs.Tables)-1]
+	nat.More = func(yield func(*rules.Chain) bool) {
+		for _, svc := range s.Services {
+			for _, c := range p.chains(svc, s.ClusterCIDR) {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+	return rs
+}
+
+// Delta makes the part of two Rulesets in which they can differ: the fixed and
+// dispatch chains, and the chains of the Services that changed. from is the
+// whole Ruleset of the Snapshot before, whole that of the new one.
+func (p *Planner) Delta(from rules.Ruleset, s modes.Snapshot) (old, next, whole rules.Ruleset) {
+	changes := modes.Diff(p.last, s)
+	base := p.base(s)
+	old, next, whole = from.Fixed(), base.Fixed(), p.withServices(base, s)
+	for _, c := range changes {
+		if c.Old != nil {
+			old.AppendChains("nat", p.chains(c.Old, s.ClusterCIDR)...)
+		}
+		if c.New != nil {
+			next.AppendChains("nat", p.chains(c.New, s.ClusterCIDR)...)
+		}
+	}
+	return old, next, whole
+}
+
+// base plans all but the chains of the Services.
+func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
+	if !p.planned {
 		n := 0
 		for _, svc := range s.Services {
 			n += len(svc.Endpoints) * len(svc.Ports)
 		}
-		p.comments = n <= largeCluster
+		p.planned, p.comments = true, n <= largeCluster
 	}
-	kept := make(map[*modes.Service]*service, len(s.Services))
 	leaves := make([]rules.Rule, 0, s.Ports()+1)
+	ends := make([]int, 0, len(s.Services))
 	var reject []rules.Rule
-	var perService []*rules.Chain
+	j := 0
 	for _, svc := range s.Services {
-		plan := p.services[svc]
-		if plan == nil {
-			plan = p.service(svc, s.ClusterCIDR)
+		for j < len(p.last.Services) && p.last.Services[j].Compare(svc) < 0 {
+			j++
 		}
-		kept[svc] = plan
-		leaves = append(leaves, plan.leaves...)
-		reject = append(reject, plan.reject...)
-		perService = append(perService, plan.chains...)
+		if j < len(p.last.Services) && p.last.Services[j] == svc {
+			start := 0
+			if j > 0 {
+				start = p.ends[j-1]
+			}
+			leaves = append(leaves, p.leaves[start:p.ends[j]]...)
+		} else {
+			leaves = appendLeaves(leaves, svc)
+		}
+		ends = append(ends, len(leaves))
+		if len(svc.Endpoints) == 0 {
+			reject = appendRejects(reject, svc)
+		}
 	}
-	p.services = kept
+	p.last, p.leaves, p.ends = s, leaves, ends
 	dispatch := p.Dispatch
 	if dispatch == nil {
 		dispatch = Linear
 	}
 	services, extra := dispatch(leaves)
-	return assemble(services, extra, reject, perService)
+	return assemble(services, extra, reject)
 }
 
 // assemble puts the per-Service parts between the fixed chains, in the order
 // in which kube-proxy writes them.
-func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, perService []*rules.Chain) rules.Ruleset {
+func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule) rules.Ruleset {
 	const portals = "kubernetes service portals"
-	services = append(services, rules.Rule{
+	services = append(services[:len(services):cap(services)], rules.Rule{
 		Comment:  "kubernetes service nodeports; NOTE: this must be the last rule in this chain",
 		DstLocal: true, Chain: NodePortsChain,
 	})
@@ -91,19 +135,16 @@ func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, 
 			{Comment: "kubernetes forwarding conntrack rule", CTState: "RELATED,ESTABLISHED", Target: rules.Accept},
 		}},
 	}}
-	nat := rules.Table{Name: "nat"}
-	nat.Chains = make([]*rules.Chain, 0, len(perService)+len(extra)+8)
-	nat.Chains = append(nat.Chains,
-		&rules.Chain{Name: "PREROUTING", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
-		&rules.Chain{Name: "OUTPUT", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
-		&rules.Chain{Name: "POSTROUTING", Rules: []rules.Rule{{Comment: "kubernetes postrouting rules", Chain: PostroutingChain}}},
-		&rules.Chain{Name: ServicesChain, Rules: services},
-		&rules.Chain{Name: NodePortsChain},
-		&rules.Chain{Name: PostroutingChain, Rules: Postrouting()},
-		&rules.Chain{Name: MarkMasqChain, Rules: []rules.Rule{{Target: rules.OrMark, Mark: MasqueradeMark}}},
-	)
+	nat := rules.Table{Name: "nat", Chains: []*rules.Chain{
+		{Name: "PREROUTING", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
+		{Name: "OUTPUT", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
+		{Name: "POSTROUTING", Rules: []rules.Rule{{Comment: "kubernetes postrouting rules", Chain: PostroutingChain}}},
+		{Name: ServicesChain, Rules: services},
+		{Name: NodePortsChain},
+		{Name: PostroutingChain, Rules: Postrouting()},
+		{Name: MarkMasqChain, Rules: []rules.Rule{{Target: rules.OrMark, Mark: MasqueradeMark}}},
+	}}
 	nat.Chains = append(nat.Chains, extra...)
-	nat.Chains = append(nat.Chains, perService...)
 	return rules.Ruleset{Tables: []rules.Table{filter, nat}}
 }
 
@@ -117,23 +158,46 @@ func Postrouting() []rules.Rule {
 	}
 }
 
-func (p *Planner) service(svc *modes.Service, cluster netip.Prefix) *service {
-	plan := &service{leaves: make([]rules.Rule, 0, len(svc.Ports))}
-	vip := netip.PrefixFrom(svc.ClusterIP, 32)
-	for _, port := range svc.Ports {
-		name := svc.PortName(port)
-		leaf := rules.Rule{Comment: name + " cluster IP", Proto: port.Protocol, Dst: vip, DPort: port.Port}
-		if len(svc.Endpoints) == 0 {
-			leaf.Comment = name + " has no endpoints"
-			leaf.Target = rules.Reject
-			plan.reject = append(plan.reject, leaf)
-			continue
-		}
-		leaf.Chain = ServiceChain(name, port.Protocol)
-		plan.leaves = append(plan.leaves, leaf)
-		plan.chains = append(plan.chains, p.portChains(svc, port, leaf, cluster)...)
+// appendLeaves appends the dispatch rules of a Service, one a port.
+func appendLeaves(leaves []rules.Rule, svc *modes.Service) []rules.Rule {
+	if len(svc.Endpoints) == 0 {
+		return leaves
 	}
-	return plan
+	for _, port := range svc.Ports {
+		leaves = append(leaves, leaf(svc, port))
+	}
+	return leaves
+}
+
+func leaf(svc *modes.Service, port modes.ServicePort) rules.Rule {
+	name := svc.PortName(port)
+	return rules.Rule{
+		Comment: name + " cluster IP", Proto: port.Protocol, Dst: netip.PrefixFrom(svc.ClusterIP, 32), DPort: port.Port,
+		Chain: ServiceChain(name, port.Protocol),
+	}
+}
+
+// appendRejects appends the filter rules of a Service without endpoints.
+func appendRejects(reject []rules.Rule, svc *modes.Service) []rules.Rule {
+	for _, port := range svc.Ports {
+		reject = append(reject, rules.Rule{
+			Comment: svc.PortName(port) + " has no endpoints", Proto: port.Protocol,
+			Dst: netip.PrefixFrom(svc.ClusterIP, 32), DPort: port.Port, Target: rules.Reject,
+		})
+	}
+	return reject
+}
+
+// chains makes KUBE-SVC-* and KUBE-SEP-* of a Service.
+func (p *Planner) chains(svc *modes.Service, cluster netip.Prefix) []*rules.Chain {
+	if len(svc.Endpoints) == 0 {
+		return nil
+	}
+	var out []*rules.Chain
+	for _, port := range svc.Ports {
+		out = append(out, p.portChains(svc, port, leaf(svc, port), cluster)...)
+	}
+	return out
 }
 
 // portChains makes KUBE-SVC-* of one Service port and KUBE-SEP-* of each of

@@ -25,9 +25,17 @@ func (p *Proxier) Probe(ctx context.Context) error { return p.restorer.Probe(ctx
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
 	start := time.Now()
-	next := p.planner.Plan(s)
-	cost := modes.Cost{Plan: time.Since(start)}
-	commit, err := p.restorer.Commit(ctx, next)
+	var cost, commit modes.Cost
+	var err error
+	if !p.planner.planned {
+		next := p.planner.Plan(s)
+		cost.Plan = time.Since(start)
+		commit, err = p.restorer.Commit(ctx, next)
+	} else {
+		old, next, whole := p.planner.Delta(p.restorer.Current(), s)
+		cost.Plan = time.Since(start)
+		commit, err = p.restorer.CommitPart(ctx, old, next, whole)
+	}
 	cost.Add(commit)
 	return cost, err
 }
@@ -36,4 +44,8 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.Dump(ctx) }
 
 // Close implements [modes.Proxier].
-func (p *Proxier) Close() error { return p.restorer.Clear() }
+func (p *Proxier) Close() error {
+	err := p.restorer.Clear()
+	p.planner = Planner{Dispatch: p.planner.Dispatch}
+	return err
+}

@@ -1,6 +1,7 @@
 package iptables
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"strings"
@@ -35,21 +36,33 @@ func (r *Restorer) runner() modes.Runner {
 // Commit makes the kernel hold the Ruleset. Nothing is started when nothing
 // differs.
 func (r *Restorer) Commit(ctx context.Context, next rules.Ruleset) (modes.Cost, error) {
+	return r.CommitPart(ctx, r.current, next, next)
+}
+
+// CommitPart turns the part from of what is committed into the part to; whole
+// is what the kernel holds then.
+func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset) (modes.Cost, error) {
 	start := time.Now()
-	text := rules.Edit(r.current, next)
-	cost := modes.Cost{Encode: time.Since(start), Rules: text.Rules}
-	if text.Empty() {
-		r.current = next
-		return cost, nil
+	if rules.Same(from, to) {
+		r.current = whole
+		return modes.Cost{Encode: time.Since(start)}, nil
 	}
-	_, run, err := r.runner().Run(ctx, text.Bytes, Command+"-restore", "-w", "5", "--noflush", "--counters")
-	cost.Add(run)
+	n := 0
+	_, cost, err := r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
+		n, err = rules.Edit(w, from, to)
+		return err
+	}, Command+"-restore", "-w", "5", "--noflush", "--counters")
+	cost.Rules = n
+	cost.Plan += time.Since(start) - cost.Encode - cost.Commit
 	if err != nil {
-		return cost, fmt.Errorf("commit %d rules: %w", text.Rules, err)
+		return cost, fmt.Errorf("commit %d rules: %w", n, err)
 	}
-	r.current = next
+	r.current = whole
 	return cost, nil
 }
+
+// Current is what was committed last.
+func (r *Restorer) Current() rules.Ruleset { return r.current }
 
 // Clear removes all that was committed.
 func (r *Restorer) Clear() error {
@@ -76,7 +89,7 @@ func (r *Restorer) Probe(ctx context.Context) error {
 -X VIPLAB-PROBE
 COMMIT
 `
-	_, _, err := r.runner().Run(ctx, []byte(input), Command+"-restore", "-w", "5", "--noflush")
+	_, _, err := r.runner().Run(ctx, modes.Text(input), Command+"-restore", "-w", "5", "--noflush")
 	if err != nil && !modes.IsMissing(err) {
 		return &modes.MissingError{Need: "iptables (legacy) in this kernel", Mend: "use --testbed uml", Err: err}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,11 +21,12 @@ const chunk = 64 << 10
 type batch struct {
 	fd    int
 	buf   []byte
-	last  int    // start of the last message in buf
-	seq   uint32 // of the last message
-	first uint32 // sequence number of the first message in buf
-	bytes int    // sent in total
-	nest  []int  // starts of open nested attributes
+	last  int           // start of the last message in buf
+	seq   uint32        // of the last message
+	first uint32        // sequence number of the first message in buf
+	bytes int           // sent in total
+	took  time.Duration // spent in the kernel
+	nest  []int         // starts of open nested attributes
 	reply [8192]byte
 }
 
@@ -118,6 +120,8 @@ func (b *batch) flush() error {
 	first := b.first
 	b.first = b.seq + 1
 	b.bytes += len(b.buf)
+	start := time.Now()
+	defer func() { b.took += time.Since(start) }()
 	err := unix.Sendto(b.fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 	b.buf = b.buf[:0]
 	if err != nil {

@@ -75,26 +75,41 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		}
 	}
 	planStart := time.Now()
-	ops := Plan(modes.Diff(p.current, s))
+	changes := modes.Diff(p.current, s)
 	cost.Plan += time.Since(planStart)
-	sent := p.enc.sent()
-	for i := 0; i < len(ops) && err == nil; i++ {
-		err = p.enc.op(ops[i])
+	sent, ops := p.enc.sent(), 0
+	for o := range Plan(changes) {
+		if err = p.enc.op(o); err != nil {
+			break
+		}
+		ops++
 	}
 	if err == nil {
 		err = p.enc.flush()
 	}
 	if err != nil {
-		return cost, fmt.Errorf("program %d ipvs objects: %w", len(ops), err)
+		return cost, fmt.Errorf("program ipvs object %d: %w", ops+1, err)
 	}
 	p.current = s
-	cost.Objects += len(ops)
+	cost.Objects += ops
 	cost.Bytes += p.enc.sent() - sent
-	cost.Commit = time.Since(start) - cost.Plan - cost.Encode
+	// Writing messages and committing them take turns, so encoding is told
+	// apart by the time that the kernel took.
+	cost.Commit += p.enc.committing()
+	cost.Encode = time.Since(start) - cost.Plan - cost.Commit
 	return cost, nil
 }
 
 func (e *encoder) sent() int { return e.route.bytes + e.ipset.bytes + e.ipvs.bytes }
+
+// committing is how long the kernel has been at work since the last call.
+func (e *encoder) committing() (d time.Duration) {
+	for _, b := range []*batch{e.route, e.ipset, e.ipvs} {
+		d += b.took
+		b.took = 0
+	}
+	return d
+}
 
 // setUp makes the device, the sets, the sysctls and the constant rules.
 func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {

@@ -1,23 +1,43 @@
 package rules
 
-import "slices"
+import (
+	"bufio"
+	"slices"
+)
 
-// Edit renders what turns one Ruleset into another as input for
+// Edit writes what turns one Ruleset into another as input for
 // iptables-restore --noflush: chains that are new are declared and filled,
 // chains that are gone are flushed and deleted, and a chain that differs in a
-// few rules gets only those rules inserted or deleted, by number.
+// few rules gets only those rules inserted or deleted, by number. It writes
+// nothing when nothing differs, and returns how many rules it adds or deletes.
 //
 // The real kube-proxy (1.26 and later) rewrites the dispatch chain whole
 // instead; the rules in the kernel are the same afterwards.
 //
 // Rules in built-in chains are added and deleted one by one and never by
-// number, since other programs put rules there too.
-func Edit(from, to Ruleset) Text {
-	var w writer
+// number, since other programs put rules there too. What a table's More yields
+// is taken as new in to and as gone in from: one of the two has none.
+func Edit(out *bufio.Writer, from, to Ruleset) (int, error) {
+	w := writer{w: out}
 	for _, name := range tableNames(from, to) {
 		w.table(name, from.table(name), to.table(name))
 	}
-	return Text{Bytes: w.b, Rules: w.rules}
+	if w.err == nil {
+		w.err = out.Flush()
+	}
+	return w.rules, w.err
+}
+
+// Same tells whether Edit would write nothing.
+func Same(from, to Ruleset) bool {
+	for _, name := range tableNames(from, to) {
+		f, t := from.table(name), to.table(name)
+		added, changed, removed := compare(f, t)
+		if len(added)+len(changed)+len(removed) > 0 || f.More != nil || t.More != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func tableNames(from, to Ruleset) []string {
@@ -46,32 +66,14 @@ type pair struct{ from, to *Chain }
 
 func (w *writer) table(name string, from, to Table) {
 	added, changed, removed := compare(from, to)
-	if len(added)+len(changed)+len(removed) == 0 {
+	if len(added)+len(changed)+len(removed) == 0 && from.More == nil && to.More == nil {
 		return
 	}
-	if w.b == nil {
-		// A rule with its comment takes some 130 bytes; growing by
-		// doubling would copy the text of a large Ruleset many times.
-		n := 0
-		for _, c := range added {
-			n += 64 + 140*len(c.Rules)
-		}
-		w.b = make([]byte, 0, n+4096)
-	}
-	w.b = append(w.b, '*')
-	w.b = append(w.b, name...)
-	w.b = append(w.b, '\n')
-	for _, c := range added {
-		if !BuiltIn(c.Name) {
-			w.declare(c.Name)
-		}
-	}
-	for _, c := range removed {
-		if !BuiltIn(c.Name) {
-			w.declare(c.Name) // flushes it
-		}
-	}
-	for _, c := range added {
+	w.text("*", name, "\n")
+	w.each(Table{Chains: added, More: to.More}, func(c *Chain) { w.declare(c.Name) })
+	// Declaring a chain that exists flushes it.
+	w.each(Table{Chains: removed, More: from.More}, func(c *Chain) { w.declare(c.Name) })
+	for c := range (Table{Chains: added, More: to.More}).All() {
 		for i := range c.Rules {
 			w.add(c.Name, &c.Rules[i])
 		}
@@ -82,7 +84,20 @@ func (w *writer) table(name string, from, to Table) {
 	for _, c := range removed {
 		w.drop(c)
 	}
-	w.b = append(w.b, "COMMIT\n"...)
+	w.each(Table{More: from.More}, func(c *Chain) {
+		w.remove(c.Name)
+		w.rules += len(c.Rules)
+	})
+	w.text("COMMIT\n")
+}
+
+// each calls fn for the chains of a table that are not built in.
+func (w *writer) each(t Table, fn func(*Chain)) {
+	for c := range t.All() {
+		if !BuiltIn(c.Name) {
+			fn(c)
+		}
+	}
 }
 
 func compare(from, to Table) (added []*Chain, changed []pair, removed []*Chain) {

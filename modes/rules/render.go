@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bufio"
 	"strconv"
 )
 
@@ -105,69 +106,54 @@ func appendTarget(b []byte, r *Rule) []byte {
 	return b
 }
 
-// Text is input for iptables-restore --noflush, with what it holds counted.
-type Text struct {
-	Bytes []byte
-	Rules int // rules added or deleted
-}
-
-// Empty tells whether there is nothing to commit.
-func (t Text) Empty() bool { return len(t.Bytes) == 0 }
-
-// Full renders a whole Ruleset, for a namespace that has none of its chains.
-func Full(rs Ruleset) Text {
-	return Edit(Ruleset{}, rs)
-}
-
-// writer builds restore text, one table at a time.
+// writer writes restore text. Errors of the underlying writer stick.
 type writer struct {
-	b     []byte
+	w     *bufio.Writer
+	line  []byte
 	rules int
+	err   error
 }
 
-func (w *writer) declare(chain string) {
-	w.b = append(w.b, ':')
-	w.b = append(w.b, chain...)
-	w.b = append(w.b, " - [0:0]\n"...)
+func (w *writer) flush() {
+	if w.err == nil {
+		_, w.err = w.w.Write(w.line)
+	}
+	w.line = w.line[:0]
 }
 
-func (w *writer) add(chain string, r *Rule) {
-	w.b = append(w.b, "-A "...)
-	w.b = append(w.b, chain...)
-	w.b = AppendRule(w.b, r)
-	w.b = append(w.b, '\n')
+func (w *writer) text(parts ...string) {
+	for _, p := range parts {
+		w.line = append(w.line, p...)
+	}
+	w.flush()
+}
+
+func (w *writer) declare(chain string) { w.text(":", chain, " - [0:0]\n") }
+
+func (w *writer) remove(chain string) { w.text("-X ", chain, "\n") }
+
+func (w *writer) add(chain string, r *Rule) { w.rule("-A ", chain, r) }
+
+func (w *writer) deleteRule(chain string, r *Rule) { w.rule("-D ", chain, r) }
+
+func (w *writer) rule(verb, chain string, r *Rule) {
+	w.line = append(append(w.line, verb...), chain...)
+	w.line = append(AppendRule(w.line, r), '\n')
+	w.flush()
 	w.rules++
 }
 
 func (w *writer) insert(chain string, at int, r *Rule) {
-	w.b = append(w.b, "-I "...)
-	w.b = append(w.b, chain...)
-	w.b = append(w.b, ' ')
-	w.b = strconv.AppendInt(w.b, int64(at), 10)
-	w.b = AppendRule(w.b, r)
-	w.b = append(w.b, '\n')
+	w.line = append(append(w.line, "-I "...), chain...)
+	w.line = strconv.AppendInt(append(w.line, ' '), int64(at), 10)
+	w.line = append(AppendRule(w.line, r), '\n')
+	w.flush()
 	w.rules++
 }
 
 func (w *writer) deleteAt(chain string, at int) {
-	w.b = append(w.b, "-D "...)
-	w.b = append(w.b, chain...)
-	w.b = append(w.b, ' ')
-	w.b = strconv.AppendInt(w.b, int64(at), 10)
-	w.b = append(w.b, '\n')
+	w.line = append(append(w.line, "-D "...), chain...)
+	w.line = append(strconv.AppendInt(append(w.line, ' '), int64(at), 10), '\n')
+	w.flush()
 	w.rules++
-}
-
-func (w *writer) deleteRule(chain string, r *Rule) {
-	w.b = append(w.b, "-D "...)
-	w.b = append(w.b, chain...)
-	w.b = AppendRule(w.b, r)
-	w.b = append(w.b, '\n')
-	w.rules++
-}
-
-func (w *writer) remove(chain string) {
-	w.b = append(w.b, "-X "...)
-	w.b = append(w.b, chain...)
-	w.b = append(w.b, '\n')
 }

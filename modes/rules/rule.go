@@ -2,12 +2,14 @@
 // targets, the text that iptables-restore reads, the edit from one ruleset to
 // another, and a tracer that walks a packet through them.
 //
-// A mode plans a [Ruleset] (pure, golden-tested), [Full] or [Edit] turn it
-// into text, and iptables-restore commits it.
+// A mode plans a [Ruleset] (pure, golden-tested), [Edit] writes what turns the
+// last one into it as text, and iptables-restore commits that.
 package rules
 
 import (
+	"iter"
 	"net/netip"
+	"slices"
 
 	"viplab/modes"
 )
@@ -62,6 +64,24 @@ type Chain struct {
 type Table struct {
 	Name   string
 	Chains []*Chain
+	// More yields further chains, none of them built in. They are made while
+	// they are read, so that a large Ruleset is never held whole; each is read
+	// twice when it is rendered. May be nil.
+	More iter.Seq[*Chain]
+}
+
+// All yields every chain of the table.
+func (t Table) All() iter.Seq[*Chain] {
+	return func(yield func(*Chain) bool) {
+		for _, c := range t.Chains {
+			if !yield(c) {
+				return
+			}
+		}
+		if t.More != nil {
+			t.More(yield)
+		}
+	}
 }
 
 // Ruleset is all that a mode wants in iptables.
@@ -69,28 +89,37 @@ type Ruleset struct {
 	Tables []Table
 }
 
-// Rules counts the rules.
-func (r Ruleset) Rules() int {
-	n := 0
-	for _, t := range r.Tables {
-		for _, c := range t.Chains {
-			n += len(c.Rules)
-		}
+// Fixed is the Ruleset without what More yields. Chains can be appended to it
+// without changing the original.
+func (r Ruleset) Fixed() Ruleset {
+	out := Ruleset{Tables: slices.Clone(r.Tables)}
+	for i := range out.Tables {
+		t := &out.Tables[i]
+		t.More, t.Chains = nil, slices.Clip(t.Chains)
 	}
-	return n
+	return out
 }
 
-// Chains counts the chains that are not built in.
-func (r Ruleset) Chains() int {
-	n := 0
+// AppendChains adds chains to a table.
+func (r *Ruleset) AppendChains(table string, chains ...*Chain) {
+	for i := range r.Tables {
+		if r.Tables[i].Name == table {
+			r.Tables[i].Chains = append(r.Tables[i].Chains, chains...)
+		}
+	}
+}
+
+// Count counts the chains that are not built in, and all rules.
+func (r Ruleset) Count() (chains, rules int) {
 	for _, t := range r.Tables {
-		for _, c := range t.Chains {
+		for c := range t.All() {
+			rules += len(c.Rules)
 			if !BuiltIn(c.Name) {
-				n++
+				chains++
 			}
 		}
 	}
-	return n
+	return chains, rules
 }
 
 // BuiltIn tells whether a chain is one of netfilter's hooks.

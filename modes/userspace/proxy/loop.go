@@ -2,13 +2,14 @@ package proxy
 
 import (
 	"encoding/gob"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/rawio"
 )
 
 // handler is what an epoll event on a file descriptor goes to.
@@ -95,17 +96,17 @@ func (l *loop) readUpdates(in io.Reader, updates chan<- Update) (int, error) {
 }
 
 func (l *loop) serve(wake int, updates <-chan Update, replies *gob.Encoder) error {
-	events := make([]unix.EpollEvent, 256)
+	poll := &rawio.Poller{Epoll: l.epoll}
 	for {
 		timeout := -1
 		if len(l.flows.byClient) > 0 {
 			timeout = int(flowIdle.Milliseconds())
 		}
-		n, err := unix.EpollWait(l.epoll, events, timeout)
-		if err != nil && !errors.Is(err, unix.EINTR) {
+		events, err := poll.Wait(timeout)
+		if err != nil {
 			return fmt.Errorf("wait for events: %w", err)
 		}
-		for _, ev := range events[:max(n, 0)] {
+		for _, ev := range events {
 			fd := int(ev.Fd)
 			if fd == wake {
 				var count [8]byte
@@ -134,8 +135,7 @@ func (l *loop) watch(fd int, events uint32, h handler) error {
 		l.handlers = append(l.handlers, make([]handler, max(1024, len(l.handlers)))...)
 	}
 	l.handlers[fd] = h
-	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+	if err := rawio.Watch(l.epoll, fd, events); err != nil {
 		l.handlers[fd] = nil
 		return fmt.Errorf("watch descriptor %d: %w", fd, err)
 	}
@@ -145,5 +145,5 @@ func (l *loop) watch(fd int, events uint32, h handler) error {
 // shut closes a descriptor, which also takes it out of epoll.
 func (l *loop) shut(fd int) {
 	l.handlers[fd] = nil
-	_ = unix.Close(fd)
+	rawio.Close(fd)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/rawio"
 )
 
 // pair is one proxied TCP connection: the client's socket and the endpoint's.
@@ -54,12 +56,12 @@ func (l *loop) dial(c *pair) bool {
 	for c.tries < len(c.portal.endpoints) {
 		c.tries++
 		to, _ := c.portal.pick()
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		fd, err := rawio.Socket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
 		if err != nil {
 			return false
 		}
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		err = unix.Connect(fd, sockaddr(to))
+		rawio.NoDelay(fd)
+		err = rawio.Connect(fd, to)
 		if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 			_ = unix.Close(fd)
 			continue
@@ -135,7 +137,7 @@ func (l *loop) pump(s *side) {
 
 // receive takes one bufferful and tries to pass it on at once.
 func (l *loop) receive(s *side) {
-	n, err := unix.Read(s.fd, l.buf)
+	n, err := rawio.Read(s.fd, l.buf)
 	switch {
 	case n > 0:
 		// A short read empties the socket; news will come as a new edge.
@@ -176,7 +178,7 @@ func (l *loop) drain(s *side) bool {
 func (l *loop) send(s *side, b []byte) int {
 	sent := 0
 	for sent < len(b) {
-		n, err := unix.SendmsgN(s.peer.fd, b[sent:], nil, nil, unix.MSG_NOSIGNAL)
+		n, err := rawio.Send(s.peer.fd, b[sent:])
 		if n > 0 {
 			sent += n
 			continue

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/rawio"
 )
 
 // portal is one open Service port.
@@ -120,7 +122,7 @@ func (p *portal) event(l *loop, _ uint32) {
 		l.flows.receive(l, p)
 		return
 	}
-	fd, _, err := unix.Accept4(p.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	fd, err := rawio.Accept(p.fd)
 	if err != nil {
 		return
 	}

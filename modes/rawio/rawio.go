@@ -1,0 +1,121 @@
+// Package rawio is a handful of system calls on sockets that bypass Go's
+// scheduler, for threads that do nothing but move packets.
+//
+// Around an ordinary system call Go keeps books, and a monitor thread wakes
+// every 20 µs as long as calls last longer than that. In a guest where a system
+// call costs several microseconds this doubles the latency that a probe sees.
+// Here the scheduler does not notice that the thread is away. The price: the
+// garbage collector has to wait for the call, so a call that may block must be
+// bounded, as [Wait] is.
+package rawio
+
+import (
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func result(r uintptr, e unix.Errno) (int, error) {
+	if e != 0 {
+		return -1, e
+	}
+	return int(r), nil
+}
+
+func data(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// Read is read(2).
+func Read(fd int, b []byte) (int, error) {
+	r, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), data(b), uintptr(len(b)))
+	return result(r, e)
+}
+
+// Write is write(2).
+func Write(fd int, b []byte) (int, error) {
+	r, _, e := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), data(b), uintptr(len(b)))
+	return result(r, e)
+}
+
+// Send is send(2) without a signal when the peer is gone.
+func Send(fd int, b []byte) (int, error) {
+	r, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), data(b), uintptr(len(b)), unix.MSG_NOSIGNAL, 0, 0)
+	return result(r, e)
+}
+
+// Close is close(2).
+func Close(fd int) {
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
+
+// Socket is socket(2) for IPv4, with close-on-exec.
+func Socket(typ int) (int, error) {
+	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_INET, uintptr(typ|unix.SOCK_CLOEXEC), 0)
+	return result(r, e)
+}
+
+// Connect is connect(2) to an IPv4 address.
+func Connect(fd int, to netip.AddrPort) error {
+	sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.Addr().As4()}
+	port := (*[2]byte)(unsafe.Pointer(&sa.Port))
+	port[0], port[1] = byte(to.Port()>>8), byte(to.Port())
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet4)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// Accept is accept4(2) for a non-blocking connection.
+func Accept(fd int) (int, error) {
+	r, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return result(r, e)
+}
+
+// NoDelay sets TCP_NODELAY.
+func NoDelay(fd int) {
+	one := int32(1)
+	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, uintptr(unsafe.Pointer(&one)), 4, 0)
+}
+
+// Watch adds a descriptor to an epoll instance.
+func Watch(epoll, fd int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	_, _, e := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// Poller waits for events of an epoll instance.
+type Poller struct {
+	Epoll  int
+	Events [128]unix.EpollEvent
+	busy   bool
+}
+
+// busyWait bounds, in milliseconds, a wait that the scheduler does not notice.
+const busyWait = 2
+
+// Wait returns the next events, none when the timeout (in milliseconds, -1 for
+// ever) has passed. As long as events follow each other closely the scheduler
+// is not told of the wait; when none comes for a while it is.
+func (p *Poller) Wait(timeout int) ([]unix.EpollEvent, error) {
+	if p.busy && (timeout < 0 || timeout > busyWait) {
+		r, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.Epoll), uintptr(unsafe.Pointer(&p.Events[0])), uintptr(len(p.Events)), busyWait, 0, 0)
+		if n, err := result(r, e); n > 0 || err != nil {
+			return p.Events[:max(n, 0)], ignoreInterrupt(err)
+		}
+	}
+	n, err := unix.EpollWait(p.Epoll, p.Events[:], timeout)
+	p.busy = n > 0
+	return p.Events[:max(n, 0)], ignoreInterrupt(err)
+}
+
+func ignoreInterrupt(err error) error {
+	if err == unix.EINTR {
+		return nil
+	}
+	return err
+}
