@@ -39,6 +39,21 @@ func Default() Config {
 	}
 }
 
+// Sweep lists the sizes to measure on the way up to a number of Services.
+func Sweep(upTo int) []int {
+	if upTo <= 1 {
+		return []int{upTo}
+	}
+	out := []int{1}
+	for _, n := range []int{100, 1000, 5000, 20000, 50000, 100000, 200000, 500000} {
+		// 100 is of interest only where nothing larger is asked for.
+		if n < upTo && (n > 100 || upTo <= 1000) {
+			out = append(out, n)
+		}
+	}
+	return append(out, upTo)
+}
+
 // quickRounds is too few for intervals; a quick run says so in its report.
 const quickRounds = 2
 

@@ -117,7 +117,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
 	}
-	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, roles.Proxy}})
+	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, testbed.RoleProxy}})
 	if err != nil {
 		return fmt.Errorf("encode job: %w", err)
 	}

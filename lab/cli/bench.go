@@ -31,6 +31,7 @@ const runsDir = "results/runs"
 type benchFlags struct {
 	bench.Config
 	out, config, progress string
+	upTo                  int
 }
 
 func benchCommand() *cobra.Command {
@@ -55,6 +56,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	}
 	fl := cmd.Flags()
 	fl.IntSliceVar(&f.Services, "services", f.Services, "numbers of Services to measure at")
+	fl.IntVar(&f.upTo, "up-to", 0, "measure at sizes up to this number of Services instead of --services")
 	fl.IntVar(&f.Endpoints, "endpoints", f.Endpoints, "endpoints of each Service")
 	fl.IntVar(&f.Ports, "ports", f.Ports, "TCP ports of each Service")
 	fl.StringSliceVar(&f.Modes, "modes", f.Modes, "modes to compare (see viplab modes)")
@@ -81,8 +83,14 @@ func (f *benchFlags) resolve(cmd *cobra.Command) error {
 			return err
 		}
 	}
+	if changed("up-to") {
+		if changed("services") {
+			return usagef("--services and --up-to exclude each other")
+		}
+		f.Services = bench.Sweep(f.upTo)
+	}
 	if f.Quick {
-		f.MakeQuick(changed("services"), changed("repeat"))
+		f.MakeQuick(changed("services") || changed("up-to"), changed("repeat"))
 	}
 	slices.Sort(f.Services)
 	if err := f.Validate(); err != nil {

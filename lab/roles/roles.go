@@ -1,7 +1,6 @@
 // Package roles lets one binary be everything that a run needs: the command,
 // the process that sets up a testbed, a guest's init, the runner of trials
-// inside, and the userspace proxy. Test binaries have the same roles, so any
-// test can run in a testbed.
+// inside, and the userspace proxy.
 package roles
 
 import (
@@ -18,44 +17,25 @@ import (
 
 // First arguments of roles that are not about testbeds. They are not for users.
 const (
-	Proxy  = "__proxy"
 	Trials = "__trials"
 	// Capabilities is followed by names of modes.
 	Capabilities = "__capabilities"
 )
 
 // Dispatch plays the role that this process was started for and ends it; it
-// returns if there is none. Call it first in main and in TestMain.
+// returns if there is none.
 func Dispatch() {
-	if os.Getpid() == 1 && os.Getenv(testbed.GuestEnv) != "" {
-		testbed.GuestInit()
-	}
-	if len(os.Args) < 2 {
-		return
-	}
-	var err error
-	switch os.Args[1] {
-	case testbed.RoleCheck:
-		err = testbed.Check()
-	case testbed.RoleNative:
-		err = testbed.EnterNative(os.Args[2:])
-	case testbed.RoleUML:
-		err = testbed.EnterUML()
-	case Proxy:
-		debug.SetGCPercent(50)
-		err = proxy.Run(os.Stdin, os.Stdout)
-	case Trials:
-		err = trials()
-	case Capabilities:
-		err = capabilities(os.Args[2:])
-	default:
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[1], err)
-		os.Exit(3)
-	}
-	os.Exit(0)
+	testbed.Dispatch(map[string]testbed.Role{
+		testbed.RoleProxy: func([]string) error { return Proxy() },
+		Trials:            func([]string) error { return trials() },
+		Capabilities:      capabilities,
+	})
+}
+
+// Proxy serves the mode userspace until its input ends.
+func Proxy() error {
+	debug.SetGCPercent(50)
+	return proxy.Run(os.Stdin, os.Stdout)
 }
 
 // trials reads a job on standard input and runs it.

@@ -38,6 +38,7 @@ type umlSpec struct {
 	Private  bool   // Work is a mount point for a tmpfs
 	Kernel   string // path of linux.uml
 	Preload  string // path of the ptrace library, empty if not needed
+	CPU      int    // that the guest stays on, -1 for any
 	MemoryMB int
 	Init     string // this program
 	Args     []string
@@ -124,7 +125,7 @@ func (u *UML) spec(c Command) (umlSpec, error) {
 	if err != nil {
 		return umlSpec{}, fmt.Errorf("find own program: %w", err)
 	}
-	s := umlSpec{Kernel: kernel, MemoryMB: c.MemoryMB, Init: self, Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true}
+	s := umlSpec{Kernel: kernel, MemoryMB: c.MemoryMB, Init: self, CPU: freeCPU(), Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true}
 	if s.MemoryMB == 0 {
 		s.MemoryMB = 2048
 	}
@@ -222,23 +223,6 @@ func (g *guest) verdict(control string, werr error) (int, error) {
 	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b))}
 }
 
-// pin keeps the guest on one CPU, the last one that it may use. The guest has
-// one CPU of its own, and each of its system calls is a switch between two host
-// processes: across CPUs that costs a wake-up and takes 20 to 40 % longer.
-func pin() {
-	var allowed, one unix.CPUSet
-	if unix.SchedGetaffinity(0, &allowed) != nil {
-		return
-	}
-	for cpu := range len(allowed) * 64 {
-		if allowed.IsSet(cpu) {
-			one.Zero()
-			one.Set(cpu)
-		}
-	}
-	_ = unix.SchedSetaffinity(0, &one)
-}
-
 // consoleTail drops what every boot says.
 func consoleTail(s string) string {
 	var keep []string
@@ -281,7 +265,11 @@ func EnterUML() error {
 	if err := unix.Dup3(int(null.Fd()), 0, 0); err != nil {
 		return fmt.Errorf("close input: %w", err)
 	}
-	pin()
+	if spec.CPU >= 0 {
+		var one unix.CPUSet
+		one.Set(spec.CPU)
+		_ = unix.SchedSetaffinity(0, &one) // slower without, but right
+	}
 	env := []string{"TMPDIR=" + spec.Work, "HOME=" + spec.Work, "PATH=" + toolPath}
 	if spec.Preload != "" {
 		env = append(env, "LD_PRELOAD="+spec.Preload)

@@ -98,7 +98,7 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 			}
 			leaves = append(leaves, p.leaves[start:p.ends[j]]...)
 		} else {
-			leaves = appendLeaves(leaves, svc)
+			leaves = append(leaves, Leaves(svc)...)
 		}
 		ends = append(ends, len(leaves))
 		if len(svc.Endpoints) == 0 {
@@ -158,15 +158,16 @@ func Postrouting() []rules.Rule {
 	}
 }
 
-// appendLeaves appends the dispatch rules of a Service, one a port.
-func appendLeaves(leaves []rules.Rule, svc *modes.Service) []rules.Rule {
+// Leaves is the dispatch rules of a Service, one a port.
+func Leaves(svc *modes.Service) []rules.Rule {
 	if len(svc.Endpoints) == 0 {
-		return leaves
+		return nil
 	}
-	for _, port := range svc.Ports {
-		leaves = append(leaves, leaf(svc, port))
+	out := make([]rules.Rule, len(svc.Ports))
+	for i, port := range svc.Ports {
+		out[i] = leaf(svc, port)
 	}
-	return leaves
+	return out
 }
 
 func leaf(svc *modes.Service, port modes.ServicePort) rules.Rule {

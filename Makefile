@@ -1,0 +1,35 @@
+# Two commands do everything on a bare Debian or Ubuntu machine:
+#   make bench SERVICES=20000
+#   make test
+
+SERVICES ?= 20000
+ARGS     ?=
+export PATH := $(CURDIR)/.build/go/bin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+.PHONY: help setup build bench quick test fuzz clean
+help: ## print the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+setup: ## install what is missing (apt), or say what it is
+	@.ci/setup
+
+build: setup ## build ./viplab
+	@go build -o viplab .
+
+bench: build ## measure all modes at sizes up to SERVICES (20000); further flags in ARGS
+	@./viplab bench --up-to $(SERVICES) $(ARGS)
+
+quick: build ## a look at all modes, in under two minutes
+	@./viplab bench --quick $(ARGS)
+
+test: setup ## run every test that this machine can run
+	@go vet ./...
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	@go test ./...
+
+fuzz: setup ## fuzz the parsers for a minute each
+	@go test ./results -run '^$$' -fuzz FuzzOpen -fuzztime 1m
+	@go test ./workload -run '^$$' -fuzz FuzzParseIperf -fuzztime 1m
+
+clean: ## remove what was built (runs stay)
+	@rm -rf viplab .build

@@ -1,0 +1,150 @@
+package report
+
+import (
+	"encoding/xml"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"viplab/results"
+)
+
+// fill writes a run with known figures: ipvs is ten times faster than iptables.
+func fill(t *testing.T, samples int) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for _, m := range []struct {
+		mode string
+		cost float64
+	}{{"direct", 1}, {"iptables", 10}, {"ipvs", 1}} {
+		for _, n := range []string{"1", "1000"} {
+			add := func(metric string, scale float64, more ...string) {
+				f := map[string]string{results.Mode: m.mode, results.Services: n, results.Endpoints: "2", results.Testbed: "uml"}
+				for i := 0; i < len(more); i += 2 {
+					f[more[i]] = more[i+1]
+				}
+				r := results.Record{Metric: metric, Factors: f, Trial: m.mode + n}
+				for range samples {
+					r.Values = append(r.Values, scale*m.cost*(1+0.01*rng.Float64()))
+				}
+				if err := w.Add(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if m.mode != "direct" {
+				add(results.SyncFull, 0.1)
+				add(results.SyncDelta, 0.01, results.Change, "service-add")
+				add(results.KernelMemory, 1e6)
+			}
+			add(results.FirstPacket, 1e-5, results.Position, "last", results.Protocol, "tcp")
+			add(results.Throughput, 1e9, results.Position, "last")
+			add(results.ConnectionsRate, 1000, results.Position, "random")
+		}
+	}
+	if err := w.Add(results.Record{Metric: results.Done, Trial: "x", Err: "<b>broke</b>"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestWrite(t *testing.T) {
+	dir := fill(t, 8)
+	run, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(run); err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	md := read(results.ReportMD)
+	for _, want := range []string{
+		"One Service added, at 1000 Services: ipvs is best with 10.", "iptables worst with 10", "## 1000 Services", "| full sync |", "plots/sync-delta.svg",
+		"user-mode-linux guest with one CPU", "the environment is not known",
+	} {
+		if !strings.Contains(md, want) {
+			t.Errorf("report.md lacks %q", want)
+		}
+	}
+	html := read(results.ReportHTML)
+	if strings.Contains(html, "<b>broke") || !strings.Contains(html, "&lt;b&gt;broke") {
+		t.Error("an error message is not escaped")
+	}
+	for _, bad := range []string{"http://", "https://", "<script", "<link"} {
+		for line := range strings.Lines(html) {
+			if strings.Contains(line, bad) && !strings.Contains(line, "www.w3.org") {
+				t.Errorf("the report is not self-contained: %.80s", line)
+			}
+		}
+	}
+	if n := strings.Count(html, "<svg"); n != 6 {
+		t.Errorf("%d pictures, want 6", n)
+	}
+	for _, name := range []string{"sync-delta", "first-packet", "throughput"} {
+		d := xml.NewDecoder(strings.NewReader(read("plots/" + name + ".svg")))
+		for {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if png := read("plots/" + name + ".png"); !strings.HasPrefix(png, "\x89PNG") {
+			t.Errorf("%s.png is none", name)
+		}
+	}
+}
+
+// TestFewSamples: what the data do not carry is not said.
+func TestFewSamples(t *testing.T) {
+	run, err := results.Open(fill(t, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(run); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(run.Dir, results.ReportMD))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), "too few samples for intervals") || !strings.Contains(string(b), "(n=2)") || !strings.Contains(string(b), "need >= 6 samples") {
+		t.Error("the report does not say that there are too few samples")
+	}
+}
+
+func TestEmptyRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	run, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Write(run); err == nil || !strings.Contains(err.Error(), "no measurement") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, results.ReportHTML)); err == nil {
+		t.Error("a report of nothing was written")
+	}
+}

@@ -1,0 +1,90 @@
+// Package inside runs a test binary's kernel tests where they can do no harm
+// and find what they need: in namespaces of this kernel and in a guest.
+//
+// A package with kernel tests has
+//
+//	func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
+//
+// Outside, Main starts the same binary again in every testbed, with the same
+// -test flags, and then proves that the host is as it was before. Inside, it
+// runs the tests. A testbed that this machine lacks is skipped, with the reason.
+package inside
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"viplab/lab/testbed"
+	"viplab/modes/userspace/proxy"
+)
+
+// nameEnv tells the test binary which testbed it is in.
+const nameEnv = "VIPLAB_TESTBED"
+
+// Testbed is the name of the testbed that the tests run in.
+func Testbed() string { return os.Getenv(nameEnv) }
+
+// Main is the body of TestMain; it returns the exit code.
+func Main(m *testing.M) int {
+	testbed.Dispatch(map[string]testbed.Role{
+		testbed.RoleProxy: func([]string) error { return proxy.Run(os.Stdin, os.Stdout) },
+	})
+	if Testbed() != "" {
+		return m.Run()
+	}
+	before := fingerprint()
+	code := 0
+	for _, tb := range testbed.All() {
+		code = max(code, run(tb))
+	}
+	if diff := before.compare(fingerprint()); diff != "" {
+		fmt.Printf("FAIL: the tests left something behind on the host:\n%s", diff)
+		code = max(code, 1)
+	}
+	return code
+}
+
+func run(tb testbed.Testbed) int {
+	ctx := context.Background()
+	if err := tb.Probe(ctx); err != nil {
+		fmt.Printf("SKIPPED: all kernel tests on testbed %s: %v\n", tb.Name(), err)
+		return 0
+	}
+	self, err := os.Executable()
+	if err != nil {
+		fmt.Println("FAIL:", err)
+		return 1
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		fmt.Println("FAIL:", err)
+		return 1
+	}
+	fmt.Printf("=== testbed %s\n", tb.Name())
+	code, err := tb.Run(ctx, testbed.Command{
+		Args: append([]string{self}, flags(os.Args[1:])...), Dir: dir,
+		Env: []string{nameEnv + "=" + tb.Name(), "GODEBUG=asyncpreemptoff=1"}, Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+	if err != nil {
+		fmt.Printf("FAIL: testbed %s: %v\n", tb.Name(), err)
+		return 1
+	}
+	return code
+}
+
+// flags keeps the test flags that make sense in a testbed, where no file can be
+// written, and makes skips visible.
+func flags(args []string) []string {
+	out := []string{"-test.v=true"}
+	for _, a := range args {
+		for _, keep := range []string{"run", "skip", "short", "count", "bench", "benchtime", "timeout"} {
+			if strings.HasPrefix(a, "-test."+keep+"=") {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}

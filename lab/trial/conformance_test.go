@@ -1,0 +1,345 @@
+package trial
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"viplab/lab/testbed"
+	"viplab/lab/testbed/inside"
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/synth"
+	"viplab/results"
+	"viplab/workload"
+)
+
+func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
+
+// bench is one mode in a topology of its own.
+type bench struct {
+	*run
+	t *testing.T
+}
+
+func options(t *testing.T) catalog.Options {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return catalog.Options{ProxyCommand: []string{self, testbed.RoleProxy}}
+}
+
+// setUp starts a mode. A mode may be missing only where the kernel lacks what it
+// needs, and never in the guest.
+func setUp(t *testing.T, name string, spec synth.Spec) *bench {
+	t.Helper()
+	mode, err := catalog.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &run{Spec: Spec{Mode: name, Synth: spec, Testbed: inside.Testbed()}, out: NewEmitter(&bytes.Buffer{}), options: options(t)}
+	r.rng = rand.New(rand.NewPCG(1, 2))
+	r.snap = spec.Snapshot()
+	err = r.setUp(t.Context(), mode)
+	if modes.IsMissing(err) && inside.Testbed() != testbed.UMLName {
+		r.tearDown()
+		t.Skipf("SKIPPED: mode %s on testbed %s: %v", name, inside.Testbed(), err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{r, t}
+	t.Cleanup(func() {
+		if err := r.tearDown(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func (b *bench) sync(s modes.Snapshot) modes.Cost {
+	b.t.Helper()
+	got, err := b.run.sync(context.Background(), s)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.snap = s
+	return got.cost
+}
+
+func (b *bench) state() string {
+	b.t.Helper()
+	var out string
+	err := b.net.Node.Do(func() error {
+		for _, args := range [][]string{
+			{"iptables-legacy-save", "-t", "nat"}, {"iptables-legacy-save", "-t", "filter"},
+			{"ip", "-o", "addr"}, {"ip", "route"}, {"ip", "rule"}, {"sysctl", "net.ipv4.ip_forward", "net.ipv4.ip_local_port_range"},
+		} {
+			text, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%v: %w %s", args, err, text)
+			}
+			for line := range strings.Lines(string(text)) {
+				// Counters, comments and the times of addresses change.
+				if !strings.HasPrefix(line, "#") {
+					line, _, _ = strings.Cut(line, " [")
+					out += strings.TrimRight(line, "\n") + "\n"
+				}
+			}
+		}
+		if b.Mode != "ipvs" {
+			return nil
+		}
+		sets, err := exec.Command("ipset", "list").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("ipset list: %w %s", err, sets)
+		}
+		servers, err := exec.Command("ipvsadm", "-Sn").CombinedOutput()
+		out += string(sets) + string(servers)
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return out
+}
+
+// services lists the modes that serve VIPs.
+func services() []string {
+	return slices.DeleteFunc(catalog.Names(), func(n string) bool { return n == catalog.Direct })
+}
+
+func eachMode(t *testing.T, names []string, test func(*testing.T, string)) {
+	for _, n := range names {
+		t.Run(n, func(t *testing.T) { test(t, n) })
+	}
+}
+
+func TestForwarding(t *testing.T) {
+	for _, spec := range []synth.Spec{
+		{Services: 1, Endpoints: 1, Ports: 1, Seed: 1},
+		{Services: 50, Endpoints: 3, Ports: 2, Seed: 7},
+	} {
+		eachMode(t, catalog.Names(), func(t *testing.T, name string) {
+			b := setUp(t, name, spec)
+			b.sync(b.snap)
+			if err := b.validate(true); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestSecondSyncDoesNothing(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 20, Endpoints: 2, Ports: 1, Seed: 1})
+		first := b.sync(b.snap)
+		if first.Rules+first.Objects == 0 {
+			t.Fatal("the first sync wrote nothing")
+		}
+		before := b.state()
+		again := b.sync(modes.Snapshot{Services: slices.Clone(b.snap.Services), ClusterCIDR: b.snap.ClusterCIDR})
+		if again.Rules+again.Objects+again.ToolCalls+again.Bytes != 0 {
+			t.Errorf("the second sync cost %+v", again)
+		}
+		if after := b.state(); after != before {
+			t.Errorf("the second sync changed the kernel:\n%s\nto\n%s", before, after)
+		}
+	})
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
+		before := b.state()
+		b.sync(b.snap)
+		if b.state() == before {
+			t.Fatal("sync changed nothing that this test could see")
+		}
+		pid := b.proxyPID()
+		if err := b.net.Node.Do(b.mode.Close); err != nil {
+			t.Fatal(err)
+		}
+		if after := b.state(); after != before {
+			t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+		}
+		if pid != 0 {
+			if _, err := workload.UsageOf(pid); err == nil {
+				t.Errorf("the proxy process %d is still there", pid)
+			}
+		}
+		if err := b.net.Node.Do(b.mode.Close); err != nil {
+			t.Errorf("second Close: %v", err)
+		}
+	})
+}
+
+// TestChanges makes random changes and proves that the kernel then holds what a
+// mode that never saw anything but the last Snapshot would have put there.
+func TestChanges(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		spec := synth.Spec{Services: 30, Endpoints: 2, Ports: 1, Seed: 3}
+		b := setUp(t, name, spec)
+		b.sync(b.snap)
+		for i := range 12 {
+			b.sync(randomChange(b.rng, spec, b.snap, i))
+		}
+		for _, svc := range b.snap.Services {
+			if len(svc.Endpoints) == 0 {
+				if err := b.unanswered(front(svc)); err != nil {
+					t.Error(err)
+				}
+			} else if err := b.rightEndpoint(b.net.Client, b.prober, modes.TCP, svc); err != nil {
+				t.Error(err)
+			}
+		}
+		if name == "userspace" {
+			return // its ports depend on history
+		}
+		fresh := setUp(t, name, spec)
+		fresh.sync(b.snap)
+		if got, want := sortedLines(b.state()), sortedLines(fresh.state()); got != want {
+			t.Errorf("after changes the kernel holds\n%s\na fresh sync gives\n%s", got, want)
+		}
+	})
+}
+
+// randomChange adds, deletes or alters one or several Services.
+func randomChange(rng *rand.Rand, spec synth.Spec, s modes.Snapshot, i int) modes.Snapshot {
+	for range 1 + rng.IntN(3) {
+		at := rng.IntN(len(s.Services))
+		switch rng.IntN(4) {
+		case 0:
+			s = s.With(spec.Service(1000 + rng.IntN(1000)))
+		case 1:
+			s = s.Without(at)
+		case 2:
+			svc := *s.Services[at]
+			svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: spec.SpareEndpoint(10*i + rng.IntN(1000))})
+			s = s.With(&svc)
+		case 3:
+			svc := *s.Services[at]
+			svc.Endpoints = svc.Endpoints[:rng.IntN(len(svc.Endpoints)+1)]
+			s = s.With(&svc)
+		}
+	}
+	return s
+}
+
+func sortedLines(s string) string {
+	var keep []string
+	for line := range strings.Lines(s) {
+		// Interface numbers, and sizes of sets, depend on history.
+		if i := strings.Index(line, ": kube-ipvs0"); i >= 0 {
+			line = line[i:]
+		}
+		if !strings.HasPrefix(line, "Size in memory") && !strings.HasPrefix(line, "Header") {
+			keep = append(keep, line)
+		}
+	}
+	slices.Sort(keep)
+	return strings.Join(keep, "")
+}
+
+// TestTrial runs a whole trial of each mode, as bench does.
+func TestTrial(t *testing.T) {
+	eachMode(t, catalog.Names(), func(t *testing.T, name string) {
+		setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 1}) // skips where the mode is missing
+		var out bytes.Buffer
+		spec := Spec{ID: "t", Mode: name, Testbed: inside.Testbed(), Synth: synth.Spec{Services: 5, Endpoints: 2, Ports: 1, Seed: 1},
+			Plan: Plan{FullSyncs: 2, Deltas: 1, Packets: 3, Warmup: 1, Connect: 50 * time.Millisecond, Workers: 2, Iperf: time.Second}}
+		if err := RunJob(t.Context(), Job{Trials: []Spec{spec}, ProxyCommand: options(t).ProxyCommand}, NewEmitter(&out)); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]int{}
+		for line := range bytes.Lines(out.Bytes()) {
+			var ev Event
+			if err := json.Unmarshal(line, &ev); err != nil {
+				t.Fatal(err)
+			}
+			if r := ev.Record; r != nil {
+				seen[r.Metric] += max(1, len(r.Values))
+				if r.Err != "" {
+					t.Errorf("the trial failed: %s", r.Err)
+				}
+			}
+		}
+		want := map[string]int{results.FirstPacket: 24, results.ConnectionsRate: 1, results.Throughput: 2, results.Done: 1}
+		if name != catalog.Direct {
+			want[results.SyncFull], want[results.SyncDelta], want[results.FirstCorrect] = 2, 4, 3
+		}
+		for metric, n := range want {
+			if seen[metric] != n {
+				t.Errorf("%s: %d samples, want %d", metric, seen[metric], n)
+			}
+		}
+	})
+}
+
+// TestWrongForwardingIsNotTimed lets a mode send a Service to the wrong place.
+func TestWrongForwardingIsNotTimed(t *testing.T) {
+	b := setUp(t, "iptables", synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1})
+	right := b.snap
+	wrong := *right.Services[0]
+	wrong.Endpoints = []modes.Endpoint{{Addr: netip.MustParseAddr("10.200.0.1")}}
+	b.sync(right.With(&wrong))
+	b.snap = right
+	if err := b.validate(true); err == nil || !strings.Contains(err.Error(), "none of its endpoints") {
+		t.Errorf("validate said %v", err)
+	}
+}
+
+// TestUnevenChoiceIsSeen gives one endpoint of two a share that is not even.
+func TestUnevenChoiceIsSeen(t *testing.T) {
+	b := setUp(t, "iptables", synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1})
+	b.sync(b.snap)
+	err := b.net.Node.Do(func() error {
+		chain := ""
+		out, err := exec.Command("iptables-legacy-save", "-t", "nat").Output()
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "-A" && strings.Contains(line, "statistic") && strings.Contains(line, "10.128.") {
+				chain = f[1]
+			}
+		}
+		if err != nil || chain == "" {
+			return errors.Join(err, errors.New("no chain with a statistic rule"))
+		}
+		return exec.Command("iptables-legacy", "-t", "nat", "-D", chain, "2").Run()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.evenChoice(b.snap.Services[0]); err == nil || !strings.Contains(err.Error(), "not even") {
+		t.Errorf("evenChoice said %v", err)
+	}
+}
+
+// TestTopologyIsGone proves that closing a topology frees its namespaces.
+func TestTopologyIsGone(t *testing.T) {
+	net, err := topo.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Close(); err != nil {
+		t.Fatal(err)
+	}
+	links, err := exec.Command("ip", "-o", "link").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(links), "to-client") || strings.Contains(string(links), "to-backend") {
+		t.Errorf("links of the topology in the outer namespace:\n%s", links)
+	}
+}

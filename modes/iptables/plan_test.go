@@ -1,0 +1,96 @@
+package iptables
+
+import (
+	"bufio"
+	"strings"
+	"testing"
+
+	"viplab/modes"
+	"viplab/modes/golden"
+	"viplab/modes/rules"
+	"viplab/modes/synth"
+)
+
+var _ = golden.Flag()
+
+func render(t *testing.T, from, to rules.Ruleset) string {
+	t.Helper()
+	var b strings.Builder
+	if _, err := rules.Edit(bufio.NewWriter(&b), from, to); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestPlan(t *testing.T) {
+	spec := synth.Spec{Services: 2, Endpoints: 2, Ports: 1, Seed: 1}
+	p := Planner{}
+	golden.Check(t, "plan.txt", render(t, rules.Ruleset{}, p.Plan(spec.Snapshot())))
+}
+
+// TestDelta: what each kind of change writes.
+func TestDelta(t *testing.T) {
+	spec := synth.Spec{Services: 4, Endpoints: 2, Ports: 1, Seed: 1}
+	p, snap := Planner{}, spec.Snapshot()
+	whole := p.Plan(snap)
+	var out strings.Builder
+	for _, kind := range synth.ChangeKinds() {
+		next, _, err := spec.Apply(snap, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, now, after := p.Delta(whole, next)
+		out.WriteString("# " + kind + "\n" + render(t, old, now))
+		snap, whole = next, after
+	}
+	golden.Check(t, "delta.txt", out.String())
+}
+
+func TestNoEndpoints(t *testing.T) {
+	spec := synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1}
+	svc := *spec.Service(0)
+	svc.Endpoints = nil
+	p := Planner{}
+	got := render(t, rules.Ruleset{}, p.Plan(modes.Snapshot{Services: []*modes.Service{&svc}}))
+	if strings.Contains(got, "KUBE-SVC") || !strings.Contains(got, "has no endpoints") || !strings.Contains(got, "-j REJECT") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestComplexity fixes how many chains and rules a topology takes, so that
+// whoever changes a plan sees what it costs: 1+E chains and 2+3E rules for each
+// port, beside 14 fixed rules and 6 fixed chains.
+func TestComplexity(t *testing.T) {
+	for _, c := range []struct{ services, endpoints, ports, chains, rules int }{
+		{1, 1, 1, 6 + 2*2, 14 + 2*5},
+		{1000, 2, 1, 6 + 1016*3, 14 + 1016*8},
+		{5000, 10, 1, 6 + 5016*11, 14 + 5016*32},
+		{20000, 2, 1, 6 + 20016*3, 14 + 20016*8},
+	} {
+		p := Planner{}
+		spec := synth.Spec{Services: c.services, Endpoints: c.endpoints, Ports: c.ports, Seed: 1}
+		chains, n := p.Plan(spec.Snapshot()).Count()
+		if chains != c.chains || n != c.rules {
+			t.Errorf("%d services of %d: %d chains and %d rules, want %d and %d", c.services, c.endpoints, chains, n, c.chains, c.rules)
+		}
+	}
+}
+
+// TestNames holds the chain names against those that the real kube-proxy gave
+// for the same Service (example from its documentation of the hash).
+func TestNames(t *testing.T) {
+	if got := ServiceChain("ns1/svc1:p80", "tcp"); got != "KUBE-SVC-XPGD46QRK7WJZT7O" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func BenchmarkPlan20000(b *testing.B) {
+	spec := synth.Spec{Services: 20000, Endpoints: 2, Ports: 1, Seed: 1}
+	snap := spec.Snapshot()
+	for b.Loop() {
+		p := Planner{}
+		if _, n := p.Plan(snap).Count(); n == 0 {
+			b.Fatal("no rules")
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package ipvs
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+	"testing"
+
+	"viplab/modes"
+	"viplab/modes/golden"
+	"viplab/modes/rules"
+	"viplab/modes/synth"
+)
+
+var _ = golden.Flag()
+
+func list(changes []modes.Change) string {
+	var b strings.Builder
+	for o := range Plan(changes) {
+		fmt.Fprintln(&b, o)
+	}
+	return b.String()
+}
+
+func TestPlan(t *testing.T) {
+	spec := synth.Spec{Services: 2, Endpoints: 2, Ports: 1, Seed: 1}
+	snap := spec.Snapshot()
+	var out strings.Builder
+	out.WriteString("# all\n" + list(modes.Diff(modes.Snapshot{}, snap)))
+	for _, kind := range synth.ChangeKinds() {
+		next, _, err := spec.Apply(snap, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString("# " + kind + "\n" + list(modes.Diff(snap, next)))
+		snap = next
+	}
+	golden.Check(t, "plan.txt", out.String())
+}
+
+func TestRules(t *testing.T) {
+	var b strings.Builder
+	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Rules(synth.EndpointRange)); err != nil {
+		t.Fatal(err)
+	}
+	golden.Check(t, "rules.txt", b.String())
+}
+
+// TestPlanUndoes: going to a snapshot and back leaves nothing over.
+func TestPlanUndoes(t *testing.T) {
+	spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 2, Seed: 1}
+	a := spec.Snapshot()
+	svc := *a.Services[1]
+	svc.Endpoints = svc.Endpoints[:1]
+	b := a.Without(2).With(&svc)
+	state := map[string]bool{}
+	apply := func(from, to modes.Snapshot) {
+		for o := range Plan(modes.Diff(from, to)) {
+			add := o.Kind <= AddEntry
+			o.Kind = min(o.Kind, DelAddress-o.Kind)
+			key := o.String()
+			if state[key] == add {
+				t.Fatalf("%v twice", o)
+			}
+			state[key] = add
+			if !add && o.Kind == AddServer {
+				for k := range state { // the kernel drops its real servers
+					if strings.HasPrefix(k, "ipvsadm -a") && strings.Contains(k, " "+o.VIP.String()+" ") {
+						state[k] = false
+					}
+				}
+			}
+		}
+	}
+	apply(modes.Snapshot{}, a)
+	apply(a, b)
+	apply(b, a)
+	apply(a, modes.Snapshot{})
+	for k, there := range state {
+		if there {
+			t.Errorf("left over: %s", k)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package workload
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestParseIperf(t *testing.T) {
+	good := `{"start":{},"end":{"sum_sent":{"retransmits":3},"sum_received":{"bits_per_second":5.5e9}}}`
+	got, err := parseIperf([]byte(good))
+	if err != nil || got.BitsPerSecond != 5.5e9 || got.Retransmits != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, bad := range []string{"", "{}", `{"error":"unable to connect"}`, "[1]", `{"end":{"sum_received":{"bits_per_second":0}}}`} {
+		if _, err := parseIperf([]byte(bad)); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func FuzzParseIperf(f *testing.F) {
+	f.Add([]byte(`{"end":{"sum_received":{"bits_per_second":1}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got, err := parseIperf(b); err == nil && got.BitsPerSecond <= 0 {
+			t.Errorf("accepted %v", got)
+		}
+	})
+}
+
+func TestUsage(t *testing.T) {
+	before, err := SelfUsage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for start := time.Now(); time.Since(start) < 60*time.Millisecond; {
+	}
+	after, err := SelfUsage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.CPU <= before.CPU || after.RSS <= 0 || after.PeakRSS < after.RSS/2 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	if k, err := KernelMemory(); err != nil || k <= 0 {
+		t.Errorf("kernel memory %d, %v", k, err)
+	}
+	if _, err := UsageOf(1 << 30); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a process that is not there: %v", err)
+	}
+}
