@@ -67,7 +67,7 @@ type cell struct {
 }
 
 func (e *estimate) begin(trials []trial.Spec) {
-	e.left, e.took, e.total = map[cell]int{}, map[cell][]time.Duration{}, len(trials)
+	*e = estimate{left: map[cell]int{}, took: map[cell][]time.Duration{}, total: len(trials)}
 	for _, t := range trials {
 		e.left[cellOf(t)]++
 	}

@@ -74,6 +74,11 @@ func guestMounts() error {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
+	for _, l := range [][2]string{{"/proc/self/fd", "/dev/fd"}, {"fd/0", "/dev/stdin"}, {"fd/1", "/dev/stdout"}, {"fd/2", "/dev/stderr"}} {
+		if err := os.Symlink(l[0], l[1]); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("link %s: %w", l[1], err)
+		}
+	}
 	return os.MkdirAll("/run/tmp", 0o777)
 }
 

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -237,7 +238,9 @@ func consoleTail(s string) string {
 }
 
 // EnterUML is the body of [RoleUML]: it prepares the guest's files from inside
-// the jail and becomes the guest's kernel. It returns only on error.
+// the jail, starts the guest's kernel and waits for it. It must not become the
+// kernel itself: process 1 of a PID namespace cannot be killed by a signal of its
+// own, which is how a guest that panics ends.
 func EnterUML() error {
 	var spec umlSpec
 	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
@@ -258,13 +261,6 @@ func EnterUML() error {
 	if err := os.WriteFile(filepath.Join(spec.Work, ordersFile), orders, 0o600); err != nil {
 		return fmt.Errorf("write the guest's orders: %w", err)
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", os.DevNull, err)
-	}
-	if err := unix.Dup3(int(null.Fd()), 0, 0); err != nil {
-		return fmt.Errorf("close input: %w", err)
-	}
 	if spec.CPU >= 0 {
 		var one unix.CPUSet
 		one.Set(spec.CPU)
@@ -274,13 +270,20 @@ func EnterUML() error {
 	if spec.Preload != "" {
 		env = append(env, "LD_PRELOAD="+spec.Preload)
 	}
-	args := []string{
-		umlProgram, fmt.Sprintf("mem=%dM", spec.MemoryMB),
-		"root=/dev/root", "rootfstype=hostfs", "ro", "init=" + spec.Init,
+	cmd := exec.Command(spec.Kernel,
+		fmt.Sprintf("mem=%dM", spec.MemoryMB),
+		"root=/dev/root", "rootfstype=hostfs", "ro", "init="+spec.Init,
 		// The consoles are the wires to the outside: kernel messages,
 		// standard output, standard error, and the last word.
 		"con=null", "con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5",
-		"umid=guest", "uml_dir=" + spec.Work, "quiet", GuestEnv + "=" + spec.Work,
+		"umid=guest", "uml_dir="+spec.Work, "quiet", GuestEnv+"="+spec.Work)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	for fd := 3; fd <= 5; fd++ {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "wire"))
 	}
-	return fmt.Errorf("start %s: %w", spec.Kernel, unix.Exec(spec.Kernel, args, env))
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", spec.Kernel, err)
+	}
+	return nil
 }

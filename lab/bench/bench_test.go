@@ -1,0 +1,226 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"viplab/lab/testbed"
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/results"
+)
+
+func TestValidate(t *testing.T) {
+	for want, edit := range map[string]func(*Config){
+		"":                     func(*Config) {},
+		"services must be":     func(c *Config) { c.Services = []int{0} },
+		"services must be 1":   func(c *Config) { c.Services = []int{2_000_000} },
+		"given twice":          func(c *Config) { c.Services = []int{5, 5} },
+		"no size":              func(c *Config) { c.Services = nil },
+		"unknown mode":         func(c *Config) { c.Modes = []string{"ipvz"} },
+		"ipvs is given twice":  func(c *Config) { c.Modes = []string{"ipvs", "ipvs"} },
+		"none given":           func(c *Config) { c.Modes = nil },
+		"repeat must be":       func(c *Config) { c.Rounds = 0 },
+		"duration must be":     func(c *Config) { c.Duration = time.Millisecond },
+		"fan-out must be":      func(c *Config) { c.Fanout = 3 },
+		"warmup must be":       func(c *Config) { c.Warmup = -1 },
+		"max-time must not be": func(c *Config) { c.MaxTime = -1 },
+		"endpoints must be":    func(c *Config) { c.Endpoints = 0 },
+	} {
+		c := Default()
+		edit(&c)
+		err := c.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v", want, err)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	for n, want := range map[int][]int{1: {1}, 50: {1, 50}, 1000: {1, 100, 1000}, 20000: {1, 1000, 5000, 20000}, 30000: {1, 1000, 5000, 20000, 30000}} {
+		if got := Sweep(n); !slices.Equal(got, want) {
+			t.Errorf("%d: %v, want %v", n, got, want)
+		}
+	}
+}
+
+// TestTrialsInterleave: every round has every cell once, and the order of modes
+// is not the same in all rounds, but the same for the same seed.
+func TestTrialsInterleave(t *testing.T) {
+	c := Default()
+	trials := c.Trials()
+	if len(trials) != c.Rounds*len(c.Services)*len(c.Modes) {
+		t.Fatalf("%d trials", len(trials))
+	}
+	orders := map[string]bool{}
+	seen := map[string]bool{}
+	per := len(c.Services) * len(c.Modes)
+	for round := range c.Rounds {
+		var order []string
+		for _, tr := range trials[round*per : (round+1)*per] {
+			if tr.Round != round || seen[tr.ID] {
+				t.Fatalf("trial %s in round %d", tr.ID, round)
+			}
+			seen[tr.ID] = true
+			order = append(order, tr.Mode)
+		}
+		orders[strings.Join(order, " ")] = true
+	}
+	if len(orders) == 1 {
+		t.Error("all rounds have the same order")
+	}
+	if a, b := ids(trials), ids(c.Trials()); a != b {
+		t.Error("the same seed gave another order")
+	}
+}
+
+func ids(trials []trial.Spec) string {
+	var out []string
+	for _, t := range trials {
+		out = append(out, t.ID)
+	}
+	return strings.Join(out, " ")
+}
+
+// scripted is a testbed that plays the inside: it runs each trial of the job,
+// and dies in the middle of those that it is told to.
+type scripted struct {
+	dieIn map[string]bool
+	runs  int
+	env   bool
+}
+
+func (s *scripted) Name() string                { return "scripted" }
+func (s *scripted) Probe(context.Context) error { return nil }
+
+func (s *scripted) Run(ctx context.Context, c testbed.Command) (int, error) {
+	s.runs++
+	var job trial.Job
+	if err := json.Unmarshal(c.Stdin, &job); err != nil {
+		return -1, err
+	}
+	out := trial.NewEmitter(c.Stdout)
+	if s.env {
+		return 0, nil
+	}
+	for _, t := range job.Trials {
+		_ = out.Emit(trial.Event{Start: t.ID})
+		if s.dieIn[t.ID] {
+			delete(s.dieIn, t.ID)
+			_, _ = c.Stdout.Write([]byte(`{"record":{"metr`))
+			return -1, &testbed.GuestError{State: "killed", Console: "Kernel panic"}
+		}
+		rec := results.Record{Metric: results.SyncFull, Trial: t.ID, Round: t.Round, Values: []float64{1}}
+		_ = out.Emit(trial.Event{Record: &rec})
+		_ = out.Emit(trial.Event{Record: &results.Record{Metric: results.Done, Trial: t.ID, Round: t.Round}})
+		if ctx.Err() != nil {
+			return -1, ctx.Err()
+		}
+	}
+	return 0, nil
+}
+
+func runScripted(t *testing.T, ctx context.Context, tb testbed.Testbed, trials []trial.Spec) (Outcome, error, *results.Run, string) {
+	t.Helper()
+	w, err := results.Create(filepath.Join(t.TempDir(), "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	p, err := NewProgress(ProgressPlain, &log, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Runner{Testbed: tb, Out: w, Progress: p}
+	out, runErr := r.Run(ctx, trials, 0)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run, err := results.Open(w.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, runErr, run, log.String()
+}
+
+// TestGuestDies: the trial under which a guest dies is recorded as failed, with
+// the console, and every other trial is run once.
+func TestGuestDies(t *testing.T) {
+	c := Default()
+	c.Services, c.Modes, c.Rounds = []int{1, 2}, []string{"iptables", "ipvs"}, 2
+	trials := c.Trials()
+	tb := &scripted{dieIn: map[string]bool{trials[1].ID: true, trials[7].ID: true}}
+	out, err, run, log := runScripted(t, t.Context(), tb, trials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Done != 6 || out.Failed != 2 || tb.runs != 3 {
+		t.Errorf("%+v in %d guests", out, tb.runs)
+	}
+	ended := map[string]int{}
+	for _, r := range run.Records {
+		if r.Metric == results.Done {
+			ended[r.Trial]++
+			if bad := r.Trial == trials[1].ID || r.Trial == trials[7].ID; bad != strings.Contains(r.Err, "Kernel panic") {
+				t.Errorf("%s ended with %q", r.Trial, r.Err)
+			}
+		}
+	}
+	for _, tr := range trials {
+		if ended[tr.ID] != 1 {
+			t.Errorf("%s ended %d times", tr.ID, ended[tr.ID])
+		}
+	}
+	if !strings.Contains(log, "[8/8") || !strings.Contains(log, "FAILED") {
+		t.Errorf("progress:\n%s", log)
+	}
+}
+
+func TestTestbedThatRunsNothing(t *testing.T) {
+	c := Default()
+	if _, err, _, _ := runScripted(t, t.Context(), &scripted{env: true}, c.Trials()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	c := Default()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out, err, _, _ := runScripted(t, ctx, &scripted{}, c.Trials())
+	if !errors.Is(err, context.Canceled) || out.Done != 1 || out.Left != len(c.Trials())-1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+func TestEstimate(t *testing.T) {
+	c := Default()
+	c.Services, c.Modes, c.Rounds = []int{1, 1000}, []string{"ipvs"}, 2
+	var e estimate
+	trials := c.Trials()
+	e.begin(trials)
+	for _, tr := range trials {
+		e.finish(tr, 10*time.Second)
+	}
+	if e.remaining() != 0 {
+		t.Errorf("%s left at the end", e.remaining())
+	}
+	e.begin(trials)
+	e.finish(trials[0], 8*time.Second) // twice the guess
+	if got := e.remaining(); got != 8*time.Second+2*10*time.Second {
+		t.Errorf("%s left", got)
+	}
+}
+
+func TestChooseNamesWhatIsMissing(t *testing.T) {
+	if _, _, err := Choose(t.Context(), "moon", nil); err == nil || modes.IsMissing(err) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"viplab/lab/testbed"
+)
+
+func TestMain(m *testing.M) {
+	testbed.Dispatch(nil)
+	os.Exit(m.Run())
+}
+
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Run(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// TestBadInput: one clear sentence on stderr, exit code 2, and nothing made.
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(config, []byte("servises: [1]\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string]string{
+		"services must be 1 to":            "bench --services 0",
+		"services must be 1":               "bench --services -5",
+		"invalid argument":                 "bench --services many",
+		"services must":                    "bench --services 5000000",
+		"given twice":                      "bench --services 7,7",
+		"exclude each other":               "bench --services 7 --up-to 9",
+		"unknown mode \"ipvx\": valid are": "bench --modes ipvx",
+		"ipvs is given twice":              "bench --modes ipvs,ipvs",
+		"unknown testbed \"mars\": valid":  "bench --testbed mars",
+		"unknown progress":                 "bench --progress loud",
+		"unknown flag":                     "bench --speed 9",
+		"bench takes no arguments":         "bench now",
+		"is a file, not a folder":          "bench --out " + file,
+		"cannot be made":                   "bench --out " + file + "/below",
+		"is not empty":                     "bench --out " + dir,
+		"no such file":                     "bench --config nowhere.yaml",
+		"field servises not found":         "bench --config " + config,
+		"fan-out must be a power of two":   "bench --fanout 7",
+		"unknown command":                  "benhc",
+		"report takes one run directory":   "report",
+		"is no run directory":              "report " + dir,
+		"is no run directory: it has no":   "report nowhere",
+		"doctor takes no arguments":        "doctor me",
+		"repeat must be":                   "bench --repeat 0",
+		"endpoints must be":                "bench --endpoints 0",
+		"do not fit":                       "bench --services 1000000 --endpoints 250",
+	} {
+		code, stdout, stderr := run(t, strings.Fields(args)...)
+		if code != ExitUsage || !strings.Contains(stderr, want) || stdout != "" || strings.Count(strings.TrimSpace(stderr), "\n") > 1 {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", args, code, stdout, stderr)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("bad input left %v (%v)", entries, err)
+	}
+}
+
+func TestConfigFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("c.yaml", []byte("services: [3, 5]\nrounds: 4\nmodes: [ipvs]\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := benchCommand()
+	f := benchFlags{}
+	cmd.RunE = nil
+	if err := cmd.ParseFlags([]string{"--config", "c.yaml", "--repeat", "9"}); err != nil {
+		t.Fatal(err)
+	}
+	f.config = "c.yaml"
+	f.Rounds = 9
+	if err := f.loadConfig(cmd.Flags().Changed); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Services) != 2 || f.Rounds != 9 || f.Modes[0] != "ipvs" || f.Endpoints != 2 {
+		t.Errorf("%+v", f.Config)
+	}
+}
+
+func TestHelpAndLists(t *testing.T) {
+	for args, want := range map[string]string{
+		"--help": "Available Commands", "bench --help": "Examples:", "": "Available Commands",
+		"modes": "iptables-tree", "version": "viplab ", "report --help": "results/runs/latest",
+	} {
+		code, stdout, _ := run(t, strings.Fields(args)...)
+		if code != ExitOK || !strings.Contains(stdout, want) {
+			t.Errorf("%q: exit %d, %q", args, code, stdout)
+		}
+	}
+}
