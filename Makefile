@@ -25,7 +25,7 @@ quick: build ## a look at all modes, in under two minutes
 test: setup ## run every test that this machine can run
 	@go vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
-	@go test ./...
+	@.ci/test
 
 fuzz: setup ## fuzz the parsers for a minute each
 	@go test ./results -run '^$$' -fuzz FuzzOpen -fuzztime 1m

@@ -15,6 +15,7 @@ type MissingError struct {
 	Err error
 }
 
+// Error names the need, what was seen, and the command that mends it.
 func (e *MissingError) Error() string {
 	s := "missing: " + e.Need
 	if e.Err != nil {
@@ -26,6 +27,7 @@ func (e *MissingError) Error() string {
 	return s
 }
 
+// Unwrap gives what was seen.
 func (e *MissingError) Unwrap() error { return e.Err }
 
 // IsMissing tells whether err is, or wraps, a [MissingError].

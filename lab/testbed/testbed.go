@@ -74,6 +74,7 @@ type GuestError struct {
 	Console string
 }
 
+// Error gives the state and the end of the console.
 func (e *GuestError) Error() string {
 	if e.Console == "" {
 		return fmt.Sprintf("the guest died (%s) and its console is empty", e.State)
