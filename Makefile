@@ -6,7 +6,7 @@ SERVICES ?= 20000
 ARGS     ?=
 export PATH := $(CURDIR)/.build/go/bin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: help setup build bench quick test fuzz clean
+.PHONY: help setup build bench quick test bench-self fuzz clean
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
@@ -26,6 +26,9 @@ test: setup ## run every test that this machine can run
 	@go vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	@.ci/test
+
+bench-self: setup ## the lab beside the bare tools, as ratios, in the guest (some minutes)
+	@go test ./lab/selfbench -run NONE -bench . -benchtime 1x -timeout 60m -v | grep -vE "^(=== |PASS|goos|goarch|pkg|cpu)"
 
 fuzz: setup ## fuzz the parsers for a minute each
 	@go test ./results -run '^$$' -fuzz FuzzOpen -fuzztime 1m

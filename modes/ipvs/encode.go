@@ -2,9 +2,12 @@ package ipvs
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net/netip"
 
 	mobyipvs "github.com/moby/ipvs"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,14 +31,16 @@ const (
 	nfnlSubsysIPSet                                          = 6
 )
 
-// encoder turns operations into netlink messages on three sockets.
-type encoder struct {
+// Writer commits operations to the kernel, many in one message. It belongs to
+// the network namespace of the thread that made it.
+type Writer struct {
 	route, ipset, ipvs *batch
 	family             uint16 // generic netlink family of IPVS
 	device             uint32 // index of kube-ipvs0
 }
 
-func (e *encoder) op(o Op) error {
+// Do takes one operation. It may be committed now or at the next Flush.
+func (e *Writer) Do(o Op) error {
 	switch o.Kind {
 	case AddAddress, DelAddress:
 		return e.address(o)
@@ -46,9 +51,9 @@ func (e *encoder) op(o Op) error {
 	}
 }
 
-// flush commits what is buffered on all sockets, in the order in which packets
+// Flush commits what is buffered on all sockets, in the order in which packets
 // meet the objects last.
-func (e *encoder) flush() error {
+func (e *Writer) Flush() error {
 	for _, b := range []*batch{e.route, e.ipvs, e.ipset} {
 		if err := b.flush(); err != nil {
 			return err
@@ -57,7 +62,37 @@ func (e *encoder) flush() error {
 	return nil
 }
 
-func (e *encoder) address(o Op) error {
+// NewWriter opens the sockets. The device must exist if addresses are to be
+// written, the sets if entries are.
+func NewWriter() (*Writer, error) {
+	family, err := netlink.GenlFamilyGet("IPVS")
+	if err != nil {
+		return nil, fmt.Errorf("find the IPVS netlink family: %w", err)
+	}
+	e := &Writer{family: family.ID}
+	if link, err := netlink.LinkByName(Device); err == nil {
+		e.device = uint32(link.Attrs().Index)
+	}
+	for protocol, b := range map[int]**batch{unix.NETLINK_ROUTE: &e.route, unix.NETLINK_NETFILTER: &e.ipset, unix.NETLINK_GENERIC: &e.ipvs} {
+		if *b, err = newBatch(protocol); err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+	}
+	return e, nil
+}
+
+// Close closes the sockets.
+func (e *Writer) Close() error {
+	var errs []error
+	for _, b := range []*batch{e.route, e.ipset, e.ipvs} {
+		if b != nil {
+			errs = append(errs, b.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Writer) address(o Op) error {
 	typ, flags := uint16(unix.RTM_NEWADDR), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	if o.Kind == DelAddress {
 		typ, flags = unix.RTM_DELADDR, 0
@@ -70,7 +105,7 @@ func (e *encoder) address(o Op) error {
 	return e.route.end()
 }
 
-func (e *encoder) server(o Op) error {
+func (e *Writer) server(o Op) error {
 	cmd := byte(ipvsNewService)
 	switch o.Kind {
 	case DelServer:
@@ -104,7 +139,7 @@ func (e *encoder) server(o Op) error {
 	return b.end()
 }
 
-func (e *encoder) entry(o Op) error {
+func (e *Writer) entry(o Op) error {
 	cmd, flags := uint16(ipsetAdd), uint16(unix.NLM_F_EXCL)
 	if o.Kind == DelEntry {
 		cmd = ipsetDel

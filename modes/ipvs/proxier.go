@@ -19,7 +19,7 @@ import (
 // Proxier is the mode's [modes.Proxier].
 type Proxier struct {
 	restorer iptables.Restorer
-	enc      *encoder
+	enc      *Writer
 	current  modes.Snapshot
 	sysctls  []sysctl
 }
@@ -79,13 +79,13 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	cost.Plan += time.Since(planStart)
 	sent, ops := p.enc.sent(), 0
 	for o := range Plan(changes) {
-		if err = p.enc.op(o); err != nil {
+		if err = p.enc.Do(o); err != nil {
 			break
 		}
 		ops++
 	}
 	if err == nil {
-		err = p.enc.flush()
+		err = p.enc.Flush()
 	}
 	if err != nil {
 		return cost, fmt.Errorf("program ipvs object %d: %w", ops+1, err)
@@ -100,10 +100,10 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	return cost, nil
 }
 
-func (e *encoder) sent() int { return e.route.bytes + e.ipset.bytes + e.ipvs.bytes }
+func (e *Writer) sent() int { return e.route.bytes + e.ipset.bytes + e.ipvs.bytes }
 
 // committing is how long the kernel has been at work since the last call.
-func (e *encoder) committing() (d time.Duration) {
+func (e *Writer) committing() (d time.Duration) {
 	for _, b := range []*batch{e.route, e.ipset, e.ipvs} {
 		d += b.took
 		b.took = 0
@@ -120,33 +120,22 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 	if err := netlink.LinkAdd(dummy); err != nil {
 		return modes.Cost{}, fmt.Errorf("add device %s: %w", Device, err)
 	}
-	p.enc = &encoder{}
+	var err error
+	if p.enc, err = NewWriter(); err != nil {
+		return modes.Cost{}, err
+	}
 	if err := p.setSysctls(); err != nil {
 		return modes.Cost{}, err
 	}
-	link, err := netlink.LinkByName(Device)
-	if err != nil {
-		return modes.Cost{}, fmt.Errorf("find device %s: %w", Device, err)
-	}
-	family, err := netlink.GenlFamilyGet("IPVS")
-	if err != nil {
-		return modes.Cost{}, fmt.Errorf("find the IPVS netlink family: %w", err)
-	}
-	p.enc.device, p.enc.family = uint32(link.Attrs().Index), family.ID
-	for protocol, b := range map[int]**batch{unix.NETLINK_ROUTE: &p.enc.route, unix.NETLINK_NETFILTER: &p.enc.ipset, unix.NETLINK_GENERIC: &p.enc.ipvs} {
-		if *b, err = newBatch(protocol); err != nil {
-			return modes.Cost{}, err
-		}
-	}
-	if err := createSets(s); err != nil {
+	if err := CreateSets(s); err != nil {
 		return modes.Cost{}, err
 	}
 	return p.restorer.Commit(ctx, Rules(s.ClusterCIDR))
 }
 
-// createSets makes the ipsets. kube-proxy gives them 65536 entries at most; a
+// CreateSets makes the ipsets that a Snapshot needs. kube-proxy gives them 65536 entries at most; a
 // larger Snapshot gets the room that it needs and as much again for changes.
-func createSets(s modes.Snapshot) error {
+func CreateSets(s modes.Snapshot) error {
 	ports, endpoints := 0, 0
 	for _, svc := range s.Services {
 		ports += len(svc.Ports)
@@ -212,11 +201,7 @@ func (p *Proxier) Close() error {
 	if link, err := netlink.LinkByName(Device); err == nil {
 		errs = append(errs, netlink.LinkDel(link))
 	}
-	for _, b := range []*batch{p.enc.route, p.enc.ipset, p.enc.ipvs} {
-		if b != nil {
-			errs = append(errs, b.close())
-		}
-	}
+	errs = append(errs, p.enc.Close())
 	errs = append(errs, p.restoreSysctls())
 	p.enc, p.current = nil, modes.Snapshot{}
 	p.restorer = iptables.Restorer{Runner: p.restorer.Runner}
