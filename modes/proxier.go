@@ -24,10 +24,11 @@ type Proxier interface {
 
 // Cost is what a Sync took. It is a measured quantity, not a log line.
 type Cost struct {
-	// Plan, Encode and Commit split the wall-clock time of the Sync:
-	// working out what to change, writing it as text or messages, and the
-	// tool or kernel carrying it out.
-	Plan, Encode, Commit time.Duration
+	// ReadBack, Plan, Encode and Commit split the wall-clock time of the
+	// Sync: reading what the kernel holds, working out what to change, writing
+	// it as text or messages until all of it is taken, and the tool or kernel
+	// carrying it out from there.
+	ReadBack, Plan, Encode, Commit time.Duration
 	// Rules is how many iptables rules were written or deleted.
 	Rules int
 	// Objects is how many other kernel objects were touched: addresses,
@@ -46,6 +47,7 @@ type Cost struct {
 
 // Add adds the other Cost's counts and times to this one.
 func (c *Cost) Add(o Cost) {
+	c.ReadBack += o.ReadBack
 	c.Plan += o.Plan
 	c.Encode += o.Encode
 	c.Commit += o.Commit
@@ -56,6 +58,9 @@ func (c *Cost) Add(o Cost) {
 	c.ToolCPU += o.ToolCPU
 	c.ToolPeakRSS = max(c.ToolPeakRSS, o.ToolPeakRSS)
 }
+
+// Total is the sum of the phases.
+func (c Cost) Total() time.Duration { return c.ReadBack + c.Plan + c.Encode + c.Commit }
 
 // ProcessReporter is a Proxier with a process of its own on the packet path,
 // whose CPU time and memory belong to the mode.

@@ -26,22 +26,24 @@ const Schema = "viplab/1"
 
 // Keys of what is measured. The unit is in the name; times are in seconds.
 const (
-	SyncFull        = "sync_full_seconds"
-	SyncDelta       = "sync_delta_seconds"
-	SyncPhase       = "sync_phase_seconds"
-	FirstCorrect    = "first_correct_seconds"
-	FirstPacket     = "first_packet_seconds"
-	ConnectionsRate = "connections_per_second"
-	ConnectionCPU   = "cpu_seconds_per_connection"
-	Throughput      = "throughput_bits_per_second"
-	CPUSeconds      = "cpu_seconds"
-	ProxyRSS        = "proxy_rss_bytes"
-	ProxyPeakRSS    = "proxy_peak_rss_bytes"
-	ToolPeakRSS     = "tool_peak_rss_bytes"
-	LabPeakRSS      = "lab_peak_rss_bytes"
-	KernelMemory    = "kernel_memory_bytes"
-	Objects         = "objects"
-	TrialSeconds    = "trial_seconds"
+	SyncFull          = "sync_full_seconds"
+	SyncDelta         = "sync_delta_seconds"
+	SyncPhase         = "sync_phase_seconds"
+	InstallSequential = "install_sequential_seconds"
+	RuleAppend        = "rule_append_seconds"
+	FirstCorrect      = "first_correct_seconds"
+	FirstPacket       = "first_packet_seconds"
+	ConnectionsRate   = "connections_per_second"
+	ConnectionCPU     = "cpu_seconds_per_connection"
+	Throughput        = "throughput_bits_per_second"
+	CPUSeconds        = "cpu_seconds"
+	ProxyRSS          = "proxy_rss_bytes"
+	ProxyPeakRSS      = "proxy_peak_rss_bytes"
+	ToolPeakRSS       = "tool_peak_rss_bytes"
+	LabPeakRSS        = "lab_peak_rss_bytes"
+	KernelMemory      = "kernel_memory_bytes"
+	Objects           = "objects"
+	TrialSeconds      = "trial_seconds"
 )
 
 // Factors of a record.
@@ -57,6 +59,8 @@ const (
 	Phase     = "phase"    // plan, encode, commit
 	Of        = "of"       // what CPU or memory or objects were of
 	Fanout    = "fanout"   // of the tree
+	Sync      = "sync"     // how updates are written: partial, rewrite, append
+	Backend   = "backend"  // of iptables: legacy, nft
 )
 
 // Record is one or more samples of one quantity under one set of factors, taken

@@ -66,42 +66,36 @@ func each(s *summary.Summary, metric, factor string, scale float64, levels ...st
 	return out
 }
 
-// lines makes one series a mode, in the order of the catalogue of styles.
+// lines makes one line a series, in the order of the catalogue of styles.
 func lines(s *summary.Summary, metric string, with map[string]string, scale float64, without ...string) []Series {
 	var out []Series
-	for _, mode := range modesInOrder(s) {
-		if slices.Contains(without, mode) {
+	variants := map[string]int{}
+	for _, one := range inOrder(s.Series()) {
+		if slices.Contains(without, one.Mode) {
 			continue
 		}
-		series := Series{Mode: mode, Label: mode}
-		for _, c := range s.Select(metric, with) {
-			if c.Factors[results.Mode] != mode || c.Median <= 0 {
+		line := Series{Mode: one.Mode, Label: one.Label, Variant: variants[one.Mode]}
+		variants[one.Mode]++
+		for _, c := range s.Select(metric, one.With(with)) {
+			if c.Median <= 0 {
 				continue
 			}
 			p := Point{X: float64(c.Services()), Y: c.Median * scale, Lo: c.Median * scale, Hi: c.Median * scale}
 			if c.Interval {
 				p.Lo, p.Hi = c.Lo*scale, c.Hi*scale
 			}
-			series.Points = append(series.Points, p)
+			line.Points = append(line.Points, p)
 		}
-		slices.SortFunc(series.Points, func(a, b Point) int { return int(a.X - b.X) })
-		out = append(out, series)
+		slices.SortFunc(line.Points, func(a, b Point) int { return int(a.X - b.X) })
+		out = append(out, line)
 	}
 	return out
 }
 
-func modesInOrder(s *summary.Summary) []string {
-	present := s.Levels(results.Mode)
-	var out []string
-	for _, st := range styles() {
-		if slices.Contains(present, st.mode) {
-			out = append(out, st.mode)
-		}
+func inOrder(series []summary.Series) []summary.Series {
+	rank := func(s summary.Series) int {
+		return slices.IndexFunc(styles(), func(st style) bool { return st.mode == s.Mode })
 	}
-	for _, m := range present {
-		if !slices.Contains(out, m) {
-			out = append(out, m)
-		}
-	}
-	return out
+	slices.SortStableFunc(series, func(a, b summary.Series) int { return rank(a) - rank(b) })
+	return series
 }

@@ -38,10 +38,12 @@ func styleOf(mode string) style {
 	return all[i]
 }
 
-// dashes tell variants of one mode apart in one panel.
+// dashes tell variants of one mode apart in one panel: solid, dashed, dotted,
+// dash-dotted and so on.
 func dashes(variant int) []vg.Length {
-	if variant == 0 {
-		return nil
+	patterns := [][]vg.Length{
+		nil, {vg.Points(5), vg.Points(3)}, {vg.Points(1), vg.Points(2)}, {vg.Points(6), vg.Points(2), vg.Points(1), vg.Points(2)},
+		{vg.Points(10), vg.Points(4)},
 	}
-	return []vg.Length{vg.Points(4), vg.Points(3)}
+	return patterns[variant%len(patterns)]
 }

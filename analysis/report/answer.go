@@ -10,7 +10,7 @@ import (
 
 // answer says in a few sentences what the data support, at the largest size.
 // A difference is stated only where the intervals do not touch.
-func answer(s *summary.Summary, modes []string, sizes []int) []string {
+func answer(s *summary.Summary, series []summary.Series, sizes []int) []string {
 	n := sizes[len(sizes)-1]
 	var out []string
 	for _, q := range []struct {
@@ -24,7 +24,7 @@ func answer(s *summary.Summary, modes []string, sizes []int) []string {
 		{"New connections", results.ConnectionsRate, nil, false},
 		{"Bulk data through the last Service", results.Throughput, map[string]string{results.Position: "last"}, false},
 	} {
-		if text := rank(s, modes, n, q.metric, q.with, q.less); text != "" {
+		if text := rank(s, series, n, q.metric, q.with, q.less); text != "" {
 			out = append(out, fmt.Sprintf("%s, at %d Services: %s.", q.what, n, text))
 		}
 	}
@@ -32,31 +32,27 @@ func answer(s *summary.Summary, modes []string, sizes []int) []string {
 }
 
 // rank names the best and the worst mode and how far they are apart.
-func rank(s *summary.Summary, modes []string, n int, metric string, with map[string]string, less bool) string {
+func rank(s *summary.Summary, series []summary.Series, n int, metric string, with map[string]string, less bool) string {
 	var best, worst *summary.Cell
-	for _, m := range modes {
-		if m == "direct" {
+	var bm, wm string
+	for _, one := range series {
+		if one.Mode == "direct" {
 			continue
 		}
-		f := map[string]string{results.Mode: m, results.Services: strconv.Itoa(n)}
-		for k, v := range with {
-			f[k] = v
-		}
-		c := s.One(metric, f)
+		c := s.One(metric, one.With(with, results.Services, strconv.Itoa(n)))
 		if c == nil {
 			continue
 		}
 		if best == nil || (c.Median < best.Median) == less {
-			best = c
+			best, bm = c, one.Label
 		}
 		if worst == nil || (c.Median > worst.Median) == less {
-			worst = c
+			worst, wm = c, one.Label
 		}
 	}
 	if best == nil || best == worst {
 		return ""
 	}
-	bm, wm := best.Factors[results.Mode], worst.Factors[results.Mode]
 	ratio := worst.Median / best.Median
 	if !less {
 		ratio = 1 / ratio

@@ -49,6 +49,8 @@ func rows() []row {
 	at := func(pos string) map[string]string { return map[string]string{results.Position: pos} }
 	return []row{
 		{"full sync", results.SyncFull, nil},
+		{"all rules, one call each", results.InstallSequential, nil},
+		{"one rule more (-A)", results.RuleAppend, nil},
 		{"add a Service", results.SyncDelta, change("service-add")},
 		{"delete a Service", results.SyncDelta, change("service-delete")},
 		{"add an endpoint", results.SyncDelta, change("endpoint-add")},
@@ -70,14 +72,14 @@ func rows() []row {
 
 func compose(run *results.Run, s *summary.Summary) *page {
 	p := &page{Title: "Service data planes, measured", Failures: s.Failures}
-	modes := s.Levels(results.Mode)
-	p.Asked = asked(run, s, modes)
+	series := inOrder(s.Series())
+	p.Asked = asked(run, s, series)
 	sizes := s.Sizes()
 	for _, n := range slices.Backward(sizes) {
-		p.Tables = append(p.Tables, sizeTable(s, modes, n))
+		p.Tables = append(p.Tables, sizeTable(s, series, n))
 	}
 	if len(sizes) > 0 {
-		p.Answer = answer(s, modes, sizes)
+		p.Answer = answer(s, series, sizes)
 	}
 	p.Method, p.Limits = method(s), limits(run, s)
 	p.Notes = notes(run, s)
@@ -85,14 +87,14 @@ func compose(run *results.Run, s *summary.Summary) *page {
 	return p
 }
 
-func asked(run *results.Run, s *summary.Summary, modes []string) []string {
+func asked(run *results.Run, s *summary.Summary, series []summary.Series) []string {
 	var sizes []string
 	for _, n := range s.Sizes() {
 		sizes = append(sizes, strconv.Itoa(n))
 	}
 	out := []string{
 		fmt.Sprintf("Asked: modes %s at %s Services of %s endpoints each, on identical topologies.",
-			strings.Join(modes, ", "), strings.Join(sizes, ", "), strings.Join(s.Levels(results.Endpoints), ", ")),
+			summary.Names(series), strings.Join(sizes, ", "), strings.Join(s.Levels(results.Endpoints), ", ")),
 	}
 	e := run.Env
 	where := fmt.Sprintf("Ran: %s on testbed %s (kernel %s, %d CPU) of a machine with %d × %s, %s.",
@@ -110,17 +112,16 @@ func asked(run *results.Run, s *summary.Summary, modes []string) []string {
 	return append(out, fmt.Sprintf("Trials: %d ended well, %d failed.", s.Trials, len(s.Failures)))
 }
 
-func sizeTable(s *summary.Summary, modes []string, n int) table {
-	t := table{Title: fmt.Sprintf("%d Services", n), Head: append([]string{"median [95 % interval]"}, modes...)}
+func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
+	t := table{Title: fmt.Sprintf("%d Services", n), Head: []string{"median [95 % interval]"}}
+	for _, one := range series {
+		t.Head = append(t.Head, one.Label)
+	}
 	for _, r := range rows() {
 		cells := []string{r.label}
 		some := false
-		for _, m := range modes {
-			with := map[string]string{results.Mode: m, results.Services: strconv.Itoa(n)}
-			for k, v := range r.with {
-				with[k] = v
-			}
-			c := s.One(r.metric, with)
+		for _, one := range series {
+			c := s.One(r.metric, one.With(r.with, results.Services, strconv.Itoa(n)))
 			some = some || c != nil
 			cells = append(cells, strings.TrimSpace(c.Text()+" "+c.Range()))
 		}
@@ -129,6 +130,15 @@ func sizeTable(s *summary.Summary, modes []string, n int) table {
 		}
 	}
 	return t
+}
+
+// inOrder sorts series as the catalogue of modes has them, direct first.
+func inOrder(series []summary.Series) []summary.Series {
+	rank := []string{"direct", "userspace", "iptables", "iptables-tree", "ipvs"}
+	slices.SortStableFunc(series, func(a, b summary.Series) int {
+		return slices.Index(rank, a.Mode) - slices.Index(rank, b.Mode)
+	})
+	return series
 }
 
 // environment lists what is known of the machine.

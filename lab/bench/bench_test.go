@@ -220,7 +220,7 @@ func TestEstimate(t *testing.T) {
 }
 
 func TestChooseNamesWhatIsMissing(t *testing.T) {
-	if _, _, err := Choose(t.Context(), "moon", nil); err == nil || modes.IsMissing(err) {
+	if _, _, err := Choose(t.Context(), "moon", nil, nil); err == nil || modes.IsMissing(err) {
 		t.Errorf("got %v", err)
 	}
 }

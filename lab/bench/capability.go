@@ -14,9 +14,10 @@ import (
 	"viplab/lab/trial"
 )
 
-// Capabilities asks a testbed which of the modes can run in it. The error is
+// Capabilities asks a testbed which of the modes can run in it, the iptables
+// modes with the given backend. The error is
 // the testbed's own: a [modes.MissingError] if it cannot be used at all.
-func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string) (map[string]trial.Lack, error) {
+func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string, backend string) (map[string]trial.Lack, error) {
 	if err := tb.Probe(ctx); err != nil {
 		return nil, err
 	}
@@ -25,7 +26,7 @@ func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string) (map[
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
 	var out, errs bytes.Buffer
-	code, err := tb.Run(ctx, testbed.Command{Args: append([]string{self, roles.Capabilities}, modes...), Stdout: &out, Stderr: &errs})
+	code, err := tb.Run(ctx, testbed.Command{Args: append([]string{self, roles.Capabilities, backend}, modes...), Stdout: &out, Stderr: &errs})
 	if err != nil {
 		return nil, fmt.Errorf("ask testbed %s: %w", tb.Name(), err)
 	}
@@ -41,17 +42,17 @@ func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string) (map[
 
 // Choose picks the testbed: the named one, or with auto the first that can run
 // all the modes. why says how it was picked.
-func Choose(ctx context.Context, name string, modes []string) (tb testbed.Testbed, why string, err error) {
+func Choose(ctx context.Context, name string, modes, backends []string) (tb testbed.Testbed, why string, err error) {
 	if name != testbed.Auto {
 		if tb, err = testbed.Find(name); err != nil {
 			return nil, "", err
 		}
-		return tb, name + " was asked for", canAll(ctx, tb, modes)
+		return tb, name + " was asked for", canAll(ctx, tb, modes, backends)
 	}
 	var passed []string
 	var errs []error
 	for _, tb := range testbed.All() {
-		err := canAll(ctx, tb, modes)
+		err := canAll(ctx, tb, modes, backends)
 		if err == nil {
 			return tb, strings.Join(append(passed, tb.Name()+" can run all modes asked for"), "; "), nil
 		}
@@ -69,14 +70,16 @@ func firstLine(s string) string {
 	return s
 }
 
-func canAll(ctx context.Context, tb testbed.Testbed, modes []string) error {
-	lacks, err := Capabilities(ctx, tb, modes)
-	if err != nil {
-		return err
-	}
-	for _, m := range modes {
-		if l, ok := lacks[m]; ok {
-			return fmt.Errorf("mode %s: %w", m, l.Err())
+func canAll(ctx context.Context, tb testbed.Testbed, modes, backends []string) error {
+	for _, b := range backends {
+		lacks, err := Capabilities(ctx, tb, modes, b)
+		if err != nil {
+			return err
+		}
+		for _, m := range modes {
+			if l, ok := lacks[m]; ok {
+				return fmt.Errorf("mode %s: %w", m, l.Err())
+			}
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
+	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/synth"
 )
@@ -27,6 +28,9 @@ type Config struct {
 	MaxTime   time.Duration `yaml:"max_time"` // 0: no limit
 	Seed      uint64        `yaml:"seed"`
 	Fanout    int           `yaml:"fanout"`
+	Sync      []string      `yaml:"sync"`         // update strategies of the iptables modes
+	Backends  []string      `yaml:"backends"`     // of the iptables modes
+	Limit     time.Duration `yaml:"sample_limit"` // of a sequential installation
 	Quick     bool          `yaml:"quick"`
 }
 
@@ -36,6 +40,7 @@ func Default() Config {
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
+		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Limit: 30 * time.Second,
 	}
 }
 
@@ -94,6 +99,12 @@ func (c Config) Validate() error {
 			return fmt.Errorf("modes: %s is given twice", m)
 		}
 	}
+	if err := oneOf("sync", c.Sync, iptables.Strategies()); err != nil {
+		return err
+	}
+	if err := oneOf("backend", c.Backends, iptables.Backends()); err != nil {
+		return err
+	}
 	switch {
 	case c.Rounds < 1 || c.Rounds > 1000:
 		return fmt.Errorf("repeat must be 1 to 1000, got %d", c.Rounds)
@@ -107,6 +118,22 @@ func (c Config) Validate() error {
 	return iptablestree.CheckFanout(c.Fanout)
 }
 
+// oneOf checks a list of names against the valid ones.
+func oneOf[T ~string](what string, got []string, valid []T) error {
+	if len(got) == 0 {
+		return fmt.Errorf("%s: none given: valid are %v", what, valid)
+	}
+	for i, g := range got {
+		if !slices.Contains(valid, T(g)) {
+			return fmt.Errorf("unknown %s %q: valid are %v", what, g, valid)
+		}
+		if slices.Contains(got[:i], g) {
+			return fmt.Errorf("%s: %s is given twice", what, g)
+		}
+	}
+	return nil
+}
+
 func (c Config) synth(services int) synth.Spec {
 	return synth.Spec{Services: services, Endpoints: c.Endpoints, Ports: c.Ports, Seed: c.Seed}
 }
@@ -116,16 +143,38 @@ func (c Config) synth(services int) synth.Spec {
 // hits all modes alike.
 func (c Config) Trials() []trial.Spec {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	variants := c.variants()
 	var out []trial.Spec
 	for round := range c.Rounds {
 		for _, n := range c.Services {
-			order := rng.Perm(len(c.Modes))
-			for _, m := range order {
-				out = append(out, trial.Spec{
-					ID:   fmt.Sprintf("%s-n%d-r%d", c.Modes[m], n, round),
-					Mode: c.Modes[m], Round: round, Synth: c.synth(n), Fanout: c.Fanout, Testbed: c.Testbed,
-					Plan: c.plan(n),
-				})
+			for _, i := range rng.Perm(len(variants)) {
+				t := variants[i]
+				t.ID = fmt.Sprintf("%s-n%d-r%d", t.ID, n, round)
+				t.Round, t.Synth, t.Fanout, t.Testbed = round, c.synth(n), c.Fanout, c.Testbed
+				t.Plan = c.plan(n)
+				if t.Sync != "" && t.Sync != string(iptables.Partial) {
+					// The rules are the same: only writing them differs.
+					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf = 0, 0, 0
+				}
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// variants lists the modes, the iptables modes once for each strategy and
+// backend.
+func (c Config) variants() []trial.Spec {
+	var out []trial.Spec
+	for _, name := range c.Modes {
+		if mode, err := catalog.Find(name); err != nil || !mode.Iptables {
+			out = append(out, trial.Spec{ID: name, Mode: name})
+			continue
+		}
+		for _, b := range c.Backends {
+			for _, s := range c.Sync {
+				out = append(out, trial.Spec{ID: name + "-" + b + "-" + s, Mode: name, Sync: s, Backend: b})
 			}
 		}
 	}
@@ -137,7 +186,7 @@ func (c Config) Trials() []trial.Spec {
 func (c Config) plan(services int) trial.Plan {
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
-		Connect: c.Duration, Workers: 4, Iperf: c.Duration,
+		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit,
 	}
 	if services <= 1000 {
 		p.FullSyncs, p.Deltas = 2, 3

@@ -14,6 +14,7 @@ import (
 	"viplab/lab/roles"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
+	"viplab/modes/iptables"
 	"viplab/results"
 )
 
@@ -126,6 +127,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	events := &lineWriter{line: r.event}
 	code, err := r.Testbed.Run(ctx, testbed.Command{
 		Args: []string{self, roles.Trials}, Stdin: input, Stdout: events, Stderr: &stderr, MemoryMB: r.MemoryMB,
+		RealRoot: slices.ContainsFunc(trials, func(t trial.Spec) bool { return t.Backend == iptables.NFT }),
 		// Probes are blocking system calls; Go would interrupt them to preempt.
 		Env: []string{"GODEBUG=asyncpreemptoff=1"},
 	})

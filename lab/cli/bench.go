@@ -45,6 +45,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 		Example: `  viplab bench                                    # all modes at 1, 1000, 5000, 20000 Services
   viplab bench --quick                            # a look, in under two minutes
   viplab bench --services 1,500 --modes iptables,ipvs
+  viplab bench --modes iptables --sync append,rewrite,partial --testbed native --backend legacy,nft
   viplab bench --services 1000 --endpoints 10 --repeat 10 --testbed uml`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,6 +68,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.DurationVar(&f.MaxTime, "max-time", f.MaxTime, "end the run after this time and report what there is (0: no limit)")
 	fl.Uint64Var(&f.Seed, "seed", f.Seed, "seed of addresses, order and random choices")
 	fl.IntVar(&f.Fanout, "fanout", f.Fanout, "fan-out of iptables-tree, a power of two")
+	fl.StringSliceVar(&f.Sync, "sync", f.Sync, "update strategies of the iptables modes: partial, rewrite, append")
+	fl.StringSliceVar(&f.Backends, "backend", f.Backends, "backends of the iptables modes: legacy, nft (nft: testbed native only)")
+	fl.DurationVar(&f.Limit, "sample-limit", f.Limit, "longest time for one installation rule by rule (strategy append)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.BoolVar(&f.Quick, "quick", false, "few rounds and short measurements, under two minutes")
 	fl.StringVar(&f.config, "config", "", "YAML file with any of these settings; flags win over it")
@@ -130,6 +134,8 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"duration": func() { c.Duration = given.Duration }, "warmup": func() { c.Warmup = given.Warmup },
 		"max-time": func() { c.MaxTime = given.MaxTime }, "seed": func() { c.Seed = given.Seed },
 		"fanout": func() { c.Fanout = given.Fanout }, "quick": func() { c.Quick = given.Quick },
+		"sync": func() { c.Sync = given.Sync }, "backend": func() { c.Backends = given.Backends },
+		"sample-limit": func() { c.Limit = given.Limit },
 	} {
 		if changed(name) {
 			keep()
@@ -212,7 +218,7 @@ func (f *benchFlags) choose(ctx context.Context) (testbed.Testbed, string, error
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		return nil, "", &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
 	}
-	return bench.Choose(ctx, f.Testbed, f.Modes)
+	return bench.Choose(ctx, f.Testbed, f.Modes, f.Backends)
 }
 
 // memoryMB is what a guest needs at the largest size: the blob of rules twice

@@ -13,6 +13,7 @@ import (
 	"viplab/lab/testbed"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/iptables"
 )
 
 func doctorCommand() *cobra.Command {
@@ -33,7 +34,7 @@ func doctor(ctx context.Context, out io.Writer) error {
 	can := map[string]bool{}
 	for _, tb := range testbed.All() {
 		fmt.Fprintf(out, "testbed %s\n", tb.Name())
-		lacks, err := bench.Capabilities(ctx, tb, catalog.Names())
+		lacks, err := bench.Capabilities(ctx, tb, catalog.Names(), iptables.Legacy)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()

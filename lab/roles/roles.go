@@ -6,6 +6,7 @@ package roles
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -18,7 +19,7 @@ import (
 // First arguments of roles that are not about testbeds. They are not for users.
 const (
 	Trials = "__trials"
-	// Capabilities is followed by names of modes.
+	// Capabilities is followed by an iptables backend and names of modes.
 	Capabilities = "__capabilities"
 )
 
@@ -51,8 +52,11 @@ func trials() error {
 }
 
 // capabilities prints what the modes lack here.
-func capabilities(names []string) error {
-	lacks, err := trial.Capabilities(context.Background(), names)
+func capabilities(args []string) error {
+	if len(args) == 0 {
+		return errors.New("no backend given")
+	}
+	lacks, err := trial.Capabilities(context.Background(), args[1:], args[0])
 	if err != nil {
 		return err
 	}

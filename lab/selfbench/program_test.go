@@ -118,7 +118,7 @@ func BenchmarkIptablesFull(b *testing.B) {
 	snap := spec().Snapshot()
 	planner := iptables.Planner{}
 	input := text(b, planner.Plan(snap))
-	compare(b, full(func() modes.Proxier { return iptables.New(nil, nil) }, snap),
+	compare(b, full(func() modes.Proxier { return iptables.New(nil, iptables.Restorer{}) }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			return tool(b, input, "iptables-legacy-restore", "-w", "5", "--noflush", "--counters")
 		})
@@ -128,7 +128,7 @@ func BenchmarkIptablesFull(b *testing.B) {
 func needIPVS(b *testing.B) {
 	var err error
 	_ = once(b, func(*testing.B, *topo.Topology) time.Duration {
-		err = ipvs.New(nil).Probe(context.Background())
+		err = ipvs.New().Probe(context.Background())
 		return 0
 	})
 	if modes.IsMissing(err) {
@@ -184,7 +184,7 @@ func BenchmarkIPVSFull(b *testing.B) {
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	entries := lines(snap, "ipset ", ipvs.AddEntry)
 	addresses := lines(snap, "ip ", ipvs.AddAddress)
-	compare(b, full(func() modes.Proxier { return ipvs.New(nil) }, snap),
+	compare(b, full(func() modes.Proxier { return ipvs.New() }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			start := time.Now()
 			prepare(b, snap)
@@ -212,7 +212,7 @@ func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 	snap := spec().Snapshot()
 	entries := strings.Split(strings.TrimSpace(string(lines(snap, "ipset ", ipvs.AddEntry))), "\n")
 	const sample = 200
-	compare(b, full(func() modes.Proxier { return ipvs.New(nil) }, snap),
+	compare(b, full(func() modes.Proxier { return ipvs.New() }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			prepare(b, snap)
 			start := time.Now()
@@ -234,7 +234,7 @@ func BenchmarkIPVSDelta(b *testing.B) {
 			s := synth.Spec{Services: n, Endpoints: 2, Ports: 1, Seed: 1}
 			var took []float64
 			_ = once(b, func(b *testing.B, _ *topo.Topology) time.Duration {
-				p, snap := ipvs.New(nil), s.Snapshot()
+				p, snap := ipvs.New(), s.Snapshot()
 				if _, err := p.Sync(context.Background(), snap); err != nil {
 					b.Error(err)
 				}

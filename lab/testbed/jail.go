@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,10 +32,13 @@ const privateFlags = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC
 // jails lists the ways to be alone, the preferred one first: with a user
 // namespace, which needs no rights and gives none over the host, or as root
 // without one where user namespaces are forbidden.
-func jails(extra uintptr) []jail {
+func jails(extra uintptr, realRoot bool) []jail {
 	out := []jail{{"user namespace", unix.CLONE_NEWUSER | privateFlags | extra}}
 	if os.Geteuid() == 0 {
 		out = append(out, jail{"root", privateFlags | extra})
+		if realRoot {
+			slices.Reverse(out)
+		}
 	}
 	return out
 }
@@ -59,9 +63,9 @@ func (j jail) command(ctx context.Context, role string, args ...string) (*exec.C
 
 // findJail is the first jail that really works here: some systems let user
 // namespaces be made and then allow nothing in them.
-func findJail(ctx context.Context, extra uintptr) (jail, error) {
+func findJail(ctx context.Context, extra uintptr, realRoot bool) (jail, error) {
 	var failed []error
-	for _, j := range jails(extra) {
+	for _, j := range jails(extra, realRoot) {
 		cmd, err := j.command(ctx, RoleCheck)
 		if err != nil {
 			return jail{}, err

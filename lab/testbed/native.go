@@ -21,13 +21,13 @@ func (Native) Name() string { return NativeName }
 
 // Probe implements [Testbed].
 func (Native) Probe(ctx context.Context) error {
-	_, err := findJail(ctx, unix.CLONE_NEWNET)
+	_, err := findJail(ctx, unix.CLONE_NEWNET, false)
 	return err
 }
 
 // Run implements [Testbed].
 func (Native) Run(ctx context.Context, c Command) (int, error) {
-	j, err := findJail(ctx, unix.CLONE_NEWNET)
+	j, err := findJail(ctx, unix.CLONE_NEWNET, c.RealRoot)
 	if err != nil {
 		return -1, err
 	}

@@ -31,6 +31,10 @@ type Command struct {
 	// MemoryMB is how much memory a guest gets, 2048 if 0. Only what the guest
 	// touches is taken from the host.
 	MemoryMB int
+	// RealRoot asks testbed native for the rights of the host's root, if the
+	// caller has them: iptables-nft needs larger socket buffers than a user
+	// namespace may have. Network and mounts are private all the same.
+	RealRoot bool
 }
 
 // Testbed is a place to run trials.

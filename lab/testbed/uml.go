@@ -98,7 +98,7 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	j, err := findJail(ctx, 0)
+	j, err := findJail(ctx, 0, false)
 	if err != nil {
 		// Neither user namespaces nor root: no PID namespace to kill the
 		// guest's processes with, so the library makes them die with it.

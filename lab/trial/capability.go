@@ -27,8 +27,9 @@ func (l Lack) Err() error {
 }
 
 // Capabilities asks every named mode, in a namespace of its own, whether it can
-// run here. Modes that can are absent from the result.
-func Capabilities(ctx context.Context, names []string) (map[string]Lack, error) {
+// run here, the iptables modes with the given backend. Modes that can are absent
+// from the result.
+func Capabilities(ctx context.Context, names []string, backend string) (map[string]Lack, error) {
 	out := map[string]Lack{}
 	for _, name := range names {
 		mode, err := catalog.Find(name)
@@ -39,7 +40,7 @@ func Capabilities(ctx context.Context, names []string) (map[string]Lack, error) 
 		if err != nil {
 			return nil, fmt.Errorf("try mode %s: %w", name, err)
 		}
-		err = net.Node.Do(func() error { return mode.New(catalog.Options{}).Probe(ctx) })
+		err = net.Node.Do(func() error { return mode.New(catalog.Options{Backend: backend}).Probe(ctx) })
 		if cerr := net.Close(); cerr != nil {
 			return nil, cerr
 		}

@@ -15,6 +15,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/iptables"
 	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
@@ -56,7 +57,9 @@ func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
-	r := &run{Spec: spec, out: out, options: catalog.Options{Fanout: spec.Fanout, ProxyCommand: job.ProxyCommand}}
+	r := &run{Spec: spec, out: out, options: catalog.Options{
+		Fanout: spec.Fanout, Backend: spec.Backend, Sync: iptables.Strategy(spec.Sync), ProxyCommand: job.ProxyCommand,
+	}}
 	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	start := time.Now()
 	err := r.all(ctx)
@@ -99,6 +102,9 @@ func (r *run) factors(more map[string]string) map[string]string {
 	if r.Fanout != 0 && r.Mode == "iptables-tree" {
 		f[results.Fanout] = strconv.Itoa(r.Fanout)
 	}
+	if r.Sync != "" {
+		f[results.Sync], f[results.Backend] = r.Sync, r.Backend
+	}
 	for k, v := range more {
 		f[k] = v
 	}
@@ -126,6 +132,9 @@ func (r *run) all(ctx context.Context) (err error) {
 		return err
 	}
 	r.snap = r.Synth.Snapshot()
+	if r.Sync == string(iptables.Append) {
+		return r.sequential(ctx, mode)
+	}
 	for i := range r.Plan.FullSyncs {
 		if err := r.setUp(ctx, mode); err != nil {
 			return errors.Join(err, r.tearDown())
@@ -143,6 +152,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		name string
 		fn   func(context.Context) error
 	}{
+		{"one rule more", r.ruleAppend},
 		{"first packets", r.quietly(r.firstPackets)},
 		{"deltas", r.deltas},
 		{"connections", r.quietly(r.connections)},

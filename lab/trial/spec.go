@@ -24,6 +24,9 @@ type Spec struct {
 	Synth synth.Spec `json:"synth"`
 	// Fanout of iptables-tree, 0 for its default.
 	Fanout int `json:"fanout,omitempty"`
+	// Sync and Backend are how an iptables mode writes rules, empty for others.
+	Sync    string `json:"sync,omitempty"`
+	Backend string `json:"backend,omitempty"`
 	// Testbed is a factor of every record.
 	Testbed string `json:"testbed"`
 	Plan    Plan   `json:"plan"`
@@ -38,6 +41,8 @@ type Plan struct {
 	Connect   time.Duration `json:"connect" yaml:"connect"`       // closed loop of connections
 	Workers   int           `json:"workers" yaml:"workers"`       // of that loop
 	Iperf     time.Duration `json:"iperf" yaml:"iperf"`           // for each position
+	// Install bounds the sequential installation of strategy append.
+	Install time.Duration `json:"install" yaml:"install"`
 }
 
 // Event is what a trial says while it runs. Exactly one field is set.

@@ -32,7 +32,7 @@ func (r *run) sync(ctx context.Context, s modes.Snapshot) (synced, error) {
 		out.cost, err = r.mode.Sync(ctx, s)
 		out.took = time.Since(out.start)
 		if err != nil {
-			return err
+			return fmt.Errorf("sync: %w", err)
 		}
 		after, err := workload.SelfUsage()
 		out.labCPU = after.CPU - before.CPU
@@ -81,9 +81,11 @@ func (r *run) recordCost(s synced, change string) {
 		}
 		return f
 	}
-	rest := s.took - s.cost.Plan - s.cost.Encode - s.cost.Commit
-	for phase, d := range map[string]time.Duration{"plan": s.cost.Plan, "encode": s.cost.Encode, "commit": s.cost.Commit, "rest": rest} {
-		r.record(results.SyncPhase, with(results.Phase, phase), d.Seconds())
+	rest := s.took - s.cost.Total()
+	for phase, d := range map[string]time.Duration{"read-back": s.cost.ReadBack, "plan": s.cost.Plan, "encode": s.cost.Encode, "commit": s.cost.Commit, "rest": rest} {
+		if d != 0 {
+			r.record(results.SyncPhase, with(results.Phase, phase), d.Seconds())
+		}
 	}
 	r.record(results.CPUSeconds, with(results.Of, "sync"), (s.labCPU + s.cost.ToolCPU).Seconds())
 	if s.cost.ToolPeakRSS > 0 {

@@ -18,8 +18,16 @@ import (
 type Options struct {
 	// Fanout is the tree's, [iptablestree.DefaultFanout] if 0.
 	Fanout int
+	// Backend and Sync are how the iptables modes write rules, see
+	// [iptables.Restorer].
+	Backend string
+	Sync    iptables.Strategy
 	// ProxyCommand starts the userspace proxy's process.
 	ProxyCommand []string
+}
+
+func (o Options) restorer() iptables.Restorer {
+	return iptables.Restorer{Backend: o.Backend, Strategy: o.Sync}
 }
 
 // Mode is one row of the table.
@@ -34,6 +42,8 @@ type Mode struct {
 	Needs []string
 	// Tools names the programs that the mode starts.
 	Tools []string
+	// Iptables tells whether the mode has update strategies and backends.
+	Iptables bool
 	// New makes the mode's Proxier.
 	New func(Options) modes.Proxier
 }
@@ -44,25 +54,25 @@ const Direct = "direct"
 // All lists the modes in the order in which reports show them.
 func All() []Mode {
 	return []Mode{
-		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, nil,
+		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, nil, false,
 			func(Options) modes.Proxier { return direct.Proxier{} }},
 		{"userspace", "a proxy process copies bytes, one port a Service; portal rules lead there", "O(N) rules, two connections",
-			[]string{"iptables"}, []string{"iptables"},
-			func(o Options) modes.Proxier { return userspace.New(o.ProxyCommand, nil) }},
+			[]string{"iptables"}, []string{"iptables"}, false,
+			func(o Options) modes.Proxier { return userspace.New(o.ProxyCommand) }},
 		{"iptables", "linear chains of rules, as kube-proxy writes them", "O(N) rules",
-			[]string{"iptables"}, []string{"iptables"},
-			func(Options) modes.Proxier { return iptables.New(nil, nil) }},
+			[]string{"iptables"}, []string{"iptables"}, true,
+			func(o Options) modes.Proxier { return iptables.New(nil, o.restorer()) }},
 		{"iptables-tree", "the same rules behind a tree of chains by VIP prefix", "O(log N) rules",
-			[]string{"iptables"}, []string{"iptables"},
+			[]string{"iptables"}, []string{"iptables"}, true,
 			func(o Options) modes.Proxier {
 				if o.Fanout == 0 {
 					o.Fanout = iptablestree.DefaultFanout
 				}
-				return iptablestree.New(o.Fanout, nil)
+				return iptablestree.New(o.Fanout, o.restorer())
 			}},
 		{"ipvs", "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", "one hash lookup",
-			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, []string{"iptables"},
-			func(Options) modes.Proxier { return ipvs.New(nil) }},
+			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, []string{"iptables"}, false,
+			func(Options) modes.Proxier { return ipvs.New() }},
 	}
 }
 

@@ -14,9 +14,10 @@ type Proxier struct {
 }
 
 // New makes a Proxier whose KUBE-SERVICES is laid out by dispatch ([Linear] if
-// nil). It touches nothing yet.
-func New(dispatch Dispatch, run modes.Runner) *Proxier {
-	return &Proxier{planner: Planner{Dispatch: dispatch}, restorer: Restorer{Runner: run}}
+// nil), and that writes through a Restorer set up like the given one. It touches
+// nothing yet.
+func New(dispatch Dispatch, r Restorer) *Proxier {
+	return &Proxier{planner: Planner{Dispatch: dispatch}, restorer: r}
 }
 
 // Probe implements [modes.Proxier].
@@ -39,6 +40,9 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	cost.Add(commit)
 	return cost, err
 }
+
+// SetStrategy changes how further updates are written.
+func (p *Proxier) SetStrategy(s Strategy) { p.restorer.Strategy = s }
 
 // Dump implements [modes.Proxier].
 func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.Dump(ctx) }

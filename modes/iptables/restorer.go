@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -13,17 +14,46 @@ import (
 	"viplab/modes/rules"
 )
 
-// Command is the iptables program of the lab: the legacy backend, whose kernel
-// part the guest and the native testbed both have.
-const Command = "iptables-legacy"
+// Backends are the kernel interfaces that iptables programs exist for. The guest
+// has only legacy.
+const (
+	Legacy = "legacy"
+	NFT    = "nft"
+)
 
-// Restorer brings iptables from one Ruleset to the next with one call of
-// iptables-restore, and remembers what it committed.
+// Backends lists them, the default first.
+func Backends() []string { return []string{Legacy, NFT} }
+
+// Strategy is how an update is written.
+type Strategy string
+
+// Strategies.
+const (
+	// Partial: one iptables-restore --noflush of only what changed, as
+	// kube-proxy has it since 1.26.
+	Partial Strategy = "partial"
+	// Rewrite: iptables-save, then one iptables-restore --noflush of every
+	// rule, as kube-proxy had it before.
+	Rewrite Strategy = "rewrite"
+	// Append: one iptables call for each rule.
+	Append Strategy = "append"
+)
+
+// Strategies lists them, the default first.
+func Strategies() []Strategy { return []Strategy{Partial, Rewrite, Append} }
+
+// Restorer brings iptables from one Ruleset to the next and remembers what it
+// committed.
 type Restorer struct {
 	// Runner starts the tools, [modes.Exec] if nil.
 	Runner modes.Runner
+	// Backend is the kernel interface, [Legacy] if empty.
+	Backend string
+	// Strategy is how updates are written, [Partial] if empty.
+	Strategy Strategy
 
 	current rules.Ruleset
+	calls   *goiptables.IPTables // of strategy Append
 }
 
 func (r *Restorer) runner() modes.Runner {
@@ -31,6 +61,14 @@ func (r *Restorer) runner() modes.Runner {
 		return modes.Exec{}
 	}
 	return r.Runner
+}
+
+// command is the program of the backend: "iptables-legacy".
+func (r *Restorer) command() string {
+	if r.Backend == "" {
+		return "iptables-" + Legacy
+	}
+	return "iptables-" + r.Backend
 }
 
 // Commit makes the kernel hold the Ruleset. Nothing is started when nothing
@@ -41,23 +79,96 @@ func (r *Restorer) Commit(ctx context.Context, next rules.Ruleset) (modes.Cost, 
 
 // CommitPart turns the part from of what is committed into the part to; whole
 // is what the kernel holds then.
-func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset) (modes.Cost, error) {
+func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset) (cost modes.Cost, err error) {
 	start := time.Now()
 	if rules.Same(from, to) {
 		r.current = whole
-		return modes.Cost{Encode: time.Since(start)}, nil
+		return modes.Cost{Plan: time.Since(start)}, nil
 	}
-	n := 0
-	_, cost, err := r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
-		n, err = rules.Edit(w, from, to)
-		return err
-	}, Command+"-restore", "-w", "5", "--noflush", "--counters")
-	cost.Rules = n
-	cost.Plan += time.Since(start) - cost.Encode - cost.Commit
+	switch r.Strategy {
+	case Append:
+		cost, err = r.call(ctx, rules.Calls(from, to))
+	case Rewrite:
+		cost, err = r.rewrite(ctx, whole)
+	default:
+		n := 0
+		_, cost, err = r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
+			n, err = rules.Edit(w, from, to)
+			return err
+		}, r.command()+"-restore", "-w", "5", "--noflush", "--counters")
+		cost.Rules = n
+	}
+	cost.Plan += time.Since(start) - cost.Total()
+	if err != nil && r.Backend == NFT && strings.Contains(err.Error(), "Message too long") {
+		err = &modes.MissingError{Need: "socket buffers large enough for one nft transaction of this size", Mend: "run as root", Err: err}
+	}
 	if err != nil {
-		return cost, fmt.Errorf("commit %d rules: %w", n, err)
+		return cost, fmt.Errorf("commit %d rules: %w", cost.Rules, err)
 	}
 	r.current = whole
+	return cost, nil
+}
+
+// rewrite reads the tables back and writes them whole, as kube-proxy did
+// before 1.26; it took the existing chains from what it read.
+func (r *Restorer) rewrite(ctx context.Context, whole rules.Ruleset) (modes.Cost, error) {
+	start := time.Now()
+	var cost modes.Cost
+	for _, t := range whole.Tables {
+		_, c, err := r.runner().Run(ctx, nil, r.command()+"-save", "-t", t.Name)
+		c.Plan, c.Encode, c.Commit = 0, 0, 0
+		cost.Add(c)
+		if err != nil {
+			return cost, err
+		}
+	}
+	cost.ReadBack = time.Since(start)
+	n := 0
+	_, c, err := r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
+		n, err = rules.Rewrite(w, r.current, whole)
+		return err
+	}, r.command()+"-restore", "-w", "5", "--noflush", "--counters")
+	cost.Add(c)
+	cost.Rules = n
+	return cost, err
+}
+
+// call starts one process a change. A context that ends stops it between two
+// calls, with the cost so far.
+func (r *Restorer) call(ctx context.Context, calls iter.Seq[rules.Call]) (cost modes.Cost, err error) {
+	if r.calls == nil {
+		if r.calls, err = goiptables.New(goiptables.Path(r.command()), goiptables.Timeout(5)); err != nil {
+			return cost, fmt.Errorf("find %s: %w", r.command(), err)
+		}
+	}
+	start := time.Now()
+	defer func() { cost.Commit = time.Since(start) }()
+	for c := range calls {
+		if err := ctx.Err(); err != nil {
+			return cost, err
+		}
+		switch {
+		case c.Verb == ":":
+			err = r.calls.ClearChain(c.Table, c.Chain)
+		case c.Verb == "-X":
+			err = r.calls.DeleteChain(c.Table, c.Chain)
+		case c.Verb == "-I":
+			err = r.calls.Insert(c.Table, c.Chain, c.At, c.Spec...)
+		case c.Verb == "-D" && c.At > 0:
+			err = r.calls.DeleteById(c.Table, c.Chain, c.At)
+		case c.Verb == "-D":
+			err = r.calls.Delete(c.Table, c.Chain, c.Spec...)
+		default:
+			err = r.calls.Append(c.Table, c.Chain, c.Spec...)
+		}
+		if err != nil {
+			return cost, fmt.Errorf("%s in table %s: %w", c.Verb, c.Table, err)
+		}
+		cost.ToolCalls++
+		if c.Verb != ":" && c.Verb != "-X" {
+			cost.Rules++
+		}
+	}
 	return cost, nil
 }
 
@@ -66,7 +177,10 @@ func (r *Restorer) Current() rules.Ruleset { return r.current }
 
 // Clear removes all that was committed.
 func (r *Restorer) Clear() error {
-	_, err := r.Commit(context.Background(), rules.Ruleset{})
+	// In one call, however the rules were written.
+	part := Restorer{Runner: r.Runner, Backend: r.Backend, current: r.current}
+	_, err := part.Commit(context.Background(), rules.Ruleset{})
+	r.current = part.current
 	if err != nil {
 		return fmt.Errorf("clear iptables: %w", err)
 	}
@@ -77,8 +191,8 @@ func (r *Restorer) Clear() error {
 // the rules need, by committing one rule of each kind to a chain that nothing
 // jumps to and taking it away again.
 func (r *Restorer) Probe(ctx context.Context) error {
-	if _, err := goiptables.New(goiptables.Path(Command)); err != nil {
-		return &modes.MissingError{Need: "the tool " + Command, Mend: "sudo apt-get install iptables", Err: err}
+	if _, err := goiptables.New(goiptables.Path(r.command())); err != nil {
+		return &modes.MissingError{Need: "the tool " + r.command(), Mend: "sudo apt-get install iptables", Err: err}
 	}
 	const input = `*nat
 :VIPLAB-PROBE - [0:0]
@@ -89,9 +203,13 @@ func (r *Restorer) Probe(ctx context.Context) error {
 -X VIPLAB-PROBE
 COMMIT
 `
-	_, _, err := r.runner().Run(ctx, modes.Text(input), Command+"-restore", "-w", "5", "--noflush")
+	_, _, err := r.runner().Run(ctx, modes.Text(input), r.command()+"-restore", "-w", "5", "--noflush")
+	home := "uml"
+	if r.Backend == NFT {
+		home = "native" // the guest's nf_tables has no ip family
+	}
 	if err != nil && !modes.IsMissing(err) {
-		return &modes.MissingError{Need: "iptables (legacy) in this kernel", Mend: "use --testbed uml", Err: err}
+		return &modes.MissingError{Need: r.command() + " in this kernel", Mend: "use --testbed " + home, Err: err}
 	}
 	return err
 }
@@ -100,7 +218,7 @@ COMMIT
 func (r *Restorer) Dump(ctx context.Context) (string, error) {
 	var b strings.Builder
 	for _, t := range r.current.Tables {
-		out, _, err := r.runner().Run(ctx, nil, Command+"-save", "-t", t.Name)
+		out, _, err := r.runner().Run(ctx, nil, r.command()+"-save", "-t", t.Name)
 		if err != nil {
 			return "", fmt.Errorf("dump table %s: %w", t.Name, err)
 		}

@@ -19,7 +19,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/rules"
 )
@@ -40,8 +39,8 @@ func CheckFanout(f int) error {
 }
 
 // New makes the mode's Proxier. The fan-out must pass [CheckFanout].
-func New(fanout int, run modes.Runner) *iptables.Proxier {
-	return iptables.New(Dispatch(fanout), run)
+func New(fanout int, r iptables.Restorer) *iptables.Proxier {
+	return iptables.New(Dispatch(fanout), r)
 }
 
 // Dispatch lays the leaves out as a tree. Chains of at most fanout leaves are

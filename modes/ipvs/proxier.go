@@ -25,9 +25,7 @@ type Proxier struct {
 }
 
 // New makes a Proxier. It touches nothing yet.
-func New(run modes.Runner) *Proxier {
-	return &Proxier{restorer: iptables.Restorer{Runner: run}}
-}
+func New() *Proxier { return &Proxier{} }
 
 // Probe implements [modes.Proxier]: IPVS, ipset, the dummy device and iptables
 // must all be there.
@@ -204,7 +202,6 @@ func (p *Proxier) Close() error {
 	errs = append(errs, p.enc.Close())
 	errs = append(errs, p.restoreSysctls())
 	p.enc, p.current = nil, modes.Snapshot{}
-	p.restorer = iptables.Restorer{Runner: p.restorer.Runner}
 	return errors.Join(errs...)
 }
 

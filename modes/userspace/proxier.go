@@ -60,8 +60,8 @@ type portalState struct {
 }
 
 // New makes a Proxier. It starts nothing yet.
-func New(command []string, run modes.Runner) *Proxier {
-	return &Proxier{Command: command, restorer: iptables.Restorer{Runner: run}}
+func New(command []string) *Proxier {
+	return &Proxier{Command: command}
 }
 
 // Probe implements [modes.Proxier].

@@ -1,0 +1,72 @@
+package summary
+
+import (
+	"maps"
+	"strings"
+
+	"viplab/results"
+)
+
+// Series is what a report sets side by side: a mode, or one of several variants
+// of a mode (update strategy, backend) that a run has.
+type Series struct {
+	// Label is the mode's name, with what sets the variant apart.
+	Label string
+	Mode  string
+	// Factors are those that all cells of the series share.
+	Factors map[string]string
+}
+
+// variantFactors are the factors that make several series of one mode, with the
+// value that needs no mention.
+func variantFactors() [][2]string {
+	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}}
+}
+
+// Series lists the series of a run in order of occurrence.
+func (s *Summary) Series() []Series {
+	var out []Series
+	seen := map[string]bool{}
+	for _, c := range s.Cells {
+		mode, ok := c.Factors[results.Mode]
+		if !ok {
+			continue
+		}
+		one := Series{Label: mode, Mode: mode, Factors: map[string]string{results.Mode: mode}}
+		for _, f := range variantFactors() {
+			v, ok := c.Factors[f[0]]
+			if !ok {
+				continue
+			}
+			one.Factors[f[0]] = v
+			if v != f[1] {
+				one.Label += " " + v
+			}
+		}
+		if !seen[one.Label] {
+			seen[one.Label] = true
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// With is the factors of the series and further ones, given as name, value
+// pairs.
+func (s Series) With(more map[string]string, pairs ...string) map[string]string {
+	out := maps.Clone(s.Factors)
+	maps.Copy(out, more)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out[pairs[i]] = pairs[i+1]
+	}
+	return out
+}
+
+// Names joins the labels of series.
+func Names(list []Series) string {
+	var out []string
+	for _, s := range list {
+		out = append(out, s.Label)
+	}
+	return strings.Join(out, ", ")
+}
