@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -50,6 +51,30 @@ func Create(dir string) (*Writer, error) {
 	w := &Writer{Dir: dir, f: f}
 	if err := w.line(header{Schema}); err != nil {
 		return nil, err
+	}
+	return w, nil
+}
+
+// Resume opens the samples file of a run directory to append to it. A line that
+// a kill cut off is ended, so that it costs itself only.
+func Resume(dir string) (*Writer, error) {
+	f, err := os.OpenFile(filepath.Join(dir, SamplesFile), os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return nil, fmt.Errorf("resume run: %w", err)
+	}
+	w := &Writer{Dir: dir, f: f}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("resume run: %w", err)
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, st.Size()-1); err != nil {
+		return nil, fmt.Errorf("resume run: %w", err)
+	}
+	if last[0] != '\n' {
+		if _, err := f.Write([]byte{'\n'}); err != nil {
+			return nil, fmt.Errorf("resume run: %w", err)
+		}
 	}
 	return w, nil
 }
@@ -184,5 +209,20 @@ func (r *Run) parse(n int, text string) {
 		r.warn("line %d of %s is damaged and was left out", n, SamplesFile)
 		return
 	}
+	if rec.Metric == Begin {
+		r.Records = slices.DeleteFunc(r.Records, func(o Record) bool { return o.Trial == rec.Trial })
+		return
+	}
 	r.Records = append(r.Records, rec)
+}
+
+// Finished is the IDs of the trials that ended well.
+func (r *Run) Finished() map[string]bool {
+	out := map[string]bool{}
+	for _, rec := range r.Records {
+		if rec.Metric == Done && rec.Err == "" {
+			out[rec.Trial] = true
+		}
+	}
+	return out
 }

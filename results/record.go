@@ -89,6 +89,10 @@ func (r Record) Cell() string {
 	return b.String()
 }
 
+// Begin is the metric of the record that begins a trial. A trial that begins
+// again, in a run that was resumed, makes what was recorded of it before void.
+const Begin = "begin"
+
 // Done is the metric of the record that ends a trial; it has Err if the trial
 // failed. A trial without one was cut off.
 const Done = "trial"

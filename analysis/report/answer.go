@@ -72,6 +72,7 @@ func method(s *summary.Summary) []string {
 		"Modes are interleaved in random order within each round; warm-up packets are discarded; every raw sample is in samples.jsonl.",
 		"Intervals are 95 % intervals of the median by order statistics, with no assumption about the distribution. Percentiles come from raw samples, p99 only from 100 or more.",
 		"full sync: the whole Snapshot into an empty namespace until committed. add/delete: one change on top of N Services until committed. first packet: TCP connect (or UDP echo) of a flow that the node has no conntrack entry for. new connections: closed loop of connect, request, answer, close to random Services. iperf3: one TCP stream.",
+		"Growth: exponents by least squares through the logarithms of the trials' medians from 1000 Services on; the cost of a Service before the packet's own by least squares through first, middle and last at all sizes, less the round trip of direct in the same round.",
 		"Memory: the largest resident set of the proxy process or of the tool that wrote the rules; the kernel's as the growth of slab, per-CPU, vmalloc and page tables over the full sync.",
 	}
 }

@@ -78,6 +78,9 @@ func compose(run *results.Run, s *summary.Summary) *page {
 	for _, n := range slices.Backward(sizes) {
 		p.Tables = append(p.Tables, sizeTable(s, series, n))
 	}
+	if t := growth(s, series); t != nil {
+		p.Tables = append(p.Tables, *t)
+	}
 	if len(sizes) > 0 {
 		p.Answer = answer(s, series, sizes)
 	}

@@ -49,6 +49,8 @@ type Cell struct {
 	Warnings []string `json:"warnings,omitempty"`
 
 	Values []float64 `json:"-"`
+	// Trials holds the median of each trial, by round.
+	Trials map[int]float64 `json:"-"`
 }
 
 // Services is the size of the topology, 0 if the cell has none.
@@ -84,11 +86,14 @@ func Make(records []results.Record) (*Summary, error) {
 		name := r.Cell()
 		c := s.byName[name]
 		if c == nil {
-			c = &Cell{Metric: r.Metric, Factors: r.Factors}
+			c = &Cell{Metric: r.Metric, Factors: r.Factors, Trials: map[int]float64{}}
 			s.byName[name] = c
 			s.Cells = append(s.Cells, c)
 		}
 		c.Values = append(c.Values, r.Values...)
+		if m, err := stats.Median(r.Values); err == nil {
+			c.Trials[r.Round] = m
+		}
 		c.Over = c.Over || r.Over
 	}
 	for _, c := range s.Cells {

@@ -23,8 +23,6 @@ type Outcome struct {
 	Done, Failed, Left int
 	// Failures has one line for each failed trial.
 	Failures []string
-	// Env is what the testbed said of itself, nil if it said nothing.
-	Env *trial.Env
 	// OutOfTime is set when MaxTime ended the run.
 	OutOfTime bool
 }
@@ -34,6 +32,9 @@ type Runner struct {
 	Testbed  testbed.Testbed
 	Out      *results.Writer
 	Progress Progress
+	// OnEnv is called with what the testbed says of itself, at the start of
+	// each round. May be nil.
+	OnEnv func(trial.Env) error
 	// MemoryMB of a guest, see [testbed.Command].
 	MemoryMB int
 
@@ -148,9 +149,12 @@ func (r *Runner) event(line []byte) {
 	}
 	switch {
 	case ev.Env != nil:
-		r.outcome.Env = ev.Env
+		if r.OnEnv != nil && r.failure == nil {
+			r.failure = r.OnEnv(*ev.Env)
+		}
 	case ev.Start != "":
 		r.running, r.started = ev.Start, time.Now()
+		r.add(results.Record{Metric: results.Begin, Trial: ev.Start, Round: r.trials[ev.Start].Round})
 		r.Progress.Start(r.trials[ev.Start])
 	case ev.Step != "":
 		r.Progress.Step(ev.Step)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +16,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"gopkg.in/yaml.v3"
 
 	"viplab/analysis/report"
 	"viplab/lab/bench"
 	"viplab/lab/testbed"
+	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/results"
 )
@@ -32,6 +35,8 @@ type benchFlags struct {
 	bench.Config
 	out, config, progress string
 	upTo                  int
+	resume                string
+	finished              map[string]bool // trials of a resumed run
 }
 
 func benchCommand() *cobra.Command {
@@ -72,6 +77,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.StringSliceVar(&f.Backends, "backend", f.Backends, "backends of the iptables modes: legacy, nft (nft: testbed native only)")
 	fl.DurationVar(&f.Limit, "sample-limit", f.Limit, "longest time for one installation rule by rule (strategy append)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
+	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
 	fl.BoolVar(&f.Quick, "quick", false, "few rounds and short measurements, under two minutes")
 	fl.StringVar(&f.config, "config", "", "YAML file with any of these settings; flags win over it")
 	fl.StringVar(&f.progress, "progress", bench.ProgressAuto, "progress on stderr: auto, plain, none")
@@ -82,6 +88,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
 // order, and checks the result.
 func (f *benchFlags) resolve(cmd *cobra.Command) error {
 	changed := cmd.Flags().Changed
+	if f.resume != "" {
+		return f.resolveResume(cmd)
+	}
 	if f.config != "" {
 		if err := f.loadConfig(changed); err != nil {
 			return err
@@ -110,6 +119,40 @@ func (f *benchFlags) resolve(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	return f.checkOut()
+}
+
+// resolveResume takes the settings from the run that is to go on. Only how to
+// show progress and when to end may be set anew.
+func (f *benchFlags) resolveResume(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(fl *pflag.Flag) {
+		if !slices.Contains([]string{"resume", "progress", "max-time"}, fl.Name) {
+			err = usagef("--resume takes all settings from its run: --%s cannot be given with it", fl.Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	maxTime := f.MaxTime
+	run, err := results.Open(f.resume)
+	if err != nil {
+		return usageError{err}
+	}
+	b, err := os.ReadFile(filepath.Join(f.resume, results.ConfigFile))
+	if err != nil {
+		return usagef("resume %s: its settings cannot be read: %w", f.resume, err)
+	}
+	if err := yaml.Unmarshal(b, &f.Config); err != nil {
+		return usagef("resume %s: its settings cannot be read: %w", f.resume, err)
+	}
+	f.MaxTime, f.out, f.finished = maxTime, filepath.Clean(f.resume), run.Finished()
+	if err := f.Validate(); err != nil {
+		return usageError{err}
+	}
+	if _, err := bench.NewProgress(f.progress, io.Discard, false); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 // loadConfig reads the configuration file over the defaults, and then sets the
@@ -179,6 +222,9 @@ func (f *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	fmt.Fprintf(stderr, "testbed %s: %s\nseed %d, run directory %s\n", tb.Name(), why, f.Seed, f.out)
 	f.Testbed = tb.Name()
+	if f.resume != "" {
+		return f.measure(ctx, tb, stdout, stderr)
+	}
 	env := results.HostEnv()
 	env.Viplab, env.Testbed, env.Why = version(), tb.Name(), why
 	if err := results.WriteYAML(f.out, results.ConfigFile, f.Config); err != nil {
@@ -187,7 +233,16 @@ func (f *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := results.WriteJSON(f.out, results.EnvFile, env); err != nil {
 		return err
 	}
-	w, err := results.Create(f.out)
+	return f.measure(ctx, tb, stdout, stderr)
+}
+
+// measure runs what is left of the trials and reports.
+func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, stderr io.Writer) error {
+	open := results.Create
+	if f.resume != "" {
+		open = results.Resume
+	}
+	w, err := open(f.out)
 	if err != nil {
 		return err
 	}
@@ -199,18 +254,28 @@ func (f *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return usageError{err}
 	}
-	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, MemoryMB: f.memoryMB()}
-	out, runErr := runner.Run(ctx, f.Trials(), f.MaxTime)
-	if out.Env != nil {
-		env.Kernel, env.KernelCPUs, env.Sysctls = out.Env.Kernel, out.Env.CPUs, out.Env.Sysctls
-		if err := results.WriteJSON(f.out, results.EnvFile, env); err != nil {
-			return err
-		}
-	}
+	trials := slices.DeleteFunc(f.Trials(), func(t trial.Spec) bool { return f.finished[t.ID] })
+	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
+	out, runErr := runner.Run(ctx, trials, f.MaxTime)
+	out.Done += len(f.finished)
 	if err := w.Close(); err != nil {
 		return err
 	}
 	return f.conclude(out, runErr, stdout, stderr)
+}
+
+// noteKernel adds to env.json what only the inside of the testbed could tell.
+func (f *benchFlags) noteKernel(inside trial.Env) error {
+	b, err := os.ReadFile(filepath.Join(f.out, results.EnvFile))
+	if err != nil {
+		return fmt.Errorf("note the kernel: %w", err)
+	}
+	var env results.Env
+	if err := json.Unmarshal(b, &env); err != nil {
+		return fmt.Errorf("note the kernel: %w", err)
+	}
+	env.Kernel, env.KernelCPUs, env.Sysctls = inside.Kernel, inside.CPUs, inside.Sysctls
+	return results.WriteJSON(f.out, results.EnvFile, env)
 }
 
 // choose picks the testbed and checks what every testbed takes from the host.

@@ -60,6 +60,10 @@ func TestBadInput(t *testing.T) {
 		"doctor takes no arguments":        "doctor me",
 		"repeat must be":                   "bench --repeat 0",
 		"endpoints must be":                "bench --endpoints 0",
+		"nowhere is no run directory":      "bench --resume nowhere",
+		"cannot be given with it":          "bench --resume nowhere --services 5",
+		"unknown sync":                     "bench --sync backwards",
+		"unknown backend":                  "bench --backend xdp",
 		"do not fit":                       "bench --services 1000000 --endpoints 250",
 	} {
 		code, stdout, stderr := run(t, strings.Fields(args)...)
