@@ -60,11 +60,15 @@ const (
 	height     = 3.6 * vg.Inch
 	legendRoom = 0.5 * vg.Inch
 	titleRoom  = 0.35 * vg.Inch
+
+	panelTitleRoom = 0.25 * vg.Inch
 )
 
 // size is the picture's size on paper.
 func (p Picture) size() (w, h vg.Length) {
-	return panelWidth*vg.Length(len(p.Panels)) + 0.6*vg.Inch, height + legendRoom + titleRoom
+	wide := panelWidth * vg.Length(len(p.Panels))
+	// One panel alone would be too narrow for the legend.
+	return max(wide, 1.4*panelWidth) + 0.6*vg.Inch, height + legendRoom + titleRoom
 }
 
 // SVG draws the picture as SVG.
@@ -95,7 +99,17 @@ func (p Picture) PNG() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func (p Picture) draw(dc draw.Canvas) error {
+func (p Picture) draw(dc draw.Canvas) (err error) {
+	// gonum/plot panics on values that an axis cannot show; a picture that
+	// cannot be drawn must not cost the report.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("draw %s: %v", p.Name, r)
+		}
+	}()
+	if p.LogY {
+		p.clip()
+	}
 	dc.SetColor(color.White)
 	dc.Fill(dc.Rectangle.Path())
 	row := make([]*plot.Plot, len(p.Panels))
@@ -113,18 +127,42 @@ func (p Picture) draw(dc draw.Canvas) error {
 	style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
 	top.FillText(style, top.Center(), p.Title)
 	p.legend(row[0], draw.Crop(dc, 0, 0, 0, legendRoom-dc.Size().Y))
-	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), legendRoom, -titleRoom)
+	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), legendRoom, -titleRoom-panelTitleRoom)
 	tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(10)}
+	style.Font.Size = vg.Points(11)
 	for i, c := range plot.Align([][]*plot.Plot{row}, tiles, area)[0] {
 		row[i].Draw(c)
+		// Titles of plots would stand at different heights: the library
+		// aligns the data and lets titles follow.
+		dc.FillText(style, vg.Point{X: c.Center().X, Y: area.Max.Y + panelTitleRoom/2}, p.Panels[i].Title)
 	}
 	return nil
+}
+
+// clip ends interval bars that reach zero or below, which a logarithmic axis
+// cannot show, at the lowest value of the picture.
+func (p Picture) clip() {
+	lowest := math.Inf(1)
+	each := func(fn func(*Point)) {
+		for _, panel := range p.Panels {
+			for _, s := range panel.Series {
+				for i := range s.Points {
+					fn(&s.Points[i])
+				}
+			}
+		}
+	}
+	each(func(pt *Point) {
+		if lowest = min(lowest, pt.Y); pt.Lo > 0 {
+			lowest = min(lowest, pt.Lo)
+		}
+	})
+	each(func(pt *Point) { pt.Lo = max(pt.Lo, lowest) })
 }
 
 // panel makes one plot. Only the first has the label of the y axis.
 func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
 	pl := plot.New()
-	pl.Title.Text = panel.Title
 	pl.X.Label.Text = "Services"
 	if first {
 		pl.Y.Label.Text = p.YLabel

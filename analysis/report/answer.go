@@ -90,5 +90,6 @@ func limits(run *results.Run, s *summary.Summary) []string {
 	return append(out,
 		"Client, node and backend share the CPUs of one machine: throughput and connection rates are those of the whole path, not of the node alone.",
 		"The userspace mode's rules are written by one iptables-restore, as in the other modes; the real kube-proxy started one process for each rule.",
+		"The ipvs mode spreads VIPs over one dummy device for each 1024 Services; the real kube-proxy has one device, whose address list the kernel walks at every change. It writes sets and servers in batches over netlink; the real kube-proxy starts a process for each set entry.",
 		"The iptables modes edit single rules of the dispatch chain; the real kube-proxy writes that chain anew at each sync.")
 }

@@ -2,7 +2,8 @@
 // for each Service port, as the real kube-proxy has it.
 //
 //   - Every VIP is an address of the dummy device kube-ipvs0, because IPVS takes
-//     packets on their way into the host (LOCAL_IN).
+//     packets on their way into the host (LOCAL_IN). Beyond 1023 Services there
+//     are several such devices; [Devices] says why.
 //   - Virtual and real servers are a hash table that is filled over netlink:
 //     one lookup a packet, whatever the number of Services.
 //   - ipsets (KUBE-CLUSTER-IP, KUBE-LOOP-BACK) let a constant number of iptables

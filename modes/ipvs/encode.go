@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net/netip"
 
 	mobyipvs "github.com/moby/ipvs"
@@ -35,8 +36,8 @@ const (
 // the network namespace of the thread that made it.
 type Writer struct {
 	route, ipset, ipvs *batch
-	family             uint16 // generic netlink family of IPVS
-	device             uint32 // index of kube-ipvs0
+	family             uint16   // generic netlink family of IPVS
+	devices            []uint32 // indexes of kube-ipvs0, 1, ...
 }
 
 // Do takes one operation. It may be committed now or at the next Flush.
@@ -62,7 +63,7 @@ func (e *Writer) Flush() error {
 	return nil
 }
 
-// NewWriter opens the sockets. The device must exist if addresses are to be
+// NewWriter opens the sockets. The devices must exist if addresses are to be
 // written, the sets if entries are.
 func NewWriter() (*Writer, error) {
 	family, err := netlink.GenlFamilyGet("IPVS")
@@ -70,8 +71,12 @@ func NewWriter() (*Writer, error) {
 		return nil, fmt.Errorf("find the IPVS netlink family: %w", err)
 	}
 	e := &Writer{family: family.ID}
-	if link, err := netlink.LinkByName(Device); err == nil {
-		e.device = uint32(link.Attrs().Index)
+	for {
+		link, err := netlink.LinkByName(deviceName(len(e.devices)))
+		if err != nil {
+			break
+		}
+		e.devices = append(e.devices, uint32(link.Attrs().Index))
 	}
 	for protocol, b := range map[int]**batch{unix.NETLINK_ROUTE: &e.route, unix.NETLINK_NETFILTER: &e.ipset, unix.NETLINK_GENERIC: &e.ipvs} {
 		if *b, err = newBatch(protocol); err != nil {
@@ -97,9 +102,14 @@ func (e *Writer) address(o Op) error {
 	if o.Kind == DelAddress {
 		typ, flags = unix.RTM_DELADDR, 0
 	}
-	header := binary.NativeEndian.AppendUint32([]byte{unix.AF_INET, 32, 0, 0}, e.device)
-	e.route.begin(typ, flags, header...)
+	if len(e.devices) == 0 {
+		return fmt.Errorf("bind %s: there is no device %s", o.VIP.Addr(), Device)
+	}
 	ip := o.VIP.Addr().As4()
+	// A VIP's device follows from the VIP alone, so that it is found again.
+	device := e.devices[crc32.ChecksumIEEE(ip[:])%uint32(len(e.devices))]
+	header := binary.NativeEndian.AppendUint32([]byte{unix.AF_INET, 32, 0, 0}, device)
+	e.route.begin(typ, flags, header...)
 	e.route.attr(unix.IFA_LOCAL, ip[:]...)
 	e.route.attr(unix.IFA_ADDRESS, ip[:]...)
 	return e.route.end()

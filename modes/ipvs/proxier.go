@@ -114,9 +114,11 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 	if err := probeIPVS(); err != nil {
 		return modes.Cost{}, err
 	}
-	dummy := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: Device}}
-	if err := netlink.LinkAdd(dummy); err != nil {
-		return modes.Cost{}, fmt.Errorf("add device %s: %w", Device, err)
+	for i := range Devices(len(s.Services)) {
+		dummy := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: deviceName(i)}}
+		if err := netlink.LinkAdd(dummy); err != nil {
+			return modes.Cost{}, fmt.Errorf("add device %s: %w", deviceName(i), err)
+		}
 	}
 	var err error
 	if p.enc, err = NewWriter(); err != nil {
@@ -196,7 +198,11 @@ func (p *Proxier) Close() error {
 			errs = append(errs, fmt.Errorf("destroy ipset %s: %w", set, err))
 		}
 	}
-	if link, err := netlink.LinkByName(Device); err == nil {
+	for i := 0; ; i++ {
+		link, err := netlink.LinkByName(deviceName(i))
+		if err != nil {
+			break
+		}
 		errs = append(errs, netlink.LinkDel(link))
 	}
 	errs = append(errs, p.enc.Close())

@@ -1,0 +1,34 @@
+package plots
+
+import (
+	"bytes"
+	"testing"
+)
+
+func picture(points ...Point) Picture {
+	return Picture{Name: "x", Title: "x", YLabel: "y", LogY: true,
+		Panels: []Panel{{Title: "a", Series: []Series{{Mode: "ipvs", Label: "ipvs", Points: points}}}, {Title: "empty"}}}
+}
+
+// TestOddData: intervals that reach below zero on a logarithmic axis, a single
+// size, values that are all the same, a mode that is not known.
+func TestOddData(t *testing.T) {
+	odd := picture(Point{1, 3, -2, 5}, Point{100, 9, 0, 12})
+	odd.Panels[0].Series = append(odd.Panels[0].Series, Series{Mode: "other", Label: "other", Variant: 7, Points: []Point{{10, 4, 4, 4}}})
+	for name, p := range map[string]Picture{"below zero": odd, "one": picture(Point{1000, 5, 5, 5}), "same": picture(Point{1, 5, 5, 5}, Point{2, 5, 5, 5})} {
+		svg, err := p.SVG()
+		if err != nil || !bytes.Contains(svg, []byte("<svg")) {
+			t.Errorf("%s: %v", name, err)
+		}
+		png, err := p.PNG()
+		if err != nil || !bytes.HasPrefix(png, []byte("\x89PNG")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !picture().Empty() || picture(Point{1, 1, 1, 1}).Empty() {
+		t.Error("Empty is wrong")
+	}
+	if _, err := picture(Point{-1, 1, 1, 1}).SVG(); err == nil {
+		t.Error("a point that no axis can show is no error")
+	}
+}
