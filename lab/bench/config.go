@@ -188,7 +188,9 @@ func (c Config) plan(services int) trial.Plan {
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
 		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit,
 	}
-	if services <= 1000 {
+	if c.Quick {
+		p.Deltas = 2
+	} else if services <= 1000 {
 		p.FullSyncs, p.Deltas = 2, 3
 	} else if services <= 5000 {
 		p.Deltas = 2
