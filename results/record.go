@@ -33,6 +33,7 @@ const (
 	RuleAppend        = "rule_append_seconds"
 	FirstCorrect      = "first_correct_seconds"
 	FirstPacket       = "first_packet_seconds"
+	EstablishedPacket = "established_packet_seconds"
 	ConnectionsRate   = "connections_per_second"
 	ConnectionCPU     = "cpu_seconds_per_connection"
 	Throughput        = "throughput_bits_per_second"
@@ -55,6 +56,7 @@ const (
 	Testbed   = "testbed"
 	Position  = "position" // first, middle, last, random
 	Protocol  = "protocol" // tcp, udp
+	From      = "from"     // where a probe starts: client (PREROUTING), node (OUTPUT)
 	Change    = "change"   // service-add, ...
 	Phase     = "phase"    // plan, encode, commit
 	Of        = "of"       // what CPU or memory or objects were of

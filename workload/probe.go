@@ -95,6 +95,36 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 	return took, nil
 }
 
+// Established opens one flow and measures the round trips of n requests on it,
+// after one that is not counted. Call it inside [Quiet].
+func (p *Prober) Established(proto modes.Protocol, to netip.AddrPort, n int) ([]time.Duration, error) {
+	fd, err := p.socket(proto, to)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	if err := rawio.Connect(fd, to); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", to, err)
+	}
+	if proto == modes.TCP {
+		rawio.NoDelay(fd)
+	}
+	var buf [64]byte
+	took := make([]time.Duration, 0, n+1)
+	for range n + 1 {
+		start := time.Now()
+		_, err := rawio.Write(fd, []byte{askAgain})
+		if err == nil {
+			_, err = rawio.Read(fd, buf[:])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("request to %s on an established flow: %w", to, err)
+		}
+		took = append(took, time.Since(start))
+	}
+	return took[1:], nil
+}
+
 // Ask opens a new flow, sends one request and returns the address of the
 // endpoint that answered.
 func (p *Prober) Ask(proto modes.Protocol, to netip.AddrPort) (netip.Addr, error) {

@@ -53,13 +53,13 @@ func Questions(s *summary.Summary) []Picture {
 }
 
 // each makes a panel for each level of a factor, given as level, title pairs.
-// Where the metric has the factor "protocol", TCP is drawn.
+// Of first packets, those over TCP from the client are drawn.
 func each(s *summary.Summary, metric, factor string, scale float64, levels ...string) []Panel {
 	var out []Panel
 	for i := 0; i < len(levels); i += 2 {
 		with := map[string]string{factor: levels[i]}
 		if metric == results.FirstPacket {
-			with[results.Protocol] = "tcp"
+			with[results.Protocol], with[results.From] = "tcp", "client"
 		}
 		out = append(out, Panel{Title: levels[i+1], Series: lines(s, metric, with, scale)})
 	}

@@ -20,7 +20,7 @@ func answer(s *summary.Summary, series []summary.Series, sizes []int) []string {
 	}{
 		{"One Service added", results.SyncDelta, map[string]string{results.Change: "service-add"}, true},
 		{"Programming all", results.SyncFull, nil, true},
-		{"The first packet to the last Service", results.FirstPacket, map[string]string{results.Position: "last", results.Protocol: "tcp"}, true},
+		{"The first packet to the last Service", results.FirstPacket, map[string]string{results.Position: "last", results.Protocol: "tcp", results.From: "client"}, true},
 		{"New connections", results.ConnectionsRate, nil, false},
 		{"Bulk data through the last Service", results.Throughput, map[string]string{results.Position: "last"}, false},
 	} {

@@ -43,9 +43,10 @@ type row struct {
 
 func rows() []row {
 	change := func(c string) map[string]string { return map[string]string{results.Change: c} }
-	first := func(pos, proto string) map[string]string {
-		return map[string]string{results.Position: pos, results.Protocol: proto}
+	from := func(where, pos, proto string) map[string]string {
+		return map[string]string{results.Position: pos, results.Protocol: proto, results.From: where}
 	}
+	first := func(pos, proto string) map[string]string { return from("client", pos, proto) }
 	at := func(pos string) map[string]string { return map[string]string{results.Position: pos} }
 	return []row{
 		{"full sync", results.SyncFull, nil},
@@ -59,6 +60,9 @@ func rows() []row {
 		{"first packet, middle Service, TCP", results.FirstPacket, first("middle", "tcp")},
 		{"first packet, last Service, TCP", results.FirstPacket, first("last", "tcp")},
 		{"first packet, last Service, UDP", results.FirstPacket, first("last", "udp")},
+		{"first packet, last Service, TCP, from the node", results.FirstPacket, from("node", "last", "tcp")},
+		{"established flow, first Service, TCP", results.EstablishedPacket, first("first", "tcp")},
+		{"established flow, last Service, TCP", results.EstablishedPacket, first("last", "tcp")},
 		{"new connections", results.ConnectionsRate, nil},
 		{"CPU a connection", results.ConnectionCPU, nil},
 		{"iperf3, first Service", results.Throughput, at("first")},

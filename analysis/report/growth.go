@@ -66,11 +66,11 @@ func slope(s *summary.Summary, one summary.Series) string {
 		position string
 		share    float64
 	}{{"first", 0}, {"middle", 0.5}, {"last", 1}} {
-		with := map[string]string{results.Position: at.position, results.Protocol: "tcp"}
+		with := map[string]string{results.Position: at.position, results.Protocol: "tcp", results.From: "client"}
 		for _, c := range s.Select(results.FirstPacket, one.With(with)) {
 			base := s.One(results.FirstPacket, map[string]string{
 				results.Mode: "direct", results.Services: strconv.Itoa(c.Services()),
-				results.Position: at.position, results.Protocol: "tcp",
+				results.Position: at.position, results.Protocol: "tcp", results.From: "client",
 			})
 			if base == nil {
 				continue

@@ -44,7 +44,7 @@ func fill(t *testing.T, samples int) string {
 				add(results.SyncDelta, 0.01, results.Change, "service-add")
 				add(results.KernelMemory, 1e6)
 			}
-			add(results.FirstPacket, 1e-5, results.Position, "last", results.Protocol, "tcp")
+			add(results.FirstPacket, 1e-5, results.Position, "last", results.Protocol, "tcp", results.From, "client")
 			add(results.Throughput, 1e9, results.Position, "last")
 			add(results.ConnectionsRate, 1000, results.Position, "random")
 		}

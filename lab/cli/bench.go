@@ -295,18 +295,15 @@ func (f *benchFlags) memoryMB() int {
 
 // conclude writes the report of what was measured, whatever ended the run.
 func (f *benchFlags) conclude(out bench.Outcome, runErr error, stdout, stderr io.Writer) error {
-	if out.Done+out.Failed > 0 {
+	run, err := results.Open(f.out)
+	if err == nil && len(run.Records) > 0 {
 		latest(f.out)
-		run, err := results.Open(f.out)
-		if err == nil {
-			_, err = report.Write(run)
-		}
-		switch {
-		case err == nil:
+		if _, err = report.Write(run); err == nil {
 			fmt.Fprintln(stdout, filepath.Join(f.out, results.ReportHTML))
-		case runErr == nil && out.Done > 0:
-			return err
 		}
+	}
+	if err != nil && runErr == nil && out.Done > 0 {
+		return err
 	}
 	switch {
 	case errors.Is(runErr, context.Canceled):

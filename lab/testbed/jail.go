@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (j jail) command(ctx context.Context, role string, args ...string) (*exec.C
 // findJail is the first jail that really works here: some systems let user
 // namespaces be made and then allow nothing in them.
 func findJail(ctx context.Context, extra uintptr, realRoot bool) (jail, error) {
-	var failed []error
+	var failed []string
 	for _, j := range jails(extra, realRoot) {
 		cmd, err := j.command(ctx, RoleCheck)
 		if err != nil {
@@ -74,9 +75,9 @@ func findJail(ctx context.Context, extra uintptr, realRoot bool) (jail, error) {
 		if err == nil {
 			return j, nil
 		}
-		failed = append(failed, fmt.Errorf("%s: %w %s", j.name, err, strings.TrimSpace(string(out))))
+		failed = append(failed, strings.TrimSpace(fmt.Sprintf("%s: %v %s", j.name, err, bytes.TrimSpace(out))))
 	}
-	return jail{}, missingNamespaces(errors.Join(failed...))
+	return jail{}, missingNamespaces(errors.New(strings.Join(failed, "; ")))
 }
 
 // Check is the body of [RoleCheck]: it tries what a jailed process must be

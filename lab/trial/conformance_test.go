@@ -276,7 +276,7 @@ func TestTrial(t *testing.T) {
 				}
 			}
 		}
-		want := map[string]int{results.FirstPacket: 24, results.ConnectionsRate: 1, results.Throughput: 2, results.Done: 1}
+		want := map[string]int{results.FirstPacket: 30, results.EstablishedPacket: 18, results.ConnectionsRate: 1, results.Throughput: 2, results.Done: 1}
 		if name != catalog.Direct {
 			want[results.SyncFull], want[results.SyncDelta], want[results.FirstCorrect] = 2, 4, 3
 		}

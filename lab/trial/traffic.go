@@ -40,41 +40,87 @@ func (r *run) at(position string, proto modes.Protocol) *modes.Service {
 	return r.snap.Services[pick(r.rng.IntN(n))]
 }
 
-// firstPackets measures round trips of new flows. The positions take turns, so
-// that a disturbance does not hit one of them alone.
-func (r *run) firstPackets(context.Context) error {
+// cell is one kind of first packet.
+type cell struct {
+	from, position string
+	proto          modes.Protocol
+}
+
+func (c cell) factors() map[string]string {
+	return map[string]string{results.From: c.from, results.Position: c.position, results.Protocol: string(c.proto)}
+}
+
+// Places where probes start.
+const (
+	FromClient, FromNode = "client", "node"
+)
+
+// cells lists what is measured: from the client every position over both
+// protocols, from the node the first and the last over TCP.
+func cells() []cell {
+	var out []cell
+	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+		for _, pos := range Positions() {
+			out = append(out, cell{FromClient, pos, proto})
+		}
+	}
+	return append(out, cell{FromNode, First, modes.TCP}, cell{FromNode, Last, modes.TCP})
+}
+
+// in runs a probe in the namespace where a cell's packets start.
+func (r *run) in(from string, probe func(*workload.Prober) error) error {
+	if from == FromNode {
+		return r.net.Node.Do(func() error { return probe(r.inNode) })
+	}
+	return r.net.Client.Do(func() error { return probe(r.prober) })
+}
+
+// firstPackets measures round trips of new flows, and then of established ones.
+// The cells take turns, so that a disturbance does not hit one of them alone.
+func (r *run) firstPackets(ctx context.Context) error {
 	if r.Plan.Packets <= 0 {
 		return nil
 	}
-	type cell struct {
-		position string
-		proto    modes.Protocol
-	}
-	var cells []cell
-	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
-		for _, pos := range Positions() {
-			cells = append(cells, cell{pos, proto})
-		}
-	}
 	samples := map[cell][]float64{}
 	for i := range r.Plan.Warmup + r.Plan.Packets {
-		for _, c := range cells {
+		for _, c := range cells() {
 			to := r.target(r.at(c.position, c.proto))
-			var took time.Duration
-			err := r.net.Client.Do(func() (err error) {
-				took, err = r.prober.FirstPacket(c.proto, to)
+			err := r.in(c.from, func(p *workload.Prober) error {
+				took, err := p.FirstPacket(c.proto, to)
+				if i >= r.Plan.Warmup {
+					samples[c] = append(samples[c], took.Seconds())
+				}
 				return err
 			})
 			if err != nil {
-				return err
-			}
-			if i >= r.Plan.Warmup {
-				samples[c] = append(samples[c], took.Seconds())
+				return fmt.Errorf("from the %s: %w", c.from, err)
 			}
 		}
 	}
-	for _, c := range cells {
-		r.record(results.FirstPacket, map[string]string{results.Position: c.position, results.Protocol: string(c.proto)}, samples[c]...)
+	for _, c := range cells() {
+		r.record(results.FirstPacket, c.factors(), samples[c]...)
+	}
+	return r.established()
+}
+
+func (r *run) established() error {
+	for _, c := range cells() {
+		if c.position == Middle || c.position == Random {
+			continue
+		}
+		to := r.target(r.at(c.position, c.proto))
+		var took []float64
+		err := r.in(c.from, func(p *workload.Prober) error {
+			each, err := p.Established(c.proto, to, r.Plan.Packets)
+			for _, d := range each {
+				took = append(took, d.Seconds())
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("from the %s: %w", c.from, err)
+		}
+		r.record(results.EstablishedPacket, c.factors(), took...)
 	}
 	return nil
 }

@@ -44,6 +44,15 @@ func (p *Planner) Plan(s modes.Snapshot) rules.Ruleset {
 func (p *Planner) withServices(base rules.Ruleset, s modes.Snapshot) rules.Ruleset {
 	rs := base.Fixed()
 	nat := &rs.Tables[len(rs.Tables)-1]
+	nat.Names = func(yield func(string) bool) {
+		for _, svc := range s.Services {
+			for _, name := range chainNames(svc) {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+	}
 	nat.More = func(yield func(*rules.Chain) bool) {
 		for _, svc := range s.Services {
 			for _, c := range p.chains(svc, s.ClusterCIDR) {
@@ -197,6 +206,22 @@ func (p *Planner) chains(svc *modes.Service, cluster netip.Prefix) []*rules.Chai
 	var out []*rules.Chain
 	for _, port := range svc.Ports {
 		out = append(out, p.portChains(svc, port, leaf(svc, port), cluster)...)
+	}
+	return out
+}
+
+// chainNames is the names of what chains makes, in the same order.
+func chainNames(svc *modes.Service) []string {
+	if len(svc.Endpoints) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(svc.Ports)*(1+len(svc.Endpoints)))
+	for _, port := range svc.Ports {
+		name := svc.PortName(port)
+		out = append(out, ServiceChain(name, port.Protocol))
+		for _, ep := range svc.Endpoints {
+			out = append(out, EndpointChain(name, port.Protocol, netip.AddrPortFrom(ep.Addr, port.TargetPort)))
+		}
 	}
 	return out
 }

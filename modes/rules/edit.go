@@ -37,26 +37,26 @@ func Rewrite(out *bufio.Writer, from, to Ruleset) (int, error) {
 		f, t := from.table(name), to.table(name)
 		keep := map[string]bool{}
 		w.text("*", name, "\n")
-		w.each(t, func(c *Chain) {
-			keep[c.Name] = true
-			w.declare(c.Name)
-		})
-		w.each(f, func(c *Chain) {
-			if !keep[c.Name] {
-				w.declare(c.Name)
+		for name := range t.names() {
+			keep[name] = true
+			w.declare(name)
+		}
+		for name := range f.names() {
+			if !keep[name] {
+				w.declare(name)
 			}
-		})
+		}
 		w.hooks(f, t)
 		w.each(t, func(c *Chain) {
 			for i := range c.Rules {
 				w.add(c.Name, &c.Rules[i])
 			}
 		})
-		w.each(f, func(c *Chain) {
-			if !keep[c.Name] {
-				w.remove(c.Name)
+		for name := range f.names() {
+			if !keep[name] {
+				w.remove(name)
 			}
-		})
+		}
 		w.text("COMMIT\n")
 	}
 	if w.err == nil {
@@ -129,9 +129,13 @@ func (w *writer) table(name string, from, to Table) {
 		return
 	}
 	w.text("*", name, "\n")
-	w.each(Table{Chains: added, More: to.More}, func(c *Chain) { w.declare(c.Name) })
+	for name := range (Table{Chains: added, Names: to.Names}).names() {
+		w.declare(name)
+	}
 	// Declaring a chain that exists flushes it.
-	w.each(Table{Chains: removed, More: from.More}, func(c *Chain) { w.declare(c.Name) })
+	for name := range (Table{Chains: removed, Names: from.Names}).names() {
+		w.declare(name)
+	}
 	for c := range (Table{Chains: added, More: to.More}).All() {
 		for i := range c.Rules {
 			w.add(c.Name, &c.Rules[i])

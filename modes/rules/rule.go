@@ -65,9 +65,25 @@ type Table struct {
 	Name   string
 	Chains []*Chain
 	// More yields further chains, none of them built in. They are made while
-	// they are read, so that a large Ruleset is never held whole; each is read
-	// twice when it is rendered. May be nil.
+	// they are read, so that a large Ruleset is never held whole. May be nil.
 	More iter.Seq[*Chain]
+	// Names yields the names of the chains that More yields, without the cost
+	// of making their rules; needed if More is not nil.
+	Names iter.Seq[string]
+}
+
+// names yields the name of every chain of the table that is not built in.
+func (t Table) names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, c := range t.Chains {
+			if !BuiltIn(c.Name) && !yield(c.Name) {
+				return
+			}
+		}
+		if t.Names != nil {
+			t.Names(yield)
+		}
+	}
 }
 
 // All yields every chain of the table.
@@ -95,7 +111,7 @@ func (r Ruleset) Fixed() Ruleset {
 	out := Ruleset{Tables: slices.Clone(r.Tables)}
 	for i := range out.Tables {
 		t := &out.Tables[i]
-		t.More, t.Chains = nil, slices.Clip(t.Chains)
+		t.More, t.Names, t.Chains = nil, nil, slices.Clip(t.Chains)
 	}
 	return out
 }

@@ -137,7 +137,14 @@ func TestMoreIsLoadedAndCleared(t *testing.T) {
 			}
 		}
 	}
-	rs := Ruleset{Tables: []Table{{Name: "nat", Chains: []*Chain{{Name: "OUTPUT", Rules: []Rule{{Chain: "KUBE-M0"}}}}, More: more}}}
+	names := func(yield func(string) bool) {
+		for c := range more {
+			if !yield(c.Name) {
+				return
+			}
+		}
+	}
+	rs := Ruleset{Tables: []Table{{Name: "nat", Chains: []*Chain{{Name: "OUTPUT", Rules: []Rule{{Chain: "KUBE-M0"}}}}, More: more, Names: names}}}
 	if chains, rules := rs.Count(); chains != 3 || rules != 4 {
 		t.Errorf("counted %d chains, %d rules", chains, rules)
 	}
@@ -170,4 +177,55 @@ func TestSmallEditIsSmall(t *testing.T) {
 	if n := strings.Count(got, "\n"); n != 4 {
 		t.Errorf("two changes took %d lines:\n%s", n, got)
 	}
+}
+
+// TestRewriteAndCalls: the other two ways to write lead to the same rules.
+func TestRewriteAndCalls(t *testing.T) {
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		from := random(rng)
+		for _, to := range []Ruleset{small(rng, from), random(rng)} {
+			want, rewritten, called := fake{}, fake{}, fake{}
+			for _, k := range []fake{want, rewritten, called} {
+				if err := k.load(text(t, Ruleset{}, from)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := want.load(text(t, from, to)); err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			if _, err := Rewrite(bufio.NewWriter(&b), from, to); err != nil {
+				t.Fatal(err)
+			}
+			if err := rewritten.load(b.String()); err != nil {
+				t.Fatalf("seed %d: %v in\n%s", seed, err, b.String())
+			}
+			for c := range Calls(from, to) {
+				if err := called.load(line(c)); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+			}
+			for name, k := range map[string]fake{"rewrite": rewritten, "calls": called} {
+				if user(k.dump()) != user(want.dump()) {
+					t.Fatalf("seed %d: %s led to\n%s\nwant\n%s", seed, name, k.dump(), want.dump())
+				}
+			}
+		}
+	}
+}
+
+// line is a call as restore text of its own.
+func line(c Call) string {
+	text := c.Verb + " " + c.Chain
+	if c.Verb == ":" {
+		text = ":" + c.Chain + " - [0:0]"
+	}
+	if c.At > 0 {
+		text += fmt.Sprintf(" %d", c.At)
+	}
+	if len(c.Spec) > 0 {
+		text += " " + strings.Join(c.Spec, " ")
+	}
+	return "*" + c.Table + "\n" + text + "\nCOMMIT\n"
 }
