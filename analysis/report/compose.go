@@ -116,7 +116,7 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 	if run.Config["quick"] == true {
 		out = append(out, "This was a quick run: too few samples for intervals. Look at orders of magnitude only.")
 	}
-	return append(out, fmt.Sprintf("Trials: %d ended well, %d failed.", s.Trials, len(s.Failures)))
+	return append(out, grade(run, s), fmt.Sprintf("Trials: %d ended well, %d failed.", s.Trials, len(s.Failures)))
 }
 
 func sizeTable(s *summary.Summary, series []summary.Series, n int) table {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"viplab/analysis/summary"
 	"viplab/results"
 )
 
@@ -108,6 +109,26 @@ func TestWrite(t *testing.T) {
 		}
 		if png := read("plots/" + name + ".png"); !strings.HasPrefix(png, "\x89PNG") {
 			t.Errorf("%s.png is none", name)
+		}
+	}
+}
+
+// TestGrade: what strays between rounds of the baseline decides.
+func TestGrade(t *testing.T) {
+	for want, rounds := range map[string][]float64{
+		"Grade of the run: A": {1, 1.01, 1.02}, "Grade of the run: B": {1, 1.1, 1.0}, "Grade of the run: C": {1, 1.0, 2}, "Grade of the run: none": {1},
+	} {
+		var records []results.Record
+		for i, v := range rounds {
+			records = append(records, results.Record{Metric: results.FirstPacket, Round: i, Values: []float64{v}, Factors: map[string]string{
+				results.Mode: "direct", results.Services: "5", results.Position: "first", results.Protocol: "tcp", results.From: "client"}})
+		}
+		s, err := summary.Make(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := grade(&results.Run{}, s); !strings.HasPrefix(got, want) {
+			t.Errorf("%v: %s", rounds, got)
 		}
 	}
 }

@@ -1,0 +1,63 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/montanaflynn/stats"
+
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+// Bounds of the grades: how far the baseline's first packet may stray between
+// rounds, as a share of its median.
+const (
+	quiet = 0.05
+	fair  = 0.15
+)
+
+// grade judges how quiet the machine was, by the one thing that should be the
+// same in every round: the first packet of mode direct. It is the median over
+// the sizes of the largest deviation of a round from the median round.
+func grade(run *results.Run, s *summary.Summary) string {
+	var strays []float64
+	rounds := 0
+	for _, n := range s.Sizes() {
+		c := s.One(results.FirstPacket, map[string]string{
+			results.Mode: "direct", results.Services: strconv.Itoa(n),
+			results.Position: "first", results.Protocol: "tcp", results.From: "client",
+		})
+		if c == nil || len(c.Trials) < 2 {
+			continue
+		}
+		rounds = max(rounds, len(c.Trials))
+		var each []float64
+		for _, m := range c.Trials {
+			each = append(each, m)
+		}
+		mid, err := stats.Median(each)
+		if err != nil || mid <= 0 {
+			continue
+		}
+		strays = append(strays, max(slices.Max(each)/mid-1, 1-slices.Min(each)/mid))
+	}
+	if len(strays) == 0 {
+		return "Grade of the run: none, since mode direct, which should not change between rounds, was not measured in two of them."
+	}
+	stray, err := stats.Median(strays)
+	if err != nil || math.IsNaN(stray) {
+		return ""
+	}
+	name, meaning := "C", "noisy: believe only large differences"
+	switch {
+	case stray <= quiet:
+		name, meaning = "A", "quiet"
+	case stray <= fair:
+		name, meaning = "B", "fair"
+	}
+	return fmt.Sprintf("Grade of the run: %s, %s. The baseline (first packet of direct), which should not change, strayed by %.1f %% between %d rounds; load at start %.2f.",
+		name, meaning, 100*stray, rounds, run.Env.LoadAtStart)
+}
