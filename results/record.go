@@ -38,6 +38,11 @@ const (
 	ConnectionCPU     = "cpu_seconds_per_connection"
 	Throughput        = "throughput_bits_per_second"
 	CPUSeconds        = "cpu_seconds"
+	TPS               = "tps" // answered requests a second, one value for each 100 ms
+	LiveLatency       = "live_latency_seconds"
+	LiveStall         = "live_stall_seconds"
+	LiveLost          = "live_lost_requests"
+	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
 	ProxyPeakRSS      = "proxy_peak_rss_bytes"
 	ToolPeakRSS       = "tool_peak_rss_bytes"

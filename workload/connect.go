@@ -76,6 +76,24 @@ func connectLoop(ctx context.Context, targets []netip.AddrPort, at int) Connecti
 }
 
 func connectOnce(to netip.AddrPort, buf []byte) error {
+	return connection(to, buf, rawio.Connect, rawio.Write, rawio.Read)
+}
+
+// askOneConnection is the same by ordinary system calls, for a client beside
+// which other work of this process goes on, collections included.
+func askOneConnection(to netip.AddrPort, buf []byte) error {
+	return connection(to, buf,
+		func(fd int, to netip.AddrPort) error {
+			return retry(func() error { return unix.Connect(fd, sockaddr(to)) })
+		},
+		unix.Write,
+		func(fd int, b []byte) (n int, err error) {
+			err = retry(func() error { n, err = unix.Read(fd, b); return err })
+			return n, err
+		})
+}
+
+func connection(to netip.AddrPort, buf []byte, connect func(int, netip.AddrPort) error, write, read func(int, []byte) (int, error)) error {
 	fd, err := rawio.Socket(unix.SOCK_STREAM)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
@@ -83,15 +101,15 @@ func connectOnce(to netip.AddrPort, buf []byte) error {
 	defer rawio.Close(fd)
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
-	if err := rawio.Connect(fd, to); err != nil {
+	if err := connect(fd, to); err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
-	if _, err := rawio.Write(fd, []byte{askOnce}); err != nil {
+	if _, err := write(fd, []byte{askOnce}); err != nil {
 		return fmt.Errorf("request to %s: %w", to, err)
 	}
 	got := 0
 	for {
-		n, err := rawio.Read(fd, buf)
+		n, err := read(fd, buf)
 		if err != nil {
 			return fmt.Errorf("answer from %s: %w", to, err)
 		}

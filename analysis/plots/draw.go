@@ -35,12 +35,13 @@ type Panel struct {
 
 // Picture answers one question.
 type Picture struct {
-	Name     string // of the files
-	Title    string // the question
-	YLabel   string
-	LogY     bool
-	Panels   []Panel
-	Footnote string
+	Name   string // of the files
+	Title  string // the question
+	YLabel string
+	LogY   bool
+	Panels []Panel
+	// Timeline has seconds on a linear x axis, and lines without marks.
+	Timeline bool
 }
 
 // Empty tells whether there is nothing to draw.
@@ -164,10 +165,14 @@ func (p Picture) clip() {
 func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
 	pl := plot.New()
 	pl.X.Label.Text = "Services"
+	if p.Timeline {
+		pl.X.Label.Text = "seconds"
+	} else {
+		pl.X.Scale, pl.X.Tick.Marker = plot.LogScale{}, decades{}
+	}
 	if first {
 		pl.Y.Label.Text = p.YLabel
 	}
-	pl.X.Scale, pl.X.Tick.Marker = plot.LogScale{}, decades{}
 	if p.LogY {
 		pl.Y.Scale, pl.Y.Tick.Marker = plot.LogScale{}, decades{}
 	}
@@ -178,7 +183,7 @@ func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
 		if len(s.Points) == 0 {
 			continue
 		}
-		if err := addSeries(pl, s); err != nil {
+		if err := addSeries(pl, s, !p.Timeline); err != nil {
 			return nil, err
 		}
 	}
@@ -192,13 +197,19 @@ func (p points) Len() int                      { return len(p) }
 func (p points) XY(i int) (x, y float64)       { return p[i].X, p[i].Y }
 func (p points) YError(i int) (lo, hi float64) { return p[i].Y - p[i].Lo, p[i].Hi - p[i].Y }
 
-func addSeries(pl *plot.Plot, s Series) error {
+// addSeries adds a line, with marks and intervals if they are wanted.
+func addSeries(pl *plot.Plot, s Series, marks bool) error {
 	st := styleOf(s.Mode)
 	line, dots, err := plotter.NewLinePoints(points(s.Points))
 	if err != nil {
 		return err
 	}
 	line.Color, line.Width, line.Dashes = st.color, vg.Points(1.6), dashes(s.Variant)
+	if !marks {
+		line.Width = vg.Points(1)
+		pl.Add(line)
+		return nil
+	}
 	dots.Color, dots.Shape, dots.Radius = st.color, st.shape, vg.Points(3.2)
 	bars, err := plotter.NewYErrorBars(points(s.Points))
 	if err != nil {
@@ -227,6 +238,9 @@ func (p Picture) shareAxes(row []*plot.Plot) {
 	}
 	for _, pl := range row {
 		pl.X.Min, pl.X.Max = xmin/1.25, xmax*1.25
+		if p.Timeline {
+			pl.X.Min, pl.X.Max = 0, xmax
+		}
 		pl.Y.Min, pl.Y.Max = ymin, ymax
 	}
 }

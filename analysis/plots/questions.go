@@ -1,7 +1,9 @@
 package plots
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 
 	"viplab/analysis/summary"
 	"viplab/results"
@@ -49,7 +51,32 @@ func Questions(s *summary.Summary) []Picture {
 			},
 		},
 	}
+	all = append(all, live(s))
 	return slices.DeleteFunc(all, Picture.Empty)
+}
+
+// live is the request rate over time beside full syncs, at the largest size, in
+// the first round: one panel a series, since the lines would hide each other.
+func live(s *summary.Summary) Picture {
+	p := Picture{Name: "live", Timeline: true, YLabel: "answers a second"}
+	sizes := s.Sizes()
+	if len(sizes) == 0 {
+		return p
+	}
+	n := sizes[len(sizes)-1]
+	p.Title = fmt.Sprintf("What do clients see while all %d Services are written again and again?", n)
+	for _, one := range inOrder(s.Series()) {
+		c := s.One(results.TPS, one.With(nil, results.Services, strconv.Itoa(n)))
+		if c == nil || len(c.Trials) == 0 {
+			continue
+		}
+		line := Series{Mode: one.Mode, Label: one.Label}
+		for i, v := range c.Values[:len(c.Values)/len(c.Trials)] {
+			line.Points = append(line.Points, Point{X: float64(i) / 10, Y: v, Lo: v, Hi: v})
+		}
+		p.Panels = append(p.Panels, Panel{Title: one.Label, Series: []Series{line}})
+	}
+	return p
 }
 
 // each makes a panel for each level of a factor, given as level, title pairs.

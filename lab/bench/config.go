@@ -25,6 +25,7 @@ type Config struct {
 	Rounds    int           `yaml:"rounds"`
 	Duration  time.Duration `yaml:"duration"` // of the closed loop and each iperf3
 	Warmup    int           `yaml:"warmup"`   // packets discarded
+	Live      time.Duration `yaml:"live"`     // steady client beside periodic full syncs, 0: none
 	MaxTime   time.Duration `yaml:"max_time"` // 0: no limit
 	Seed      uint64        `yaml:"seed"`
 	Fanout    int           `yaml:"fanout"`
@@ -112,6 +113,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("duration must be 100ms to 1h, got %s", c.Duration)
 	case c.Warmup < 0 || c.Warmup > 10000:
 		return fmt.Errorf("warmup must be 0 to 10000 packets, got %d", c.Warmup)
+	case c.Live < 0 || c.Live > time.Hour || c.Live > 0 && c.Live < time.Second:
+		return fmt.Errorf("live must be 1s to 1h, or 0 for none, got %s", c.Live)
 	case c.MaxTime < 0:
 		return fmt.Errorf("max-time must not be negative, got %s", c.MaxTime)
 	}
@@ -154,7 +157,7 @@ func (c Config) Trials() []trial.Spec {
 				t.Plan = c.plan(n)
 				if t.Sync != "" && t.Sync != string(iptables.Partial) {
 					// The rules are the same: only writing them differs.
-					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf = 0, 0, 0
+					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live = 0, 0, 0, 0
 				}
 				out = append(out, t)
 			}
@@ -186,7 +189,7 @@ func (c Config) variants() []trial.Spec {
 func (c Config) plan(services int) trial.Plan {
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
-		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit,
+		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, Live: c.Live,
 	}
 	if c.Quick {
 		p.Deltas = 2

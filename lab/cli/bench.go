@@ -70,6 +70,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.IntVar(&f.Rounds, "repeat", f.Rounds, "rounds through the whole matrix")
 	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of each connection loop and iperf3 run")
 	fl.IntVar(&f.Warmup, "warmup", f.Warmup, "packets to discard before first packets are timed")
+	fl.DurationVar(&f.Live, "live", f.Live, "run a steady client beside periodic full syncs for this long in each trial (0: not at all)")
 	fl.DurationVar(&f.MaxTime, "max-time", f.MaxTime, "end the run after this time and report what there is (0: no limit)")
 	fl.Uint64Var(&f.Seed, "seed", f.Seed, "seed of addresses, order and random choices")
 	fl.IntVar(&f.Fanout, "fanout", f.Fanout, "fan-out of iptables-tree, a power of two")
@@ -178,7 +179,7 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"max-time": func() { c.MaxTime = given.MaxTime }, "seed": func() { c.Seed = given.Seed },
 		"fanout": func() { c.Fanout = given.Fanout }, "quick": func() { c.Quick = given.Quick },
 		"sync": func() { c.Sync = given.Sync }, "backend": func() { c.Backends = given.Backends },
-		"sample-limit": func() { c.Limit = given.Limit },
+		"live": func() { c.Live = given.Live }, "sample-limit": func() { c.Limit = given.Limit },
 	} {
 		if changed(name) {
 			keep()

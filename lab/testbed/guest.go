@@ -108,8 +108,10 @@ func guestModules() error {
 	if err := os.WriteFile("/proc/sys/kernel/modprobe", []byte("/run/bin/modprobe"), 0); err != nil {
 		return fmt.Errorf("set kernel.modprobe: %w", err)
 	}
-	if out, err := exec.Command("/run/bin/modprobe", "nf_conntrack").CombinedOutput(); err != nil {
-		return fmt.Errorf("load nf_conntrack: %w: %s", err, out)
+	// ipv6 would come with ip_vs in the middle of a trial, and give addresses
+	// to links that are there already.
+	if out, err := exec.Command("/run/bin/modprobe", "-a", "nf_conntrack", "ipv6").CombinedOutput(); err != nil {
+		return fmt.Errorf("load modules: %w: %s", err, out)
 	}
 	for path, value := range map[string]string{
 		"/proc/sys/net/netfilter/nf_conntrack_max":     conntrackMax,

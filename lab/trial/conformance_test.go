@@ -20,6 +20,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/iptables"
 	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
@@ -214,6 +215,88 @@ func TestChanges(t *testing.T) {
 			t.Errorf("after changes the kernel holds\n%s\na fresh sync gives\n%s", got, want)
 		}
 	})
+}
+
+// TestRefresh: writing everything again changes nothing.
+func TestRefresh(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
+		b.sync(b.snap)
+		before := b.state()
+		m, ok := b.mode.(modes.Refresher)
+		if !ok {
+			t.Fatal("the mode has no Refresh")
+		}
+		err := b.net.Node.Do(func() error {
+			_, err := m.Refresh(t.Context())
+			return err
+		})
+		if after := b.state(); err != nil || sortedLines(after) != sortedLines(before) {
+			t.Errorf("%v; the kernel held\n%s\nand now\n%s", err, before, after)
+		}
+	})
+}
+
+// TestStrategies: however updates are written, the kernel holds the same.
+func TestStrategies(t *testing.T) {
+	eachMode(t, []string{"iptables", "iptables-tree"}, func(t *testing.T, name string) {
+		spec := synth.Spec{Services: 6, Endpoints: 2, Ports: 1, Seed: 3}
+		states := map[iptables.Strategy]string{}
+		for _, strategy := range iptables.Strategies() {
+			b := setUp(t, name, spec)
+			p, ok := b.mode.(*iptables.Proxier)
+			if !ok {
+				t.Fatal("not an iptables mode")
+			}
+			p.SetStrategy(strategy)
+			b.sync(b.snap)
+			rng := rand.New(rand.NewPCG(9, 9))
+			for i := range 3 {
+				b.sync(randomChange(rng, spec, b.snap, i))
+			}
+			states[strategy] = sortedLines(b.state())
+		}
+		for strategy, got := range states {
+			if got != states[iptables.Partial] {
+				t.Errorf("%s led to\n%s\npartial to\n%s", strategy, got, states[iptables.Partial])
+			}
+		}
+	})
+}
+
+// TestLive runs the steady client beside full syncs.
+func TestLive(t *testing.T) {
+	b := setUp(t, "iptables", synth.Spec{Services: 20, Endpoints: 2, Ports: 1, Seed: 1})
+	b.sync(b.snap)
+	var out bytes.Buffer
+	b.out, b.Plan = NewEmitter(&out), Plan{Live: 3 * time.Second}
+	if err := b.live(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var answered float64
+	refreshes := 0
+	for line := range bytes.Lines(out.Bytes()) {
+		var ev Event
+		if err := json.Unmarshal(line, &ev); err != nil || ev.Record == nil {
+			t.Fatal(err)
+		}
+		switch r := ev.Record; r.Metric {
+		case results.TPS:
+			for _, v := range r.Values {
+				answered += v / 10
+			}
+		case results.RefreshSeconds:
+			refreshes = len(r.Values)
+		case results.LiveLost:
+			if r.Values[0] != 0 {
+				t.Errorf("%v requests were lost", r.Values[0])
+			}
+		}
+	}
+	// Those of the last moments may be answered after the last bin.
+	if answered < 0.9*3*liveRate || refreshes == 0 {
+		t.Errorf("%.0f requests answered of %d, %d full syncs", answered, 3*liveRate, refreshes)
+	}
 }
 
 // randomChange adds, deletes or alters one or several Services.

@@ -41,6 +41,8 @@ type Plan struct {
 	Connect   time.Duration `json:"connect" yaml:"connect"`       // closed loop of connections
 	Workers   int           `json:"workers" yaml:"workers"`       // of that loop
 	Iperf     time.Duration `json:"iperf" yaml:"iperf"`           // for each position
+	// Live is how long a steady client runs beside periodic full syncs.
+	Live time.Duration `json:"live" yaml:"live"`
 	// Install bounds the sequential installation of strategy append.
 	Install time.Duration `json:"install" yaml:"install"`
 }

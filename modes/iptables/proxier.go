@@ -44,6 +44,9 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 // SetStrategy changes how further updates are written.
 func (p *Proxier) SetStrategy(s Strategy) { p.restorer.Strategy = s }
 
+// Refresh implements [modes.Refresher].
+func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) { return p.restorer.Refresh(ctx) }
+
 // Dump implements [modes.Proxier].
 func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.Dump(ctx) }
 

@@ -109,6 +109,11 @@ func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset
 	return cost, nil
 }
 
+// Refresh reads everything back and writes it again.
+func (r *Restorer) Refresh(ctx context.Context) (modes.Cost, error) {
+	return r.rewrite(ctx, r.current)
+}
+
 // rewrite reads the tables back and writes them whole, as kube-proxy did
 // before 1.26; it took the existing chains from what it read.
 func (r *Restorer) rewrite(ctx context.Context, whole rules.Ruleset) (modes.Cost, error) {

@@ -156,6 +156,34 @@ func CreateSets(s modes.Snapshot) error {
 	return nil
 }
 
+// Refresh implements [modes.Refresher]. As in kube-proxy it reads every virtual
+// server and its real servers back, and writes the constant rules again. Servers
+// that somebody else deleted are an error here.
+func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) {
+	start := time.Now()
+	h, err := mobyipvs.New("")
+	if err != nil {
+		return modes.Cost{}, fmt.Errorf("open ipvs: %w", err)
+	}
+	defer h.Close()
+	there, err := h.GetServices()
+	if err != nil {
+		return modes.Cost{}, fmt.Errorf("list virtual servers: %w", err)
+	}
+	for _, s := range there {
+		if _, err := h.GetDestinations(s); err != nil {
+			return modes.Cost{}, fmt.Errorf("list real servers of %s:%d: %w", s.Address, s.Port, err)
+		}
+	}
+	cost := modes.Cost{ReadBack: time.Since(start)}
+	if want := p.current.Ports(); len(there) != want {
+		return cost, fmt.Errorf("the kernel has %d virtual servers, want %d", len(there), want)
+	}
+	c, err := p.restorer.Refresh(ctx)
+	cost.Add(c)
+	return cost, err
+}
+
 // Dump implements [modes.Proxier]: virtual and real servers in ipvsadm's form,
 // then the iptables rules.
 func (p *Proxier) Dump(ctx context.Context) (string, error) {

@@ -195,6 +195,9 @@ func hostAddress() (netip.Addr, error) {
 	return netip.Addr{}, errors.New("the node has no address beside loopback for the proxy to listen on")
 }
 
+// Refresh implements [modes.Refresher]: it writes the portal rules again.
+func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) { return p.restorer.Refresh(ctx) }
+
 // Dump implements [modes.Proxier].
 func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.Dump(ctx) }
 

@@ -1,0 +1,107 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"viplab/modes"
+	"viplab/results"
+	"viplab/workload"
+)
+
+// Live traffic: a steady client beside periodic full syncs.
+const (
+	liveRate    = 200 // connections a second, well below what any mode can do
+	liveWorkers = 8
+	liveBin     = 100 * time.Millisecond
+	// liveQuiet is the time before the first full sync, and between the end
+	// of one and the start of the next.
+	liveQuiet = time.Second
+)
+
+// live runs a steady open-loop client while everything is written again and
+// again, as by a proxy with a short sync period.
+func (r *run) live(ctx context.Context) error {
+	if r.Plan.Live <= 0 {
+		return nil
+	}
+	targets := make([]netip.AddrPort, 512)
+	for i := range targets {
+		targets[i] = r.target(r.at(Random, modes.TCP))
+	}
+	inner, stop := context.WithTimeout(ctx, r.Plan.Live)
+	defer stop()
+	refreshed := make(chan error, 1)
+	var took []float64
+	go func() { refreshed <- r.refreshEvery(inner, &took) }()
+	requests, err := workload.Steady(ctx, targets, liveRate, liveWorkers, r.Plan.Live, r.net.Client.Go)
+	stop()
+	if rerr := <-refreshed; rerr != nil {
+		return fmt.Errorf("full sync beside traffic: %w", rerr)
+	}
+	if err != nil {
+		return err
+	}
+	r.record(results.RefreshSeconds, nil, took...)
+	r.recordLive(requests)
+	return nil
+}
+
+// refreshEvery writes everything again until the context ends. The one that is
+// under way then is finished, so that the mode stays in order.
+func (r *run) refreshEvery(ctx context.Context, took *[]float64) error {
+	m, ok := r.mode.(modes.Refresher)
+	for ok {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(liveQuiet):
+		}
+		start := time.Now()
+		err := r.net.Node.Do(func() error {
+			_, err := m.Refresh(context.WithoutCancel(ctx))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		*took = append(*took, time.Since(start).Seconds())
+	}
+	return nil
+}
+
+// recordLive turns requests into rates by bin, latencies, the longest time
+// without an answer, and how many were lost.
+func (r *run) recordLive(requests []workload.Request) {
+	bins := make([]float64, int(r.Plan.Live/liveBin))
+	var latencies []float64
+	lost := 0
+	answered := make([]bool, int(r.Plan.Live/time.Millisecond)+1)
+	for _, q := range requests {
+		if q.Err != nil {
+			lost++
+			continue
+		}
+		latencies = append(latencies, q.Latency().Seconds())
+		if i := int(q.Done / liveBin); i < len(bins) {
+			bins[i] += 1 / liveBin.Seconds()
+		}
+		if i := int(q.Done / time.Millisecond); i < len(answered) {
+			answered[i] = true
+		}
+	}
+	stall, gap := 0, 0
+	for _, a := range answered {
+		gap++
+		if a {
+			gap = 0
+		}
+		stall = max(stall, gap)
+	}
+	r.record(results.TPS, nil, bins...)
+	r.record(results.LiveLatency, nil, latencies...)
+	r.record(results.LiveStall, nil, float64(stall)/1000)
+	r.record(results.LiveLost, nil, float64(lost))
+}

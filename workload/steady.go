@@ -1,0 +1,52 @@
+package workload
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Request is one request of a steady client.
+type Request struct {
+	// Intended is when the schedule wanted it sent, Done when it was answered
+	// or failed, both from the start. Latency counts from Intended, so that a
+	// request which had to wait for the one before is late, not left out.
+	Intended, Done time.Duration
+	Err            error
+}
+
+// Latency is how long the client waited, from the intended time.
+func (r Request) Latency() time.Duration { return r.Done - r.Intended }
+
+// Steady opens new connections at a fixed rate, whether the ones before are
+// answered or not (open loop): request i is meant for i/rate seconds after the
+// start. The workers share the schedule; with all of them waiting for answers,
+// requests go out late. spawn is as for [Connect].
+func Steady(ctx context.Context, targets []netip.AddrPort, rate float64, workers int, length time.Duration, spawn func(func()) error) ([]Request, error) {
+	total := int(rate * length.Seconds())
+	out := make([]Request, total)
+	var wg sync.WaitGroup
+	start := time.Now()
+	for w := range workers {
+		wg.Add(1)
+		err := spawn(func() {
+			defer wg.Done()
+			buf := make([]byte, 64)
+			for i := w; i < total && ctx.Err() == nil; i += workers {
+				r := &out[i]
+				r.Intended = time.Duration(float64(i) / rate * float64(time.Second))
+				time.Sleep(r.Intended - time.Since(start))
+				r.Err = askOneConnection(targets[i%len(targets)], buf)
+				r.Done = time.Since(start)
+			}
+		})
+		if err != nil {
+			wg.Done()
+			wg.Wait()
+			return nil, err
+		}
+	}
+	wg.Wait()
+	return out, ctx.Err()
+}
