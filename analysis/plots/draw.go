@@ -1,7 +1,6 @@
 package plots
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
 	"math"
@@ -11,8 +10,6 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // Series is one line: a mode, and for some pictures a variant of it.
@@ -65,6 +62,9 @@ const (
 	panelTitleRoom = 0.25 * vg.Inch
 )
 
+// Head gives the name of the files and the question.
+func (p Picture) Head() (name, title string) { return p.Name, p.Title }
+
 // size is the picture's size on paper.
 func (p Picture) size() (w, h vg.Length) {
 	wide := panelWidth * vg.Length(len(p.Panels))
@@ -72,42 +72,7 @@ func (p Picture) size() (w, h vg.Length) {
 	return max(wide, 1.4*panelWidth) + 0.6*vg.Inch, height + legendRoom + titleRoom
 }
 
-// SVG draws the picture as SVG.
-func (p Picture) SVG() ([]byte, error) {
-	w, h := p.size()
-	c := vgsvg.New(w, h)
-	if err := p.draw(draw.New(c)); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
-		return nil, fmt.Errorf("write %s as SVG: %w", p.Name, err)
-	}
-	return b.Bytes(), nil
-}
-
-// PNG draws the picture as PNG.
-func (p Picture) PNG() ([]byte, error) {
-	w, h := p.size()
-	c := vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(110))
-	if err := p.draw(draw.New(c)); err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: c}).WriteTo(&b); err != nil {
-		return nil, fmt.Errorf("write %s as PNG: %w", p.Name, err)
-	}
-	return b.Bytes(), nil
-}
-
-func (p Picture) draw(dc draw.Canvas) (err error) {
-	// gonum/plot panics on values that an axis cannot show; a picture that
-	// cannot be drawn must not cost the report.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("draw %s: %v", p.Name, r)
-		}
-	}()
+func (p Picture) draw(dc draw.Canvas) error {
 	if p.LogY {
 		p.clip()
 	}
@@ -117,7 +82,7 @@ func (p Picture) draw(dc draw.Canvas) (err error) {
 	for i, panel := range p.Panels {
 		pl, err := p.panel(panel, i == 0)
 		if err != nil {
-			return fmt.Errorf("draw %s: %w", p.Name, err)
+			return err
 		}
 		row[i] = pl
 	}

@@ -15,12 +15,13 @@ func picture(points ...Point) Picture {
 func TestOddData(t *testing.T) {
 	odd := picture(Point{1, 3, -2, 5}, Point{100, 9, 0, 12})
 	odd.Panels[0].Series = append(odd.Panels[0].Series, Series{Mode: "other", Label: "other", Variant: 7, Points: []Point{{10, 4, 4, 4}}})
-	for name, p := range map[string]Picture{"below zero": odd, "one": picture(Point{1000, 5, 5, 5}), "same": picture(Point{1, 5, 5, 5}, Point{2, 5, 5, 5})} {
-		svg, err := p.SVG()
+	for name, p := range map[string]Drawing{"below zero": odd, "one": picture(Point{1000, 5, 5, 5}), "same": picture(Point{1, 5, 5, 5}, Point{2, 5, 5, 5}),
+		"bars": Stack{Name: "b", Title: "b", Bars: []string{"x", "y"}, Parts: []Part{{"p", []float64{1, 2}}, {"q", []float64{0, 3}}}}} {
+		svg, err := SVG(p)
 		if err != nil || !bytes.Contains(svg, []byte("<svg")) {
 			t.Errorf("%s: %v", name, err)
 		}
-		png, err := p.PNG()
+		png, err := PNG(p)
 		if err != nil || !bytes.HasPrefix(png, []byte("\x89PNG")) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -28,7 +29,7 @@ func TestOddData(t *testing.T) {
 	if !picture().Empty() || picture(Point{1, 1, 1, 1}).Empty() {
 		t.Error("Empty is wrong")
 	}
-	if _, err := picture(Point{-1, 1, 1, 1}).SVG(); err == nil {
+	if _, err := SVG(picture(Point{-1, 1, 1, 1})); err == nil {
 		t.Error("a point that no axis can show is no error")
 	}
 }

@@ -10,37 +10,37 @@ import (
 )
 
 // Questions are the pictures of a run; those without data are left out.
-func Questions(s *summary.Summary) []Picture {
-	all := []Picture{
-		{
+func Questions(s *summary.Summary) []Drawing {
+	all := []Drawing{
+		Picture{
 			Name: "sync-delta", Title: "How long does one change take, on top of N Services?",
 			YLabel: "time to commit, ms", LogY: true,
 			Panels: each(s, results.SyncDelta, results.Change, 1e3,
 				"service-add", "one Service added", "endpoint-add", "one endpoint added"),
 		},
-		{
+		Picture{
 			Name: "sync-full", Title: "How long does programming all N Services take?",
 			YLabel: "time to commit, s", LogY: true,
 			Panels: []Panel{{Series: lines(s, results.SyncFull, nil, 1)}},
 		},
-		{
+		Picture{
 			Name: "first-packet", Title: "How long does the first packet of a connection take, by the Service's position?",
 			YLabel: "TCP connect, µs", LogY: true,
 			Panels: each(s, results.FirstPacket, results.Position, 1e6,
 				"first", "first Service", "middle", "middle Service", "last", "last Service"),
 		},
-		{
+		Picture{
 			Name: "connections", Title: "How many new connections a second, to random Services?",
 			YLabel: "connections a second, thousands",
 			Panels: []Panel{{Series: lines(s, results.ConnectionsRate, nil, 1e-3)}},
 		},
-		{
+		Picture{
 			Name: "throughput", Title: "How fast is bulk data (iperf3), by the Service's position?",
 			YLabel: "Gbit/s",
 			Panels: each(s, results.Throughput, results.Position, 1e-9,
 				"first", "through the first Service", "last", "through the last Service"),
 		},
-		{
+		Picture{
 			Name: "memory", Title: "How much memory does it take?",
 			YLabel: "MB", LogY: true,
 			Panels: []Panel{
@@ -51,8 +51,10 @@ func Questions(s *summary.Summary) []Picture {
 			},
 		},
 	}
-	all = append(all, live(s))
-	return slices.DeleteFunc(all, Picture.Empty)
+	all = append(all, live(s),
+		phases(s, "phases-full", "full", "What does programming everything spend its time on"),
+		phases(s, "phases-delta", "service-add", "What does adding one Service spend its time on"))
+	return slices.DeleteFunc(all, Drawing.Empty)
 }
 
 // live is the request rate over time beside full syncs, at the largest size, in

@@ -34,20 +34,21 @@ func Write(run *results.Run) (*summary.Summary, error) {
 	}
 	page := compose(run, sum)
 	for _, pic := range plots.Questions(sum) {
-		svg, err := pic.SVG()
+		name, title := pic.Head()
+		svg, err := plots.SVG(pic)
 		if err != nil {
 			return nil, err
 		}
-		png, err := pic.PNG()
+		png, err := plots.PNG(pic)
 		if err != nil {
 			return nil, err
 		}
 		for ext, b := range map[string][]byte{".svg": svg, ".png": png} {
-			if err := results.WriteFile(run.Dir, filepath.Join(results.PlotsDir, pic.Name+ext), b); err != nil {
+			if err := results.WriteFile(run.Dir, filepath.Join(results.PlotsDir, name+ext), b); err != nil {
 				return nil, err
 			}
 		}
-		page.Pictures = append(page.Pictures, picture{Title: pic.Title, Name: pic.Name, SVG: svg})
+		page.Pictures = append(page.Pictures, picture{Title: title, Name: name, SVG: svg})
 	}
 	if err := results.WriteFile(run.Dir, results.ReportMD, page.markdown()); err != nil {
 		return nil, err
