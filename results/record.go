@@ -42,6 +42,7 @@ const (
 	LiveLatency       = "live_latency_seconds"
 	LiveStall         = "live_stall_seconds"
 	LiveLost          = "live_lost_requests"
+	ChangeDelay       = "change_delay_seconds"
 	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
 	ProxyPeakRSS      = "proxy_peak_rss_bytes"

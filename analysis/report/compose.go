@@ -65,6 +65,7 @@ func rows() []row {
 		{"established flow, last Service, TCP", results.EstablishedPacket, first("last", "tcp")},
 		{"new connections", results.ConnectionsRate, nil},
 		{"CPU a connection", results.ConnectionCPU, nil},
+		{"change until programmed, under churn", results.ChangeDelay, nil},
 		{"full sync beside traffic", results.RefreshSeconds, nil},
 		{"latency beside full syncs", results.LiveLatency, nil},
 		{"longest time without an answer", results.LiveStall, nil},

@@ -26,6 +26,9 @@ type Config struct {
 	Duration  time.Duration `yaml:"duration"` // of the closed loop and each iperf3
 	Warmup    int           `yaml:"warmup"`   // packets discarded
 	Live      time.Duration `yaml:"live"`     // steady client beside periodic full syncs, 0: none
+	Churn     float64       `yaml:"churn"`    // changes a second, 0: none
+	ChurnFor  time.Duration `yaml:"churn_for"`
+	MinSync   time.Duration `yaml:"min_sync_period"`
 	MaxTime   time.Duration `yaml:"max_time"` // 0: no limit
 	Seed      uint64        `yaml:"seed"`
 	Fanout    int           `yaml:"fanout"`
@@ -42,6 +45,7 @@ func Default() Config {
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
 		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Limit: 30 * time.Second,
+		ChurnFor: 10 * time.Second, MinSync: time.Second,
 	}
 }
 
@@ -115,6 +119,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("warmup must be 0 to 10000 packets, got %d", c.Warmup)
 	case c.Live < 0 || c.Live > time.Hour || c.Live > 0 && c.Live < time.Second:
 		return fmt.Errorf("live must be 1s to 1h, or 0 for none, got %s", c.Live)
+	case c.Churn < 0 || c.Churn > 1000:
+		return fmt.Errorf("churn must be 0 to 1000 changes a second, got %g", c.Churn)
+	case c.ChurnFor < time.Second || c.ChurnFor > time.Hour:
+		return fmt.Errorf("churn-for must be 1s to 1h, got %s", c.ChurnFor)
+	case c.MinSync < 0 || c.MinSync > time.Hour:
+		return fmt.Errorf("min-sync-period must be 0 to 1h, got %s", c.MinSync)
 	case c.MaxTime < 0:
 		return fmt.Errorf("max-time must not be negative, got %s", c.MaxTime)
 	}
@@ -157,7 +167,7 @@ func (c Config) Trials() []trial.Spec {
 				t.Plan = c.plan(n)
 				if t.Sync != "" && t.Sync != string(iptables.Partial) {
 					// The rules are the same: only writing them differs.
-					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live = 0, 0, 0, 0
+					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
 				}
 				out = append(out, t)
 			}
@@ -190,6 +200,7 @@ func (c Config) plan(services int) trial.Plan {
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
 		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, Live: c.Live,
+		ChurnRate: c.Churn, Churn: c.ChurnFor, MinSync: c.MinSync,
 	}
 	if c.Quick {
 		p.Deltas = 2

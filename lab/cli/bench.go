@@ -50,6 +50,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 		Example: `  viplab bench                                    # all modes at 1, 1000, 5000, 20000 Services
   viplab bench --quick                            # a look, in under two minutes
   viplab bench --services 1,500 --modes iptables,ipvs
+  viplab bench --services 5000 --live 10s --churn 20 --repeat 2
   viplab bench --modes iptables --sync append,rewrite,partial --testbed native --backend legacy,nft
   viplab bench --services 1000 --endpoints 10 --repeat 10 --testbed uml`,
 		Args: noArgs,
@@ -71,6 +72,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of each connection loop and iperf3 run")
 	fl.IntVar(&f.Warmup, "warmup", f.Warmup, "packets to discard before first packets are timed")
 	fl.DurationVar(&f.Live, "live", f.Live, "run a steady client beside periodic full syncs for this long in each trial (0: not at all)")
+	fl.Float64Var(&f.Churn, "churn", f.Churn, "let this many changes a second arrive, and measure how long each waits (0: none)")
+	fl.DurationVar(&f.ChurnFor, "churn-for", f.ChurnFor, "how long changes arrive")
+	fl.DurationVar(&f.MinSync, "min-sync-period", f.MinSync, "least time between two syncs under churn, as kube-proxy has it")
 	fl.DurationVar(&f.MaxTime, "max-time", f.MaxTime, "end the run after this time and report what there is (0: no limit)")
 	fl.Uint64Var(&f.Seed, "seed", f.Seed, "seed of addresses, order and random choices")
 	fl.IntVar(&f.Fanout, "fanout", f.Fanout, "fan-out of iptables-tree, a power of two")
@@ -179,7 +183,8 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"max-time": func() { c.MaxTime = given.MaxTime }, "seed": func() { c.Seed = given.Seed },
 		"fanout": func() { c.Fanout = given.Fanout }, "quick": func() { c.Quick = given.Quick },
 		"sync": func() { c.Sync = given.Sync }, "backend": func() { c.Backends = given.Backends },
-		"live": func() { c.Live = given.Live }, "sample-limit": func() { c.Limit = given.Limit },
+		"churn": func() { c.Churn = given.Churn }, "churn-for": func() { c.ChurnFor = given.ChurnFor },
+		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "sample-limit": func() { c.Limit = given.Limit },
 	} {
 		if changed(name) {
 			keep()

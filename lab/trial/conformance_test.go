@@ -299,6 +299,31 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestChurn: changes that arrive at a rate are all programmed, and in the end the
+// kernel holds what it held before.
+func TestChurn(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
+		b.sync(b.snap)
+		before := sortedLines(b.state())
+		var out bytes.Buffer
+		b.out, b.Plan = NewEmitter(&out), Plan{ChurnRate: 20, Churn: time.Second, MinSync: 200 * time.Millisecond}
+		if err := b.churn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var ev Event
+		if err := json.Unmarshal(bytes.SplitN(out.Bytes(), []byte("\n"), 2)[0], &ev); err != nil || ev.Record == nil || len(ev.Record.Values) != 20 {
+			t.Errorf("%v: %s", err, out.String())
+		}
+		if after := sortedLines(b.state()); name != "userspace" && after != before {
+			t.Errorf("the kernel held\n%s\nand now\n%s", before, after)
+		}
+		if err := b.validate(true); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // randomChange adds, deletes or alters one or several Services.
 func randomChange(rng *rand.Rand, spec synth.Spec, s modes.Snapshot, i int) modes.Snapshot {
 	for range 1 + rng.IntN(3) {

@@ -43,6 +43,11 @@ type Plan struct {
 	Iperf     time.Duration `json:"iperf" yaml:"iperf"`           // for each position
 	// Live is how long a steady client runs beside periodic full syncs.
 	Live time.Duration `json:"live" yaml:"live"`
+	// ChurnRate changes a second arrive for Churn; syncs keep MinSync between
+	// the end of one and the start of the next.
+	ChurnRate float64       `json:"churn_rate" yaml:"churn_rate"`
+	Churn     time.Duration `json:"churn" yaml:"churn"`
+	MinSync   time.Duration `json:"min_sync" yaml:"min_sync"`
 	// Install bounds the sequential installation of strategy append.
 	Install time.Duration `json:"install" yaml:"install"`
 }
