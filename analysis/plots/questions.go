@@ -67,7 +67,7 @@ func live(s *summary.Summary) Picture {
 	}
 	n := sizes[len(sizes)-1]
 	p.Title = fmt.Sprintf("What do clients see while all %d Services are written again and again?", n)
-	for _, one := range inOrder(s.Series()) {
+	for _, one := range s.Series() {
 		c := s.One(results.TPS, one.With(nil, results.Services, strconv.Itoa(n)))
 		if c == nil || len(c.Trials) == 0 {
 			continue
@@ -95,11 +95,11 @@ func each(s *summary.Summary, metric, factor string, scale float64, levels ...st
 	return out
 }
 
-// lines makes one line a series, in the order of the catalogue of styles.
+// lines makes one line a series.
 func lines(s *summary.Summary, metric string, with map[string]string, scale float64, without ...string) []Series {
 	var out []Series
 	variants := map[string]int{}
-	for _, one := range inOrder(s.Series()) {
+	for _, one := range s.Series() {
 		if slices.Contains(without, one.Mode) {
 			continue
 		}
@@ -119,12 +119,4 @@ func lines(s *summary.Summary, metric string, with map[string]string, scale floa
 		out = append(out, line)
 	}
 	return out
-}
-
-func inOrder(series []summary.Series) []summary.Series {
-	rank := func(s summary.Series) int {
-		return slices.IndexFunc(styles(), func(st style) bool { return st.mode == s.Mode })
-	}
-	slices.SortStableFunc(series, func(a, b summary.Series) int { return rank(a) - rank(b) })
-	return series
 }

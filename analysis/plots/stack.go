@@ -83,7 +83,7 @@ func phases(s *summary.Summary, name, change, title string) Stack {
 	}
 	n := strconv.Itoa(sizes[len(sizes)-1])
 	out.Title = title + ", at " + n + " Services?"
-	list := inOrder(s.Series())
+	list := s.Series()
 	slices.Reverse(list) // the first bar is drawn at the bottom
 	for _, phase := range []string{"read-back", "plan", "encode", "commit", "rest"} {
 		out.Parts = append(out.Parts, Part{Label: phase})

@@ -81,7 +81,7 @@ func rows() []row {
 
 func compose(run *results.Run, s *summary.Summary) *page {
 	p := &page{Title: "Service data planes, measured", Failures: s.Failures}
-	series := inOrder(s.Series())
+	series := s.Series()
 	p.Asked = asked(run, s, series)
 	sizes := s.Sizes()
 	for _, n := range slices.Backward(sizes) {
@@ -142,15 +142,6 @@ func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
 		}
 	}
 	return t
-}
-
-// inOrder sorts series as the catalogue of modes has them, direct first.
-func inOrder(series []summary.Series) []summary.Series {
-	rank := []string{"direct", "userspace", "iptables", "iptables-tree", "ipvs"}
-	slices.SortStableFunc(series, func(a, b summary.Series) int {
-		return slices.Index(rank, a.Mode) - slices.Index(rank, b.Mode)
-	})
-	return series
 }
 
 // environment lists what is known of the machine.

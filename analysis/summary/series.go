@@ -2,6 +2,7 @@ package summary
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"viplab/results"
@@ -23,7 +24,11 @@ func variantFactors() [][2]string {
 	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}}
 }
 
-// Series lists the series of a run in order of occurrence.
+// order is how reports list the modes: the baseline, then from the oldest to the
+// newest. Modes unknown here come first.
+func order() []string { return []string{"direct", "userspace", "iptables", "iptables-tree", "ipvs"} }
+
+// Series lists the series of a run, mode by mode in the order of reports.
 func (s *Summary) Series() []Series {
 	var out []Series
 	seen := map[string]bool{}
@@ -48,6 +53,9 @@ func (s *Summary) Series() []Series {
 			out = append(out, one)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Series) int {
+		return slices.Index(order(), a.Mode) - slices.Index(order(), b.Mode)
+	})
 	return out
 }
 

@@ -3,7 +3,6 @@ package trial
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"viplab/modes"
@@ -27,16 +26,12 @@ func (r *run) live(ctx context.Context) error {
 	if r.Plan.Live <= 0 {
 		return nil
 	}
-	targets := make([]netip.AddrPort, 512)
-	for i := range targets {
-		targets[i] = r.target(r.at(Random, modes.TCP))
-	}
 	inner, stop := context.WithTimeout(ctx, r.Plan.Live)
 	defer stop()
 	refreshed := make(chan error, 1)
 	var took []float64
 	go func() { refreshed <- r.refreshEvery(inner, &took) }()
-	requests, err := workload.Steady(ctx, targets, liveRate, liveWorkers, r.Plan.Live, r.net.Client.Go)
+	requests, err := workload.Steady(ctx, r.randomTargets(), liveRate, liveWorkers, r.Plan.Live, r.net.Client.Go)
 	stop()
 	if rerr := <-refreshed; rerr != nil {
 		return fmt.Errorf("full sync beside traffic: %w", rerr)

@@ -125,15 +125,21 @@ func (r *run) established() error {
 	return nil
 }
 
+// randomTargets draws Services for a client that goes through many of them.
+func (r *run) randomTargets() []netip.AddrPort {
+	targets := make([]netip.AddrPort, 512)
+	for i := range targets {
+		targets[i] = r.target(r.at(Random, modes.TCP))
+	}
+	return targets
+}
+
 // connections measures the rate of new connections to random Services.
 func (r *run) connections(ctx context.Context) error {
 	if r.Plan.Connect <= 0 {
 		return nil
 	}
-	targets := make([]netip.AddrPort, 512)
-	for i := range targets {
-		targets[i] = r.target(r.at(Random, modes.TCP))
-	}
+	targets := r.randomTargets()
 	warm, err := workload.Connect(ctx, targets, r.Plan.Workers, r.Plan.Connect/5, r.net.Client.Go)
 	if err != nil {
 		return err
