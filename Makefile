@@ -27,7 +27,8 @@ test: setup ## run every test that this machine can run
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	@.ci/test
 
-bench-self: setup ## the lab beside the bare tools, as ratios, in the guest (some minutes)
+bench-self: ## the lab beside the bare tools and HAProxy, as ratios (half an hour)
+	@.ci/setup haproxy
 	@go test ./lab/selfbench -run NONE -bench . -benchtime 1x -timeout 60m -v | grep -vE "^(=== |PASS|goos|goarch|pkg|cpu)"
 
 fuzz: setup ## fuzz the parsers for a minute each

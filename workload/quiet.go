@@ -5,11 +5,19 @@ import (
 	"runtime/debug"
 )
 
+// blockers is how many threads may block at once without the scheduler knowing:
+// the clients of [Connect], the server, and some to spare.
+const blockers = 8
+
 // Quiet runs a function without garbage collection. Latency probes block in
 // system calls that Go's scheduler does not see: a collection that began
 // meanwhile would stop the server in this process and wait for the probe, and
-// the probe for the server.
+// the probe for the server. It also sees to it that there are enough processors,
+// in Go's sense, for the threads that block unseen.
 func Quiet(fn func() error) error {
+	if runtime.GOMAXPROCS(0) < blockers {
+		runtime.GOMAXPROCS(blockers)
+	}
 	before := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(before)
 	runtime.GC() // ends a collection that is under way

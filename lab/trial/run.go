@@ -24,9 +24,6 @@ import (
 // RunJob runs the trials of a job one after another. A trial that fails is a
 // record with an error, and the next one runs.
 func RunJob(ctx context.Context, job Job, out *Emitter) error {
-	// The client, the server and the namespaces' threads block in system calls;
-	// with one processor each would wait for the scheduler to notice.
-	runtime.GOMAXPROCS(max(8, runtime.NumCPU()))
 	if err := out.Emit(Event{Env: inspect()}); err != nil {
 		return err
 	}

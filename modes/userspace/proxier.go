@@ -16,11 +16,11 @@ import (
 	"viplab/modes/userspace/proxy"
 )
 
-// Listening ports. Up to the first limit they stay out of the range from which
+// Listening ports, handed out from FirstPort on. Up to the first limit they stay out of the range from which
 // the kernel takes local ports for outgoing connections; a larger number of
 // Service ports moves that range up.
 const (
-	firstPort    = 2000
+	FirstPort    = 2000
 	lastPort     = 32767
 	lastPortMany = 60999
 	// movedRange keeps 4535 local ports for the proxy's own connections, to
@@ -31,7 +31,7 @@ const (
 
 // MaxPorts is how many Service ports the mode can serve: one TCP or UDP port
 // of the node for each.
-const MaxPorts = lastPortMany - firstPort + 1
+const MaxPorts = lastPortMany - FirstPort + 1
 
 // Proxier is the mode's [modes.Proxier].
 type Proxier struct {
@@ -115,8 +115,8 @@ func key(svc *modes.Service, sp modes.ServicePort) portKey {
 // plan works out what the proxy must change. opened are the portals that have
 // no port yet, in the order of the update; moved says whether rules change.
 func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState, moved bool) {
-	u.Ports = [2]uint16{firstPort, lastPort}
-	if s.Ports() > lastPort-firstPort {
+	u.Ports = [2]uint16{FirstPort, lastPort}
+	if s.Ports() > lastPort-FirstPort {
 		u.Ports[1] = lastPortMany
 	}
 	for _, c := range modes.Diff(p.current, s) {
@@ -167,7 +167,7 @@ func (p *Proxier) start(s modes.Snapshot) error {
 		return err
 	}
 	p.host, p.portals = host, make(map[portKey]*portalState, s.Ports())
-	if s.Ports() > lastPort-firstPort {
+	if s.Ports() > lastPort-FirstPort {
 		before, err := os.ReadFile(rangePath)
 		if err != nil {
 			return fmt.Errorf("read the local port range: %w", err)
