@@ -68,6 +68,7 @@ const (
 	Of        = "of"       // what CPU or memory or objects were of
 	Fanout    = "fanout"   // of the tree
 	Sync      = "sync"     // how updates are written: partial, rewrite, append
+	Bind      = "bind"     // of VIPs in mode ipvs: address, route
 	Backend   = "backend"  // of iptables: legacy, nft
 )
 

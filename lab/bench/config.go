@@ -12,6 +12,7 @@ import (
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
+	"viplab/modes/ipvs"
 	"viplab/modes/synth"
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	Fanout    int           `yaml:"fanout"`
 	Sync      []string      `yaml:"sync"`         // update strategies of the iptables modes
 	Backends  []string      `yaml:"backends"`     // of the iptables modes
+	Binds     []string      `yaml:"binds"`        // of VIPs in mode ipvs
 	Limit     time.Duration `yaml:"sample_limit"` // of a sequential installation
 	Quick     bool          `yaml:"quick"`
 }
@@ -44,7 +46,7 @@ func Default() Config {
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
-		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Limit: 30 * time.Second,
+		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Limit: 30 * time.Second,
 		ChurnFor: 10 * time.Second, MinSync: time.Second,
 	}
 }
@@ -108,6 +110,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	if err := oneOf("backend", c.Backends, iptables.Backends()); err != nil {
+		return err
+	}
+	if err := oneOf("bind", c.Binds, ipvs.Binds()); err != nil {
 		return err
 	}
 	switch {
@@ -181,6 +186,12 @@ func (c Config) Trials() []trial.Spec {
 func (c Config) variants() []trial.Spec {
 	var out []trial.Spec
 	for _, name := range c.Modes {
+		if name == "ipvs" {
+			for _, b := range c.Binds {
+				out = append(out, trial.Spec{ID: name + "-" + b, Mode: name, Bind: b})
+			}
+			continue
+		}
 		if mode, err := catalog.Find(name); err != nil || !mode.Iptables {
 			out = append(out, trial.Spec{ID: name, Mode: name})
 			continue

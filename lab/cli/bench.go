@@ -80,6 +80,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.IntVar(&f.Fanout, "fanout", f.Fanout, "fan-out of iptables-tree, a power of two")
 	fl.StringSliceVar(&f.Sync, "sync", f.Sync, "update strategies of the iptables modes: partial, rewrite, append")
 	fl.StringSliceVar(&f.Backends, "backend", f.Backends, "backends of the iptables modes: legacy, nft (nft: testbed native only)")
+	fl.StringSliceVar(&f.Binds, "bind", f.Binds, "how mode ipvs makes VIPs local: address (on a dummy device), route")
 	fl.DurationVar(&f.Limit, "sample-limit", f.Limit, "longest time for one installation rule by rule (strategy append)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
@@ -184,7 +185,7 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"fanout": func() { c.Fanout = given.Fanout }, "quick": func() { c.Quick = given.Quick },
 		"sync": func() { c.Sync = given.Sync }, "backend": func() { c.Backends = given.Backends },
 		"churn": func() { c.Churn = given.Churn }, "churn-for": func() { c.ChurnFor = given.ChurnFor },
-		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "sample-limit": func() { c.Limit = given.Limit },
+		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "bind": func() { c.Binds = given.Binds }, "sample-limit": func() { c.Limit = given.Limit },
 	} {
 		if changed(name) {
 			keep()

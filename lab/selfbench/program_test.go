@@ -128,7 +128,7 @@ func BenchmarkIptablesFull(b *testing.B) {
 func needIPVS(b *testing.B) {
 	var err error
 	_ = once(b, func(*testing.B, *topo.Topology) time.Duration {
-		err = ipvs.New().Probe(context.Background())
+		err = ipvs.New("").Probe(context.Background())
 		return 0
 	})
 	if modes.IsMissing(err) {
@@ -184,7 +184,7 @@ func BenchmarkIPVSFull(b *testing.B) {
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	entries := lines(snap, "ipset ", ipvs.AddEntry)
 	addresses := lines(snap, "ip ", ipvs.AddAddress)
-	compare(b, full(func() modes.Proxier { return ipvs.New() }, snap),
+	compare(b, full(func() modes.Proxier { return ipvs.New("") }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			start := time.Now()
 			prepare(b, snap)
@@ -212,7 +212,7 @@ func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 	snap := spec().Snapshot()
 	entries := strings.Split(strings.TrimSpace(string(lines(snap, "ipset ", ipvs.AddEntry))), "\n")
 	const sample = 200
-	compare(b, full(func() modes.Proxier { return ipvs.New() }, snap),
+	compare(b, full(func() modes.Proxier { return ipvs.New("") }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			prepare(b, snap)
 			start := time.Now()
@@ -229,12 +229,13 @@ func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 // BenchmarkIPVSDelta: adding one Service on top of N, which must not grow with N.
 func BenchmarkIPVSDelta(b *testing.B) {
 	needIPVS(b)
-	for _, n := range []int{100, 1000, 5000, 20000} {
-		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+	for i := range 8 {
+		n, bind := []int{100, 1000, 5000, 20000}[i%4], ipvs.Binds()[i/4]
+		b.Run(fmt.Sprintf("bind=%s/services=%d", bind, n), func(b *testing.B) {
 			s := synth.Spec{Services: n, Endpoints: 2, Ports: 1, Seed: 1}
 			var took []float64
 			_ = once(b, func(b *testing.B, _ *topo.Topology) time.Duration {
-				p, snap := ipvs.New(), s.Snapshot()
+				p, snap := ipvs.New(bind), s.Snapshot()
 				if _, err := p.Sync(context.Background(), snap); err != nil {
 					b.Error(err)
 				}

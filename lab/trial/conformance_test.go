@@ -21,6 +21,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
+	"viplab/modes/ipvs"
 	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
@@ -431,6 +432,27 @@ func TestUnevenChoiceIsSeen(t *testing.T) {
 	}
 	if err := b.evenChoice(b.snap.Services[0]); err == nil || !strings.Contains(err.Error(), "not even") {
 		t.Errorf("evenChoice said %v", err)
+	}
+}
+
+// TestBindRoute: mode ipvs forwards rightly also where VIPs are local by a route
+// only, and follows changes.
+func TestBindRoute(t *testing.T) {
+	spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1}
+	b := setUp(t, "ipvs", spec)
+	p, ok := b.mode.(*ipvs.Proxier)
+	if !ok {
+		t.Fatal("not mode ipvs")
+	}
+	p.Bind = ipvs.BindRoute
+	b.sync(b.snap)
+	if err := b.validate(true); err != nil {
+		t.Fatal(err)
+	}
+	gone := b.snap.Services[4]
+	b.sync(b.snap.Without(4))
+	if err := b.unanswered(front(gone)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -55,7 +55,7 @@ func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
 		return err
 	}
 	r := &run{Spec: spec, out: out, options: catalog.Options{
-		Fanout: spec.Fanout, Backend: spec.Backend, Sync: iptables.Strategy(spec.Sync), ProxyCommand: job.ProxyCommand,
+		Fanout: spec.Fanout, Backend: spec.Backend, Sync: iptables.Strategy(spec.Sync), Bind: spec.Bind, ProxyCommand: job.ProxyCommand,
 	}}
 	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	start := time.Now()
@@ -101,6 +101,9 @@ func (r *run) factors(more map[string]string) map[string]string {
 	}
 	if r.Sync != "" {
 		f[results.Sync], f[results.Backend] = r.Sync, r.Backend
+	}
+	if r.Bind != "" {
+		f[results.Bind] = r.Bind
 	}
 	for k, v := range more {
 		f[k] = v

@@ -27,6 +27,8 @@ type Spec struct {
 	// Sync and Backend are how an iptables mode writes rules, empty for others.
 	Sync    string `json:"sync,omitempty"`
 	Backend string `json:"backend,omitempty"`
+	// Bind is how mode ipvs makes VIPs local, empty for others.
+	Bind string `json:"bind,omitempty"`
 	// Testbed is a factor of every record.
 	Testbed string `json:"testbed"`
 	Plan    Plan   `json:"plan"`

@@ -22,6 +22,8 @@ type Options struct {
 	// [iptables.Restorer].
 	Backend string
 	Sync    iptables.Strategy
+	// Bind is how mode ipvs makes VIPs local, see [ipvs.Binds].
+	Bind string
 	// ProxyCommand starts the userspace proxy's process.
 	ProxyCommand []string
 }
@@ -72,7 +74,7 @@ func All() []Mode {
 			}},
 		{"ipvs", "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", "one hash lookup",
 			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, []string{"iptables"}, false,
-			func(Options) modes.Proxier { return ipvs.New() }},
+			func(o Options) modes.Proxier { return ipvs.New(o.Bind) }},
 	}
 }
 

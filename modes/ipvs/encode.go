@@ -38,6 +38,7 @@ type Writer struct {
 	route, ipset, ipvs *batch
 	family             uint16   // generic netlink family of IPVS
 	devices            []uint32 // indexes of kube-ipvs0, 1, ...
+	bind               string   // how VIPs are made local
 }
 
 // Do takes one operation. It may be committed now or at the next Flush.
@@ -108,10 +109,27 @@ func (e *Writer) address(o Op) error {
 	ip := o.VIP.Addr().As4()
 	// A VIP's device follows from the VIP alone, so that it is found again.
 	device := e.devices[crc32.ChecksumIEEE(ip[:])%uint32(len(e.devices))]
+	if e.bind == BindRoute {
+		return e.localRoute(o.Kind, ip, device)
+	}
 	header := binary.NativeEndian.AppendUint32([]byte{unix.AF_INET, 32, 0, 0}, device)
 	e.route.begin(typ, flags, header...)
 	e.route.attr(unix.IFA_LOCAL, ip[:]...)
 	e.route.attr(unix.IFA_ADDRESS, ip[:]...)
+	return e.route.end()
+}
+
+// localRoute makes a VIP local by a route alone.
+func (e *Writer) localRoute(kind Kind, ip [4]byte, device uint32) error {
+	typ, flags := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	if kind == DelAddress {
+		typ, flags = unix.RTM_DELROUTE, 0
+	}
+	// struct rtmsg: family, destination and source length, TOS, table,
+	// protocol, scope, type, flags.
+	e.route.begin(typ, flags, unix.AF_INET, 32, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
+	e.route.attr(unix.RTA_DST, ip[:]...)
+	e.route.attr32(unix.RTA_OIF, device)
 	return e.route.end()
 }
 

@@ -16,16 +16,32 @@ import (
 	"viplab/modes/iptables"
 )
 
+// Ways to make a VIP local to the node, so that IPVS sees its packets.
+const (
+	// BindAddress: an address of a dummy device, as kube-proxy has it. The
+	// kernel looks through all addresses of the host whenever one is added.
+	BindAddress = "address"
+	// BindRoute: a route of type local, without an address.
+	BindRoute = "route"
+)
+
+// Binds lists them, the default first.
+func Binds() []string { return []string{BindAddress, BindRoute} }
+
 // Proxier is the mode's [modes.Proxier].
 type Proxier struct {
+	// Bind is how VIPs are made local, [BindAddress] if empty.
+	Bind string
+
 	restorer iptables.Restorer
 	enc      *Writer
 	current  modes.Snapshot
 	sysctls  []sysctl
 }
 
-// New makes a Proxier. It touches nothing yet.
-func New() *Proxier { return &Proxier{} }
+// New makes a Proxier that binds VIPs in one of the ways of [Binds]. It touches
+// nothing yet.
+func New(bind string) *Proxier { return &Proxier{Bind: bind} }
 
 // Probe implements [modes.Proxier]: IPVS, ipset, the dummy device and iptables
 // must all be there.
@@ -119,11 +135,19 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 		if err := netlink.LinkAdd(dummy); err != nil {
 			return modes.Cost{}, fmt.Errorf("add device %s: %w", deviceName(i), err)
 		}
+		if p.Bind != BindRoute {
+			continue
+		}
+		// Routes need a device that is up; addresses do not.
+		if err := netlink.LinkSetUp(dummy); err != nil {
+			return modes.Cost{}, fmt.Errorf("set device %s up: %w", deviceName(i), err)
+		}
 	}
 	var err error
 	if p.enc, err = NewWriter(); err != nil {
 		return modes.Cost{}, err
 	}
+	p.enc.bind = p.Bind
 	if err := p.setSysctls(); err != nil {
 		return modes.Cost{}, err
 	}
