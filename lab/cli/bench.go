@@ -93,6 +93,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
 // resolve puts defaults, the configuration file and flags together, in rising
 // order, and checks the result.
 func (f *benchFlags) resolve(cmd *cobra.Command) error {
+	if _, err := bench.NewProgress(f.progress, io.Discard, false); err != nil {
+		return usageError{err}
+	}
 	changed := cmd.Flags().Changed
 	if f.resume != "" {
 		return f.resolveResume(cmd)
@@ -119,10 +122,6 @@ func (f *benchFlags) resolve(cmd *cobra.Command) error {
 		if _, err := testbed.Find(f.Testbed); err != nil {
 			return usageError{err}
 		}
-	}
-	_, err := bench.NewProgress(f.progress, io.Discard, false)
-	if err != nil {
-		return usageError{err}
 	}
 	return f.checkOut()
 }
@@ -153,9 +152,6 @@ func (f *benchFlags) resolveResume(cmd *cobra.Command) error {
 	}
 	f.MaxTime, f.out, f.finished = maxTime, filepath.Clean(f.resume), run.Finished()
 	if err := f.Validate(); err != nil {
-		return usageError{err}
-	}
-	if _, err := bench.NewProgress(f.progress, io.Discard, false); err != nil {
 		return usageError{err}
 	}
 	return nil

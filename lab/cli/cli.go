@@ -19,7 +19,6 @@ import (
 // Exit codes.
 const (
 	ExitOK      = 0
-	ExitVerdict = 1 // a threshold or verdict failed
 	ExitUsage   = 2
 	ExitFailure = 3
 	ExitSkipped = 4 // something that the machine needs is missing

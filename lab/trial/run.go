@@ -132,6 +132,9 @@ func (r *run) all(ctx context.Context) (err error) {
 		return err
 	}
 	r.snap = r.Synth.Snapshot()
+	if err := r.snap.Validate(); err != nil {
+		return err
+	}
 	if r.Sync == string(iptables.Append) {
 		return r.sequential(ctx, mode)
 	}

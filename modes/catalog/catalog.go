@@ -42,8 +42,6 @@ type Mode struct {
 	DataPath string
 	// Needs names what the kernel must have.
 	Needs []string
-	// Tools names the programs that the mode starts.
-	Tools []string
 	// Iptables tells whether the mode has update strategies and backends.
 	Iptables bool
 	// New makes the mode's Proxier.
@@ -56,16 +54,16 @@ const Direct = "direct"
 // All lists the modes in the order in which reports show them.
 func All() []Mode {
 	return []Mode{
-		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, nil, false,
+		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, false,
 			func(Options) modes.Proxier { return direct.Proxier{} }},
 		{"userspace", "a proxy process copies bytes, one port a Service; portal rules lead there", "O(N) rules, two connections",
-			[]string{"iptables"}, []string{"iptables"}, false,
+			[]string{"iptables"}, false,
 			func(o Options) modes.Proxier { return userspace.New(o.ProxyCommand) }},
 		{"iptables", "linear chains of rules, as kube-proxy writes them", "O(N) rules",
-			[]string{"iptables"}, []string{"iptables"}, true,
+			[]string{"iptables"}, true,
 			func(o Options) modes.Proxier { return iptables.New(nil, o.restorer()) }},
 		{"iptables-tree", "the same rules behind a tree of chains by VIP prefix", "O(log N) rules",
-			[]string{"iptables"}, []string{"iptables"}, true,
+			[]string{"iptables"}, true,
 			func(o Options) modes.Proxier {
 				if o.Fanout == 0 {
 					o.Fanout = iptablestree.DefaultFanout
@@ -73,7 +71,7 @@ func All() []Mode {
 				return iptablestree.New(o.Fanout, o.restorer())
 			}},
 		{"ipvs", "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", "one hash lookup",
-			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, []string{"iptables"}, false,
+			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, false,
 			func(o Options) modes.Proxier { return ipvs.New(o.Bind) }},
 	}
 }
