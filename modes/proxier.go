@@ -24,11 +24,12 @@ type Proxier interface {
 
 // Cost is what a Sync took. It is a measured quantity, not a log line.
 type Cost struct {
-	// ReadBack, Plan, Encode and Commit split the wall-clock time of the
-	// Sync: reading what the kernel holds, working out what to change, writing
-	// it as text or messages until all of it is taken, and the tool or kernel
-	// carrying it out from there.
-	ReadBack, Plan, Encode, Commit time.Duration
+	// ReadBack, Plan, Start, Encode and Commit split the wall-clock time of
+	// the Sync: reading what the kernel holds, working out what to change,
+	// starting tools (fork until exec has succeeded), writing it as text or
+	// messages until all of it is taken, and the tool or kernel carrying it out
+	// from there.
+	ReadBack, Plan, Start, Encode, Commit time.Duration
 	// Rules is how many iptables rules were written or deleted.
 	Rules int
 	// Objects is how many other kernel objects were touched: addresses,
@@ -49,6 +50,7 @@ type Cost struct {
 func (c *Cost) Add(o Cost) {
 	c.ReadBack += o.ReadBack
 	c.Plan += o.Plan
+	c.Start += o.Start
 	c.Encode += o.Encode
 	c.Commit += o.Commit
 	c.Rules += o.Rules
@@ -60,7 +62,7 @@ func (c *Cost) Add(o Cost) {
 }
 
 // Total is the sum of the phases.
-func (c Cost) Total() time.Duration { return c.ReadBack + c.Plan + c.Encode + c.Commit }
+func (c Cost) Total() time.Duration { return c.ReadBack + c.Plan + c.Start + c.Encode + c.Commit }
 
 // Refresher is a Proxier that can write everything again although nothing
 // changed, as kube-proxy does (before 1.26 at every sync period, since then after

@@ -30,8 +30,8 @@ func Text(s string) Input {
 type Runner interface {
 	// Run starts the tool, feeds it its input (nil for none), waits for it and
 	// returns its standard output. The Cost holds the call, the bytes, the
-	// tool's CPU time and peak resident set; its Encode is the time until the
-	// tool had taken all input, its Commit the rest.
+	// tool's CPU time and peak resident set; its Start is the time until the
+	// tool ran, its Encode that until it had taken all input, its Commit the rest.
 	Run(ctx context.Context, stdin Input, name string, args ...string) ([]byte, Cost, error)
 }
 
@@ -54,14 +54,15 @@ func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) (
 	}
 	var feedErr error
 	if err = cmd.Start(); err == nil {
+		cost.Start = time.Since(start)
 		watch := watchMemory(cmd.Process.Pid)
 		if stdin != nil {
 			cost.Bytes, feedErr = feed(pipe, stdin)
 		}
-		cost.Encode = time.Since(start)
+		cost.Encode = time.Since(start) - cost.Start
 		err = cmd.Wait()
 		cost.ToolPeakRSS = watch()
-		cost.Commit = time.Since(start) - cost.Encode
+		cost.Commit = time.Since(start) - cost.Start - cost.Encode
 		cost.ToolCPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	if errors.Is(err, exec.ErrNotFound) {

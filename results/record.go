@@ -34,12 +34,15 @@ const (
 	FirstCorrect      = "first_correct_seconds"
 	FirstPacket       = "first_packet_seconds"
 	EstablishedPacket = "established_packet_seconds"
+	NodeSend          = "node_send_seconds" // the call that sends a SYN, from the node
 	ConnectionsRate   = "connections_per_second"
 	ConnectionCPU     = "cpu_seconds_per_connection"
+	GigabitCPU        = "cpu_seconds_per_gigabit"
 	Throughput        = "throughput_bits_per_second"
 	CPUSeconds        = "cpu_seconds"
 	TPS               = "tps" // answered requests a second, one value for each 100 ms
 	LiveLatency       = "live_latency_seconds"
+	LiveService       = "live_service_seconds" // from the actual sending
 	LiveStall         = "live_stall_seconds"
 	LiveLost          = "live_lost_requests"
 	ChangeDelay       = "change_delay_seconds"
@@ -49,6 +52,9 @@ const (
 	ToolPeakRSS       = "tool_peak_rss_bytes"
 	LabPeakRSS        = "lab_peak_rss_bytes"
 	KernelMemory      = "kernel_memory_bytes"
+	KernelMemoryPart  = "kernel_memory_part_bytes"
+	HostSteal         = "host_steal_share" // of CPU time, taken by other guests of the hypervisor
+	HostLoad          = "host_load"        // average of one minute, in processes
 	Objects           = "objects"
 	TrialSeconds      = "trial_seconds"
 )
@@ -64,8 +70,9 @@ const (
 	Protocol  = "protocol" // tcp, udp
 	From      = "from"     // where a probe starts: client (PREROUTING), node (OUTPUT)
 	Change    = "change"   // service-add, ...
-	Phase     = "phase"    // plan, encode, commit
+	Phase     = "phase"    // read-back, plan, start, encode, commit, rest
 	Of        = "of"       // what CPU or memory or objects were of
+	Kind      = "kind"     // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
 	Fanout    = "fanout"   // of the tree
 	Sync      = "sync"     // how updates are written: partial, rewrite, append
 	Bind      = "bind"     // of VIPs in mode ipvs: address, route
@@ -85,6 +92,9 @@ type Record struct {
 	Over bool `json:"over,omitempty"`
 	// Err says why there is no value.
 	Err string `json:"error,omitempty"`
+	// Mark, of the record that ends a trial, says why its samples are to be set
+	// aside although it ended well: the clock was stepped, for instance.
+	Mark string `json:"mark,omitempty"`
 }
 
 // Cell is the name of a record's quantity and factors, "metric/factor=value/...",
@@ -105,3 +115,8 @@ const Begin = "begin"
 // Done is the metric of the record that ends a trial; it has Err if the trial
 // failed. A trial without one was cut off.
 const Done = "trial"
+
+// Environment is the metric of a record whose Factors are facts of where the
+// trials after it ran (kernel, program, CPU). It has no values. A run whose
+// facts differ was resumed somewhere else, or with another program.
+const Environment = "environment"

@@ -19,6 +19,7 @@ import (
 
 // Throughput is the result of one iperf3 run.
 type Throughput struct {
+	Bits          float64 // received in all
 	BitsPerSecond float64 // received
 	Retransmits   int
 }
@@ -95,6 +96,7 @@ func parseIperf(data []byte) (Throughput, error) {
 				Retransmits int `json:"retransmits"`
 			} `json:"sum_sent"`
 			Received struct {
+				Bytes         float64 `json:"bytes"`
 				BitsPerSecond float64 `json:"bits_per_second"`
 			} `json:"sum_received"`
 		} `json:"end"`
@@ -108,5 +110,5 @@ func parseIperf(data []byte) (Throughput, error) {
 	if doc.End.Received.BitsPerSecond <= 0 {
 		return Throughput{}, errors.New("iperf3: result has no received bits per second")
 	}
-	return Throughput{doc.End.Received.BitsPerSecond, doc.End.Sent.Retransmits}, nil
+	return Throughput{8 * doc.End.Received.Bytes, doc.End.Received.BitsPerSecond, doc.End.Sent.Retransmits}, nil
 }

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -91,6 +92,33 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 	took := time.Since(start)
 	if err != nil {
 		return 0, fmt.Errorf("udp echo of %s: %w", to, err)
+	}
+	return took, nil
+}
+
+// Send is how long the system call lasts that sends the SYN of a new flow,
+// without waiting for an answer. On the node itself the packet goes through
+// OUTPUT within that call, on the caller's own time: no answer, no other thread
+// and no wake-up is in it. It waits for the answer afterwards. Call it inside
+// [Quiet].
+func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
+	fd, err := p.socket(modes.TCP, to)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return 0, fmt.Errorf("send to %s: %w", to, err)
+	}
+	start := time.Now()
+	err = rawio.Connect(fd, to)
+	took := time.Since(start)
+	if err != nil && err != unix.EINPROGRESS {
+		return 0, fmt.Errorf("send to %s: %w", to, err)
+	}
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(poll, int(Timeout.Milliseconds())); err != nil && err != unix.EINTR || err == nil && n == 0 {
+		return 0, fmt.Errorf("send to %s: no answer: %w", to, cmp.Or(err, error(unix.ETIMEDOUT)))
 	}
 	return took, nil
 }

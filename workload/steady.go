@@ -9,11 +9,11 @@ import (
 
 // Request is one request of a steady client.
 type Request struct {
-	// Intended is when the schedule wanted it sent, Done when it was answered
-	// or failed, both from the start. Latency counts from Intended, so that a
+	// Intended is when the schedule wanted it sent, Sent when it was, Done when
+	// it was answered or failed, all from the start. Latency counts from Intended, so that a
 	// request which had to wait for the one before is late, not left out.
-	Intended, Done time.Duration
-	Err            error
+	Intended, Sent, Done time.Duration
+	Err                  error
 }
 
 // Latency is how long the client waited, from the intended time.
@@ -37,6 +37,7 @@ func Steady(ctx context.Context, targets []netip.AddrPort, rate float64, workers
 				r := &out[i]
 				r.Intended = time.Duration(float64(i) / rate * float64(time.Second))
 				time.Sleep(r.Intended - time.Since(start))
+				r.Sent = time.Since(start)
 				r.Err = askOneConnection(targets[i%len(targets)], buf)
 				r.Done = time.Since(start)
 			}

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -48,24 +49,90 @@ func SelfUsage() (ProcessUsage, error) {
 	return u, err
 }
 
-// KernelMemory is what the kernel has allocated for itself, in bytes, by
-// /proc/meminfo: slab, per-CPU areas, vmalloc, page tables and kernel stacks.
-// It is the whole machine's, so only differences over one step mean something,
-// and those only where nothing else runs (the guest).
-func KernelMemory() (int64, error) {
+// KernelMemory is what the kernel has allocated for itself, in bytes by kind
+// (slab, percpu, vmalloc, page tables, stacks), by /proc/meminfo. It is the whole
+// machine's, so only differences over one step mean something, and those only
+// where nothing else runs (the guest).
+type KernelMemory map[string]int64
+
+// ReadKernelMemory reads it.
+func ReadKernelMemory() (KernelMemory, error) {
 	fs, err := procfs.NewDefaultFS()
 	if err != nil {
-		return 0, fmt.Errorf("read kernel memory: %w", err)
+		return nil, fmt.Errorf("read kernel memory: %w", err)
 	}
 	m, err := fs.Meminfo()
 	if err != nil {
-		return 0, fmt.Errorf("read kernel memory: %w", err)
+		return nil, fmt.Errorf("read kernel memory: %w", err)
 	}
-	var sum uint64
-	for _, kb := range []*uint64{m.Slab, m.Percpu, m.VmallocUsed, m.PageTables, m.KernelStack} {
+	out := KernelMemory{}
+	for kind, kb := range map[string]*uint64{
+		"slab": m.Slab, "percpu": m.Percpu, "vmalloc": m.VmallocUsed, "page tables": m.PageTables, "stacks": m.KernelStack,
+	} {
 		if kb != nil {
-			sum += *kb * 1024
+			out[kind] = int64(*kb) * 1024
 		}
 	}
-	return int64(sum), nil
+	return out, nil
+}
+
+// Since is the growth of each kind.
+func (k KernelMemory) Since(before KernelMemory) KernelMemory {
+	out := KernelMemory{}
+	for kind, n := range k {
+		out[kind] = n - before[kind]
+	}
+	return out
+}
+
+// Total is the sum of all kinds.
+func (k KernelMemory) Total() (sum int64) {
+	for _, n := range k {
+		sum += n
+	}
+	return sum
+}
+
+// MachineCPU is the CPU time that the machine has spent so far, in seconds by
+// kind: user (with nice), system, softirq (with irq), and all of them. It counts
+// whatever runs there, and in ticks of the kernel (10 ms); user-mode linux does
+// not tell user from system.
+type MachineCPU map[string]float64
+
+// ReadMachineCPU reads it from /proc/stat.
+func ReadMachineCPU() (MachineCPU, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, fmt.Errorf("read CPU time: %w", err)
+	}
+	st, err := fs.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read CPU time: %w", err)
+	}
+	c := st.CPUTotal
+	m := MachineCPU{"user": c.User + c.Nice, "system": c.System, "softirq": c.SoftIRQ + c.IRQ}
+	m["all"] = m["user"] + m["system"] + m["softirq"]
+	return m, nil
+}
+
+// ConntrackDrops is how many packets the calling thread's namespace has dropped
+// so far, and how many flows it has forgotten early, because its conntrack table
+// was full.
+func ConntrackDrops() (uint64, error) {
+	fs, err := procfs.NewFS("/proc/thread-self")
+	if err != nil {
+		return 0, fmt.Errorf("read conntrack statistics: %w", err)
+	}
+	perCPU, err := fs.ConntrackStat()
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil // no conntrack, no drops
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read conntrack statistics: %w", err)
+	}
+	var n uint64
+	for _, c := range perCPU {
+		n += c.Drop + c.EarlyDrop
+	}
+	return n, nil
 }

@@ -43,8 +43,11 @@ func TestUsage(t *testing.T) {
 	if after.CPU <= before.CPU || after.RSS <= 0 || after.PeakRSS < after.RSS/2 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
-	if k, err := KernelMemory(); err != nil || k <= 0 {
-		t.Errorf("kernel memory %d, %v", k, err)
+	if k, err := ReadKernelMemory(); err != nil || k.Total() <= 0 || k.Since(k).Total() != 0 {
+		t.Errorf("kernel memory %v, %v", k, err)
+	}
+	if c, err := ReadMachineCPU(); err != nil || c["all"] <= 0 {
+		t.Errorf("CPU time %v, %v", c, err)
 	}
 	if _, err := UsageOf(1 << 30); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a process that is not there: %v", err)

@@ -10,8 +10,10 @@ package summary
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/montanaflynn/stats"
 	"golang.org/x/perf/benchmath"
@@ -65,6 +67,12 @@ type Summary struct {
 	Cells []*Cell `json:"cells"`
 	// Failures has a line for each trial that failed.
 	Failures []string `json:"failures,omitempty"`
+	// SetAside has a line for each trial that ended well, but under conditions
+	// that void its samples.
+	SetAside []string `json:"set_aside,omitempty"`
+	// Residue has a line for each fact of the environment that differed between
+	// rounds although nobody asked for it.
+	Residue []string `json:"residue,omitempty"`
 	// Trials is how many trials ended well.
 	Trials int `json:"trials"`
 
@@ -73,14 +81,10 @@ type Summary struct {
 
 // Make summarises records.
 func Make(records []results.Record) (*Summary, error) {
-	s := &Summary{byName: map[string]*Cell{}}
+	s := &Summary{byName: map[string]*Cell{}, Residue: residue(records)}
+	aside := s.outcomes(records)
 	for _, r := range records {
-		if r.Metric == results.Done {
-			if r.Err != "" {
-				s.Failures = append(s.Failures, r.Trial+": "+r.Err)
-			} else {
-				s.Trials++
-			}
+		if r.Metric == results.Done || r.Metric == results.Environment || aside[r.Trial] {
 			continue
 		}
 		name := r.Cell()
@@ -102,6 +106,46 @@ func Make(records []results.Record) (*Summary, error) {
 		}
 	}
 	return s, nil
+}
+
+// outcomes counts how trials ended, and returns those to be set aside.
+func (s *Summary) outcomes(records []results.Record) map[string]bool {
+	aside := map[string]bool{}
+	for _, r := range records {
+		switch {
+		case r.Metric != results.Done:
+		case r.Mark != "":
+			aside[r.Trial] = true
+			s.SetAside = append(s.SetAside, r.Trial+": "+r.Mark)
+		case r.Err != "":
+			s.Failures = append(s.Failures, r.Trial+": "+r.Err)
+		default:
+			s.Trials++
+		}
+	}
+	return aside
+}
+
+// residue names the facts of the environment that have several values.
+func residue(records []results.Record) []string {
+	seen := map[string][]string{}
+	for _, r := range records {
+		if r.Metric != results.Environment {
+			continue
+		}
+		for k, v := range r.Factors {
+			if !slices.Contains(seen[k], v) {
+				seen[k] = append(seen[k], v)
+			}
+		}
+	}
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(seen)) {
+		if len(seen[k]) > 1 {
+			out = append(out, fmt.Sprintf("%s was not the same in all rounds: %s", k, strings.Join(seen[k], "; ")))
+		}
+	}
+	return out
 }
 
 func (c *Cell) summarise() error {

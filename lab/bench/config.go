@@ -37,6 +37,7 @@ type Config struct {
 	Backends  []string      `yaml:"backends"`     // of the iptables modes
 	Binds     []string      `yaml:"binds"`        // of VIPs in mode ipvs
 	Limit     time.Duration `yaml:"sample_limit"` // of a sequential installation
+	SyncLimit time.Duration `yaml:"sync_limit"`   // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
 }
 
@@ -47,7 +48,8 @@ func Default() Config {
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
 		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Limit: 30 * time.Second,
-		ChurnFor: 10 * time.Second, MinSync: time.Second,
+		SyncLimit: 10 * time.Minute,
+		ChurnFor:  10 * time.Second, MinSync: time.Second,
 	}
 }
 
@@ -130,6 +132,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("churn-for must be 1s to 1h, got %s", c.ChurnFor)
 	case c.MinSync < 0 || c.MinSync > time.Hour:
 		return fmt.Errorf("min-sync-period must be 0 to 1h, got %s", c.MinSync)
+	case c.Limit <= 0:
+		return fmt.Errorf("sample-limit must be positive, got %s", c.Limit)
+	case c.SyncLimit < 0:
+		return fmt.Errorf("sync-limit must not be negative, got %s", c.SyncLimit)
 	case c.MaxTime < 0:
 		return fmt.Errorf("max-time must not be negative, got %s", c.MaxTime)
 	}
@@ -210,7 +216,7 @@ func (c Config) variants() []trial.Spec {
 func (c Config) plan(services int) trial.Plan {
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
-		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, Live: c.Live,
+		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, SyncLimit: c.SyncLimit, Live: c.Live,
 		ChurnRate: c.Churn, Churn: c.ChurnFor, MinSync: c.MinSync,
 	}
 	if c.Quick {

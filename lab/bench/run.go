@@ -2,10 +2,12 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -32,6 +34,9 @@ type Runner struct {
 	Testbed  testbed.Testbed
 	Out      *results.Writer
 	Progress Progress
+	// Facts of the machine and program, which become part of the record of
+	// each round's environment.
+	Facts map[string]string
 	// OnEnv is called with what the testbed says of itself, at the start of
 	// each round. May be nil.
 	OnEnv func(trial.Env) error
@@ -43,6 +48,7 @@ type Runner struct {
 	running string // ID of the trial that runs, empty between trials
 	started time.Time
 	failure error // of writing records
+	host    hostLoad
 }
 
 // Run runs the trials, one guest or set of namespaces a round. A trial that
@@ -124,6 +130,8 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 		return fmt.Errorf("encode job: %w", err)
 	}
 	r.running = ""
+	r.host = readHostLoad()
+	defer func() { r.noteHost(trials[0]) }()
 	var stderr bytes.Buffer
 	events := &lineWriter{line: r.event}
 	code, err := r.Testbed.Run(ctx, testbed.Command{
@@ -149,6 +157,7 @@ func (r *Runner) event(line []byte) {
 	}
 	switch {
 	case ev.Env != nil:
+		r.add(results.Record{Metric: results.Environment, Factors: r.facts(*ev.Env)})
 		if r.OnEnv != nil && r.failure == nil {
 			r.failure = r.OnEnv(*ev.Env)
 		}
@@ -163,7 +172,33 @@ func (r *Runner) event(line []byte) {
 	}
 }
 
+// facts joins what is known of the machine with what the inside of the testbed
+// says of itself.
+func (r *Runner) facts(inside trial.Env) map[string]string {
+	f := maps.Clone(r.Facts)
+	if f == nil {
+		f = map[string]string{}
+	}
+	f["testbed kernel"], f["testbed CPUs"] = inside.Kernel, fmt.Sprint(inside.CPUs)
+	maps.Copy(f, inside.Sysctls)
+	return f
+}
+
+// noteHost records how busy the machine was in the round that ends.
+func (r *Runner) noteHost(first trial.Spec) {
+	now := readHostLoad()
+	at := map[string]string{results.Testbed: first.Testbed}
+	r.add(results.Record{Metric: results.HostLoad, Factors: at, Round: first.Round, Values: []float64{now.load}})
+	if total := now.total - r.host.total; total > 0 {
+		r.add(results.Record{Metric: results.HostSteal, Factors: at, Round: first.Round, Values: []float64{(now.steal - r.host.steal) / total}})
+	}
+}
+
 func (r *Runner) add(rec results.Record) {
+	if rec.Metric == results.Done {
+		now := time.Now()
+		rec.Mark = cmp.Or(rec.Mark, clockStep(now.Round(0).Sub(r.started.Round(0)), now.Sub(r.started)))
+	}
 	if err := r.Out.Add(rec); err != nil && r.failure == nil {
 		r.failure = err
 	}

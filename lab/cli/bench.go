@@ -82,6 +82,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.StringSliceVar(&f.Backends, "backend", f.Backends, "backends of the iptables modes: legacy, nft (nft: testbed native only)")
 	fl.StringSliceVar(&f.Binds, "bind", f.Binds, "how mode ipvs makes VIPs local: address (on a dummy device), route")
 	fl.DurationVar(&f.Limit, "sample-limit", f.Limit, "longest time for one installation rule by rule (strategy append)")
+	fl.DurationVar(&f.SyncLimit, "sync-limit", f.SyncLimit, "longest time for one sync; beyond it the sample is recorded as \"> limit\" (0: no limit)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
 	fl.BoolVar(&f.Quick, "quick", false, "few rounds and short measurements, under two minutes")
@@ -182,6 +183,7 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"sync": func() { c.Sync = given.Sync }, "backend": func() { c.Backends = given.Backends },
 		"churn": func() { c.Churn = given.Churn }, "churn-for": func() { c.ChurnFor = given.ChurnFor },
 		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "bind": func() { c.Binds = given.Binds }, "sample-limit": func() { c.Limit = given.Limit },
+		"sync-limit": func() { c.SyncLimit = given.SyncLimit },
 	} {
 		if changed(name) {
 			keep()
@@ -258,7 +260,7 @@ func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, st
 		return usageError{err}
 	}
 	trials := slices.DeleteFunc(f.Trials(), func(t trial.Spec) bool { return f.finished[t.ID] })
-	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
+	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, Facts: facts(), OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
 	out, runErr := runner.Run(ctx, trials, f.MaxTime)
 	out.Done += len(f.finished)
 	if err := w.Close(); err != nil {
@@ -267,15 +269,19 @@ func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, st
 	return f.conclude(out, runErr, stdout, stderr)
 }
 
+// facts are what must be the same in all rounds of a run.
+func facts() map[string]string {
+	env := results.HostEnv()
+	return map[string]string{"viplab": version(), "host kernel": env.Host, "CPU": env.CPU, "CPUs": fmt.Sprint(env.CPUs)}
+}
+
 // noteKernel adds to env.json what only the inside of the testbed could tell.
 func (f *benchFlags) noteKernel(inside trial.Env) error {
-	b, err := os.ReadFile(filepath.Join(f.out, results.EnvFile))
-	if err != nil {
-		return fmt.Errorf("note the kernel: %w", err)
-	}
-	var env results.Env
-	if err := json.Unmarshal(b, &env); err != nil {
-		return fmt.Errorf("note the kernel: %w", err)
+	env := results.HostEnv()
+	if b, err := os.ReadFile(filepath.Join(f.out, results.EnvFile)); err == nil {
+		if err := json.Unmarshal(b, &env); err != nil {
+			return fmt.Errorf("note the kernel: %w", err)
+		}
 	}
 	env.Kernel, env.KernelCPUs, env.Sysctls = inside.Kernel, inside.CPUs, inside.Sysctls
 	return results.WriteJSON(f.out, results.EnvFile, env)

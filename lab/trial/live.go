@@ -71,7 +71,7 @@ func (r *run) refreshEvery(ctx context.Context, took *[]float64) error {
 // without an answer, and how many were lost.
 func (r *run) recordLive(requests []workload.Request) {
 	bins := make([]float64, int(r.Plan.Live/liveBin))
-	var latencies []float64
+	var latencies, service []float64
 	lost := 0
 	answered := make([]bool, int(r.Plan.Live/time.Millisecond)+1)
 	for _, q := range requests {
@@ -80,6 +80,7 @@ func (r *run) recordLive(requests []workload.Request) {
 			continue
 		}
 		latencies = append(latencies, q.Latency().Seconds())
+		service = append(service, (q.Done - q.Sent).Seconds())
 		if i := int(q.Done / liveBin); i < len(bins) {
 			bins[i] += 1 / liveBin.Seconds()
 		}
@@ -97,6 +98,7 @@ func (r *run) recordLive(requests []workload.Request) {
 	}
 	r.record(results.TPS, nil, bins...)
 	r.record(results.LiveLatency, nil, latencies...)
+	r.record(results.LiveService, nil, service...)
 	r.record(results.LiveStall, nil, float64(stall)/1000)
 	r.record(results.LiveLost, nil, float64(lost))
 }

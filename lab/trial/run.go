@@ -65,7 +65,7 @@ func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
 	}
 	r.record(results.TrialSeconds, nil, time.Since(start).Seconds())
 	end := results.Record{Metric: results.Done, Factors: r.factors(nil), Trial: spec.ID, Round: spec.Round}
-	if err != nil {
+	if end.Mark = r.mark; err != nil {
 		end.Err = err.Error()
 	}
 	return errors.Join(r.emitErr, out.Emit(Event{Record: &end}))
@@ -85,7 +85,9 @@ type run struct {
 	server  *workload.Server
 	prober  *workload.Prober // in client
 	inNode  *workload.Prober
-	kernel0 int64
+	drops0  uint64
+	mark    string
+	kernel0 workload.KernelMemory
 }
 
 func (r *run) factors(more map[string]string) map[string]string {
@@ -115,7 +117,11 @@ func (r *run) record(metric string, more map[string]string, values ...float64) {
 	if len(values) == 0 {
 		return
 	}
-	rec := results.Record{Metric: metric, Factors: r.factors(more), Trial: r.ID, Round: r.Round, Values: values}
+	r.emit(results.Record{Metric: metric, Factors: r.factors(more), Trial: r.ID, Round: r.Round, Values: values})
+}
+
+// emit sends a record out; the first failure ends the trial later.
+func (r *run) emit(rec results.Record) {
 	if err := r.out.Emit(Event{Record: &rec}); err != nil && r.emitErr == nil {
 		r.emitErr = err
 	}
@@ -142,7 +148,11 @@ func (r *run) all(ctx context.Context) (err error) {
 		if err := r.setUp(ctx, mode); err != nil {
 			return errors.Join(err, r.tearDown())
 		}
-		if err := r.fullSync(ctx, i == r.Plan.FullSyncs-1); err != nil {
+		err := r.fullSync(ctx, i == r.Plan.FullSyncs-1)
+		if errors.Is(err, errOver) {
+			return r.abandon()
+		}
+		if err != nil {
 			return errors.Join(err, r.tearDown())
 		}
 		if i < r.Plan.FullSyncs-1 {
@@ -169,12 +179,22 @@ func (r *run) all(ctx context.Context) (err error) {
 			break
 		}
 		r.step("%s", s.name)
-		if err = s.fn(ctx); err != nil {
+		if err = s.fn(ctx); errors.Is(err, errOver) {
+			return r.abandon()
+		}
+		if err != nil {
 			err = fmt.Errorf("%s: %w", s.name, err)
 			break
 		}
 	}
 	return errors.Join(err, r.tearDown())
+}
+
+// abandon ends a trial whose Sync was cut off. What it left half-written is in no
+// state to be closed: it goes with its namespace.
+func (r *run) abandon() error {
+	r.mode = nil
+	return r.tearDown()
 }
 
 func (r *run) quietly(step func(context.Context) error) func(context.Context) error {
@@ -204,12 +224,35 @@ func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
 	if err := r.net.Node.Do(func() error { return r.mode.Probe(ctx) }); err != nil {
 		return err
 	}
-	r.kernel0, err = workload.KernelMemory()
+	if r.drops0, err = r.conntrackDrops(); err != nil {
+		return err
+	}
+	r.kernel0, err = workload.ReadKernelMemory()
 	return err
+}
+
+// conntrackDrops is what the node's conntrack table has refused so far.
+func (r *run) conntrackDrops() (n uint64, err error) {
+	err = r.net.Node.Do(func() error {
+		n, err = workload.ConntrackDrops()
+		return err
+	})
+	return n, err
+}
+
+// noteDrops marks the trial if the conntrack table was full meanwhile: packets
+// that it refused are no packets of the mode's.
+func (r *run) noteDrops() {
+	if n, err := r.conntrackDrops(); err == nil && n > r.drops0 {
+		r.mark = fmt.Sprintf("the node's conntrack table was full: %d packets or flows were dropped", n-r.drops0)
+	}
 }
 
 func (r *run) tearDown() error {
 	var errs []error
+	if r.net != nil && r.net.Node != nil {
+		r.noteDrops()
+	}
 	if r.mode != nil {
 		errs = append(errs, r.net.Node.Do(r.mode.Close))
 	}

@@ -65,12 +65,10 @@ func (r *run) install(ctx context.Context) error {
 	if err != nil && !over {
 		return fmt.Errorf("install one rule a call: %w", err)
 	}
-	rec := results.Record{
-		Metric: results.InstallSequential, Factors: r.factors(nil), Trial: r.ID, Round: r.Round,
-		Values: []float64{s.took.Seconds()}, Over: over,
-	}
-	if err := r.out.Emit(Event{Record: &rec}); err != nil {
-		return err
+	if over {
+		r.censored(results.InstallSequential, nil, s.took)
+	} else {
+		r.record(results.InstallSequential, nil, s.took.Seconds())
 	}
 	r.record(results.Objects, map[string]string{results.Of: "rules installed"}, float64(s.cost.Rules))
 	return nil

@@ -50,6 +50,8 @@ type Plan struct {
 	ChurnRate float64       `json:"churn_rate" yaml:"churn_rate"`
 	Churn     time.Duration `json:"churn" yaml:"churn"`
 	MinSync   time.Duration `json:"min_sync" yaml:"min_sync"`
+	// SyncLimit bounds one Sync, 0 for no limit.
+	SyncLimit time.Duration `json:"sync_limit" yaml:"sync_limit"`
 	// Install bounds the sequential installation of strategy append.
 	Install time.Duration `json:"install" yaml:"install"`
 }

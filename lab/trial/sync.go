@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,15 +42,45 @@ func (r *run) sync(ctx context.Context, s modes.Snapshot) (synced, error) {
 	return out, err
 }
 
+// errOver is a Sync that the plan's limit cut off. It has been recorded.
+var errOver = errors.New("the limit of one sync is over")
+
+// limited is sync within the plan's limit for one Sync. Beyond it, what was
+// measured is a censored sample, with how many rules and objects had been
+// written by then, and the error is errOver.
+func (r *run) limited(ctx context.Context, snap modes.Snapshot, metric string, more map[string]string) (synced, error) {
+	if r.Plan.SyncLimit <= 0 {
+		return r.sync(ctx, snap)
+	}
+	inner, cancel := context.WithTimeout(ctx, r.Plan.SyncLimit)
+	defer cancel()
+	s, err := r.sync(inner, snap)
+	if err == nil || inner.Err() == nil || ctx.Err() != nil {
+		return s, err
+	}
+	r.censored(metric, more, s.took)
+	r.record(results.Objects, map[string]string{results.Of: "written until the limit"}, float64(s.cost.Rules+s.cost.Objects))
+	return s, errOver
+}
+
+// censored records a duration that a limit cut off.
+func (r *run) censored(metric string, more map[string]string, took time.Duration) {
+	rec := results.Record{
+		Metric: metric, Factors: r.factors(more), Trial: r.ID, Round: r.Round,
+		Values: []float64{took.Seconds()}, Over: true,
+	}
+	r.emit(rec)
+}
+
 // fullSync programs the whole Snapshot, proves the forwarding, and only then
 // records what it took. whole asks for the full proof.
 func (r *run) fullSync(ctx context.Context, whole bool) error {
 	r.step("program %d services", r.Synth.Services)
-	s, err := r.sync(ctx, r.snap)
+	s, err := r.limited(ctx, r.snap, results.SyncFull, nil)
 	if err != nil {
 		return fmt.Errorf("full sync: %w", err)
 	}
-	kernel, err := workload.KernelMemory()
+	kernel, err := workload.ReadKernelMemory()
 	if err != nil {
 		return err
 	}
@@ -62,7 +93,11 @@ func (r *run) fullSync(ctx context.Context, whole bool) error {
 	}
 	r.record(results.SyncFull, nil, s.took.Seconds())
 	r.recordCost(s, "")
-	r.record(results.KernelMemory, nil, float64(kernel-r.kernel0))
+	grown := kernel.Since(r.kernel0)
+	r.record(results.KernelMemory, nil, float64(grown.Total()))
+	for kind, n := range grown {
+		r.record(results.KernelMemoryPart, map[string]string{results.Kind: kind}, float64(n))
+	}
 	for of, n := range map[string]int{"rules": s.cost.Rules, "objects": s.cost.Objects, "tool calls": s.cost.ToolCalls, "bytes": s.cost.Bytes} {
 		r.record(results.Objects, map[string]string{results.Of: of}, float64(n))
 	}
@@ -82,7 +117,7 @@ func (r *run) recordCost(s synced, change string) {
 		return f
 	}
 	rest := s.took - s.cost.Total()
-	for phase, d := range map[string]time.Duration{"read-back": s.cost.ReadBack, "plan": s.cost.Plan, "encode": s.cost.Encode, "commit": s.cost.Commit, "rest": rest} {
+	for phase, d := range map[string]time.Duration{"read-back": s.cost.ReadBack, "plan": s.cost.Plan, "start": s.cost.Start, "encode": s.cost.Encode, "commit": s.cost.Commit, "rest": rest} {
 		if d != 0 {
 			r.record(results.SyncPhase, with(results.Phase, phase), d.Seconds())
 		}
@@ -107,7 +142,7 @@ func (r *run) deltas(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			s, err := r.sync(ctx, next)
+			s, err := r.limited(ctx, next, results.SyncDelta, map[string]string{results.Change: kind})
 			if err != nil {
 				return fmt.Errorf("%s: %w", kind, err)
 			}

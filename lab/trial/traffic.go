@@ -100,7 +100,62 @@ func (r *run) firstPackets(ctx context.Context) error {
 	for _, c := range cells() {
 		r.record(results.FirstPacket, c.factors(), samples[c]...)
 	}
+	if err := r.spread(); err != nil {
+		return err
+	}
+	if err := r.nodeSends(); err != nil {
+		return err
+	}
 	return r.established()
+}
+
+// perPosition is how many random Services are asked for each packet to a fixed
+// position: percentiles over all Services need more samples than a median.
+const perPosition = 5
+
+// spread measures first packets to further Services, a random one each.
+func (r *run) spread() error {
+	random := cell{FromClient, Random, modes.TCP}
+	var took []float64
+	for range (perPosition - 1) * r.Plan.Packets {
+		to := r.target(r.at(random.position, random.proto))
+		err := r.in(random.from, func(p *workload.Prober) error {
+			d, err := p.FirstPacket(random.proto, to)
+			took = append(took, d.Seconds())
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("from the %s: %w", random.from, err)
+		}
+	}
+	r.record(results.FirstPacket, random.factors(), took...)
+	return nil
+}
+
+// nodeSends measures the same walk through the rules in another way: how long
+// the call lasts that sends a SYN from the node, without its answer.
+func (r *run) nodeSends() error {
+	positions := []string{First, Middle, Last}
+	samples := map[string][]float64{}
+	for i := range r.Plan.Warmup + r.Plan.Packets {
+		for _, pos := range positions {
+			to := r.target(r.at(pos, modes.TCP))
+			err := r.in(FromNode, func(p *workload.Prober) error {
+				took, err := p.Send(to)
+				if i >= r.Plan.Warmup {
+					samples[pos] = append(samples[pos], took.Seconds())
+				}
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("from the node: %w", err)
+			}
+		}
+	}
+	for _, pos := range positions {
+		r.record(results.NodeSend, map[string]string{results.Position: pos}, samples[pos]...)
+	}
+	return nil
 }
 
 func (r *run) established() error {
@@ -203,15 +258,26 @@ func (r *run) iperf(ctx context.Context) error {
 	for _, pos := range []string{First, Last} {
 		r.step("iperf3 through the %s service", pos)
 		to := r.target(r.at(pos, modes.TCP))
+		before, err := workload.ReadMachineCPU()
+		if err != nil {
+			return err
+		}
 		var t workload.Throughput
-		err := r.net.Client.Do(func() (err error) {
+		err = r.net.Client.Do(func() (err error) {
 			t, err = workload.Iperf(ctx, to, r.Plan.Iperf)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		after, err := workload.ReadMachineCPU()
+		if err != nil {
+			return err
+		}
 		r.record(results.Throughput, map[string]string{results.Position: pos}, t.BitsPerSecond)
+		for kind, s := range after {
+			r.record(results.GigabitCPU, map[string]string{results.Position: pos, results.Kind: kind}, (s-before[kind])/(t.Bits/1e9))
+		}
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (r *Restorer) rewrite(ctx context.Context, whole rules.Ruleset) (modes.Cost
 	var cost modes.Cost
 	for _, t := range whole.Tables {
 		_, c, err := r.runner().Run(ctx, nil, r.command()+"-save", "-t", t.Name)
-		c.Plan, c.Encode, c.Commit = 0, 0, 0
+		c.Plan, c.Start, c.Encode, c.Commit = 0, 0, 0, 0
 		cost.Add(c)
 		if err != nil {
 			return cost, err

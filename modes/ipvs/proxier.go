@@ -80,6 +80,10 @@ func probeIPVS() error {
 	return err
 }
 
+// opsPerCheck is how many operations are carried out before the context is
+// looked at again.
+const opsPerCheck = 1024
+
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
 	start := time.Now()
@@ -96,7 +100,10 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		if err = p.enc.Do(o); err != nil {
 			break
 		}
-		ops++
+		if ops++; ops%opsPerCheck == 0 && ctx.Err() != nil {
+			cost.Objects += ops
+			return cost, ctx.Err()
+		}
 	}
 	if err == nil {
 		err = p.enc.Flush()
@@ -110,7 +117,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	// Writing messages and committing them take turns, so encoding is told
 	// apart by the time that the kernel took.
 	cost.Commit += p.enc.committing()
-	cost.Encode = time.Since(start) - cost.Plan - cost.Commit
+	cost.Encode = time.Since(start) - cost.Plan - cost.Start - cost.Commit
 	return cost, nil
 }
 
