@@ -61,6 +61,7 @@ func rows() []row {
 		{"first packet, last Service, TCP", results.FirstPacket, first("last", "tcp")},
 		{"first packet, last Service, UDP", results.FirstPacket, first("last", "udp")},
 		{"first packet, last Service, TCP, from the node", results.FirstPacket, from("node", "last", "tcp")},
+		{"SYN sent from the node, last Service", results.NodeSend, at("last")},
 		{"established flow, first Service, TCP", results.EstablishedPacket, first("first", "tcp")},
 		{"established flow, last Service, TCP", results.EstablishedPacket, first("last", "tcp")},
 		{"new connections", results.ConnectionsRate, nil},
@@ -87,8 +88,17 @@ func compose(run *results.Run, s *summary.Summary) *page {
 	for _, n := range slices.Backward(sizes) {
 		p.Tables = append(p.Tables, sizeTable(s, series, n))
 	}
-	if t := growth(s, series); t != nil {
-		p.Tables = append(p.Tables, *t)
+	more := []*table{growth(s, series), spread(s, series), live(s, series)}
+	if len(sizes) > 0 {
+		n := sizes[len(sizes)-1]
+		more = append(more,
+			kinds(s, series, n, "Kernel memory", results.KernelMemoryPart, nil),
+			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, the whole machine)", results.GigabitCPU, map[string]string{results.Position: "last"}))
+	}
+	for _, t := range more {
+		if t != nil {
+			p.Tables = append(p.Tables, *t)
+		}
 	}
 	if len(sizes) > 0 {
 		p.Answer = answer(s, series, sizes)
@@ -164,7 +174,13 @@ func environment(e results.Env) [][2]string {
 
 // notes gathers the warnings of samples, each once with how often it occurred.
 func notes(run *results.Run, s *summary.Summary) []string {
-	out := slices.Clone(run.Warnings)
+	out := slices.Concat(run.Warnings, s.Residue)
+	for _, t := range s.SetAside {
+		out = append(out, "Samples set aside, trial "+t)
+	}
+	if w := summary.Warmup(run.Records); w != "" {
+		out = append(out, w)
+	}
 	count := map[string]int{}
 	var order []string
 	for _, c := range s.Cells {

@@ -17,6 +17,9 @@ import (
 const (
 	quiet = 0.05
 	fair  = 0.15
+	// stolen is the share of a round's CPU time that, taken by the
+	// hypervisor for others, makes a run noisy whatever the baseline says.
+	stolen = 0.05
 )
 
 // grade judges how quiet the machine was, by the one thing that should be the
@@ -58,6 +61,17 @@ func grade(run *results.Run, s *summary.Summary) string {
 	case stray <= fair:
 		name, meaning = "B", "fair"
 	}
-	return fmt.Sprintf("Grade of the run: %s, %s. The baseline (first packet of direct), which should not change, strayed by %.1f %% between %d rounds; load at start %.2f.",
-		name, meaning, 100*stray, rounds, run.Env.LoadAtStart)
+	if steal := most(s, results.HostSteal); steal > stolen {
+		name, meaning = "C", fmt.Sprintf("noisy: %.1f %% of the CPU time of a round was taken by other machines", 100*steal)
+	}
+	return fmt.Sprintf("Grade of the run: %s, %s. The baseline (first packet of direct), which should not change, strayed by %.1f %% between %d rounds; load at start %.2f, at most %.2f after a round; CPU time taken by other machines at most %.1f %%.",
+		name, meaning, 100*stray, rounds, run.Env.LoadAtStart, most(s, results.HostLoad), 100*most(s, results.HostSteal))
+}
+
+// most is the largest sample of a metric, 0 if there is none.
+func most(s *summary.Summary, metric string) (v float64) {
+	for _, c := range s.Select(metric, nil) {
+		v = max(v, slices.Max(c.Values))
+	}
+	return v
 }

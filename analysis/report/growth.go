@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 
 	"viplab/analysis/fit"
@@ -14,31 +16,34 @@ import (
 // exponents.
 const flatBelow = 1000
 
-// growth is a table of how costs grow: exponents of updates, and what one
-// Service before a packet's own costs its first packet.
+// growth is a table of how costs grow: exponents of updates, where they leave
+// their flat part, and what one Service before a packet's own costs its first
+// packet, by two methods.
 func growth(s *summary.Summary, series []summary.Series) *table {
 	t := &table{
 		Title: "Growth with the number of Services",
-		Head:  []string{"fit [95 % interval]", "full sync, exponent", "add a Service, exponent", "first packet, ns for each Service before it"},
+		Head: []string{"fit [95 % interval]", "full sync, exponent", "add a Service, exponent", "add a Service, doubled at",
+			"ns for each Service before the packet's: round trip from the client", "the same, by the call that sends a SYN from the node"},
 	}
+	add := map[string]string{results.Change: "service-add"}
 	for _, one := range series {
-		row := []string{one.Label,
-			exponent(s, one, results.SyncFull, nil),
-			exponent(s, one, results.SyncDelta, map[string]string{results.Change: "service-add"}),
-			slope(s, one),
+		row := []string{one.Label, exponent(s, one, results.SyncFull, nil), exponent(s, one, results.SyncDelta, add), knee(s, one, results.SyncDelta, add), "-", "-"}
+		if one.Mode != "direct" {
+			for i, m := range methods() {
+				if l, err := Slope(s, one, m); err == nil {
+					row[4+i] = fmt.Sprintf("%.2f [%.2f, %.2f]", l.Slope, l.Lo(), l.Hi())
+				}
+			}
 		}
-		if row[1]+row[2]+row[3] != "---" {
+		if slices.ContainsFunc(row[1:], func(c string) bool { return c != "-" }) {
 			t.Rows = append(t.Rows, row)
 		}
 	}
-	if len(t.Rows) == 0 {
-		return nil
-	}
-	return t
+	return t.orNil()
 }
 
 // exponent fits the growth of a cost from flatBelow Services on, through the
-// median of every trial.
+// median of every round.
 func exponent(s *summary.Summary, one summary.Series, metric string, with map[string]string) string {
 	var x, y []float64
 	sizes := map[int]bool{}
@@ -58,33 +63,66 @@ func exponent(s *summary.Summary, one summary.Series, metric string, with map[st
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", l.Slope, l.Lo(), l.Hi())
 }
 
-// slope fits the first packet's TCP round trip, less that of direct in the same
-// round, against the number of Services before the one that is asked.
-func slope(s *summary.Summary, one summary.Series) string {
+// knee is the number of Services at which a cost has doubled from that of the
+// smallest size, interpolated between the logarithms of its neighbours.
+func knee(s *summary.Summary, one summary.Series, metric string, with map[string]string) string {
+	cells := s.Select(metric, one.With(with))
+	slices.SortFunc(cells, func(a, b *summary.Cell) int { return a.Services() - b.Services() })
+	if len(cells) < 3 || cells[0].Median <= 0 {
+		return "-"
+	}
+	double := 2 * cells[0].Median
+	for i, c := range cells[1:] {
+		if c.Median < double {
+			continue
+		}
+		before := cells[i]
+		share := math.Log(double/before.Median) / math.Log(c.Median/before.Median)
+		lo, hi := math.Log(float64(before.Services())), math.Log(float64(c.Services()))
+		return strconv.Itoa(int(math.Exp(lo + share*(hi-lo))))
+	}
+	return fmt.Sprintf("> %d", cells[len(cells)-1].Services())
+}
+
+// Method is a way to measure what a rule on a packet's way costs.
+type Method struct {
+	Metric string
+	With   map[string]string
+}
+
+// RoundTrip is the round trip of a TCP connection's first packet, from the client.
+func RoundTrip() Method {
+	return Method{results.FirstPacket, map[string]string{results.Protocol: "tcp", results.From: "client"}}
+}
+
+// methods lists the ways, which share neither hook nor clock reading.
+func methods() []Method { return []Method{RoundTrip(), {results.NodeSend, nil}} }
+
+// Slope fits a first packet's time, less that of direct in the same round,
+// against the number of Services before the one that is asked. The unit is ns a
+// Service.
+func Slope(s *summary.Summary, one summary.Series, m Method) (fit.Line, error) {
 	var x, y []float64
 	for _, at := range []struct {
 		position string
 		share    float64
 	}{{"first", 0}, {"middle", 0.5}, {"last", 1}} {
-		with := map[string]string{results.Position: at.position, results.Protocol: "tcp", results.From: "client"}
-		for _, c := range s.Select(results.FirstPacket, one.With(with)) {
-			base := s.One(results.FirstPacket, map[string]string{
-				results.Mode: "direct", results.Services: strconv.Itoa(c.Services()),
-				results.Position: at.position, results.Protocol: "tcp", results.From: "client",
-			})
+		with := map[string]string{results.Position: at.position}
+		for k, v := range m.With {
+			with[k] = v
+		}
+		for _, c := range s.Select(m.Metric, one.With(with)) {
+			base := s.One(m.Metric, summary.Series{Factors: map[string]string{results.Mode: "direct"}}.With(with,
+				results.Services, strconv.Itoa(c.Services())))
 			if base == nil {
 				continue
 			}
-			for round, m := range c.Trials {
+			for round, took := range c.Trials {
 				if b, ok := base.Trials[round]; ok {
-					x, y = append(x, at.share*float64(c.Services()-1)), append(y, (m-b)*1e9)
+					x, y = append(x, at.share*float64(c.Services()-1)), append(y, (took-b)*1e9)
 				}
 			}
 		}
 	}
-	l, err := fit.Linear(x, y)
-	if err != nil || one.Mode == "direct" {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f [%.2f, %.2f]", l.Slope, l.Lo(), l.Hi())
+	return fit.Linear(x, y)
 }

@@ -24,12 +24,9 @@ import (
 // Confidence is the level of the intervals.
 const Confidence = 0.95
 
-// Least samples for a percentile to be given: below these the percentile would
-// be one of the few largest samples, or none.
-const (
-	minForP90 = 30
-	minForP99 = 100
-)
+// leastRounds is how many rounds an interval of their medians needs at the level
+// of Confidence: with six, the true median lies outside their range once in 32.
+const leastRounds = 6
 
 // Cell is the samples of one quantity under one set of factors.
 type Cell struct {
@@ -42,17 +39,22 @@ type Cell struct {
 	Lo       float64 `json:"lo"`
 	Hi       float64 `json:"hi"`
 	Interval bool    `json:"interval"`
-	// P90 and P99 are nil where the sample is too small for them.
-	P90 *float64 `json:"p90,omitempty"`
-	P99 *float64 `json:"p99,omitempty"`
+	// ByRounds is set when the interval is that of the rounds' medians. Samples
+	// of one round resemble each other more than those of another (same guest,
+	// same memory layout), so an interval over all samples would be too narrow;
+	// with fewer than six rounds it is all there is.
+	ByRounds    bool         `json:"interval_by_rounds"`
+	Percentiles []Percentile `json:"percentiles,omitempty"`
 	// Over is set when any sample was cut off by a budget: the true median
 	// may be larger.
 	Over     bool     `json:"over,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 
 	Values []float64 `json:"-"`
-	// Trials holds the median of each trial, by round.
+	// Trials holds the median of each round.
 	Trials map[int]float64 `json:"-"`
+
+	rounds map[int][]float64
 }
 
 // Services is the size of the topology, 0 if the cell has none.
@@ -90,14 +92,12 @@ func Make(records []results.Record) (*Summary, error) {
 		name := r.Cell()
 		c := s.byName[name]
 		if c == nil {
-			c = &Cell{Metric: r.Metric, Factors: r.Factors, Trials: map[int]float64{}}
+			c = &Cell{Metric: r.Metric, Factors: r.Factors, rounds: map[int][]float64{}}
 			s.byName[name] = c
 			s.Cells = append(s.Cells, c)
 		}
 		c.Values = append(c.Values, r.Values...)
-		if m, err := stats.Median(r.Values); err == nil {
-			c.Trials[r.Round] = m
-		}
+		c.rounds[r.Round] = append(c.rounds[r.Round], r.Values...)
 		c.Over = c.Over || r.Over
 	}
 	for _, c := range s.Cells {
@@ -150,6 +150,12 @@ func residue(records []results.Record) []string {
 
 func (c *Cell) summarise() error {
 	c.N = len(c.Values)
+	c.Trials = make(map[int]float64, len(c.rounds))
+	for round, values := range c.rounds {
+		if m, err := stats.Median(values); err == nil {
+			c.Trials[round] = m
+		}
+	}
 	// NewSample sorts in place; the order of measurement is kept here.
 	sample := benchmath.NewSample(slices.Clone(c.Values), &benchmath.DefaultThresholds)
 	sum := benchmath.AssumeNothing.Summary(sample, Confidence)
@@ -160,24 +166,29 @@ func (c *Cell) summarise() error {
 	if c.Interval = len(sum.Warnings) == 0; c.Interval {
 		c.Lo, c.Hi = sum.Lo, sum.Hi
 	}
-	for _, p := range []struct {
-		least   int
-		percent float64
-		into    **float64
-	}{{minForP90, 90, &c.P90}, {minForP99, 99, &c.P99}} {
-		if c.N < p.least {
-			continue
-		}
-		v, err := stats.PercentileNearestRank(c.Values, p.percent)
-		if err != nil {
-			return err
-		}
-		*p.into = &v
+	c.byRounds()
+	var err error
+	if c.Percentiles, err = percentiles(c.Values); err != nil {
+		return err
 	}
 	if c.Over {
 		c.Warnings = append(c.Warnings, "some samples were cut off by a time budget")
 	}
 	return nil
+}
+
+// byRounds takes the interval from the rounds' medians, where there are enough
+// rounds of several samples each.
+func (c *Cell) byRounds() {
+	if len(c.Trials) < leastRounds || c.N <= len(c.Trials) {
+		return
+	}
+	rounds := benchmath.NewSample(slices.Collect(maps.Values(c.Trials)), &benchmath.DefaultThresholds)
+	sum := benchmath.AssumeNothing.Summary(rounds, Confidence)
+	if len(sum.Warnings) == 0 {
+		// The median of all samples need not lie between the rounds' medians.
+		c.Lo, c.Hi, c.ByRounds, c.Interval = min(sum.Lo, c.Median), max(sum.Hi, c.Median), true, true
+	}
 }
 
 // Select lists the cells of a metric whose factors have all the given values.

@@ -3,6 +3,7 @@ package summary
 import (
 	"bytes"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -41,10 +42,10 @@ func TestMake(t *testing.T) {
 	if b := s.One(results.SyncFull, map[string]string{results.Mode: "b"}); b.Interval || len(b.Warnings) == 0 || math.IsInf(b.Lo, 0) {
 		t.Errorf("one sample: %+v", b)
 	}
-	if p := s.One(results.FirstPacket, map[string]string{results.Mode: "a"}); p.P99 == nil || *p.P99 != 99 || *p.P90 != 90 {
+	if p := s.One(results.FirstPacket, map[string]string{results.Mode: "a"}); p.Percentile(99).Value != 99 || p.Percentile(90).Value != 90 || p.Percentile(99).Interval || !p.Percentile(90).Interval {
 		t.Errorf("100 samples: %+v", p)
 	}
-	if p := s.One(results.FirstPacket, map[string]string{results.Mode: "b"}); p.P99 != nil {
+	if p := s.One(results.FirstPacket, map[string]string{results.Mode: "b"}); p.Percentile(99) != nil {
 		t.Error("a p99 from 99 samples")
 	}
 	if len(s.Failures) != 1 || s.Trials != 1 || len(s.Select(results.SyncFull, nil)) != 2 || s.One(results.SyncFull, nil) != nil {
@@ -104,5 +105,102 @@ func TestWriteBench(t *testing.T) {
 		if got[want] != n {
 			t.Errorf("%s: %d lines, want %d, of %v", want, got[want], n, got)
 		}
+	}
+}
+
+// TestPercentileCoverage: the interval of a percentile holds the true one at
+// least 95 times in 100.
+func TestPercentileCoverage(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const runs, n = 1000, 400
+	hits := map[float64]int{}
+	for range runs {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = rng.Float64() // percentile p is p/100
+		}
+		ps, err := percentiles(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range ps {
+			if p.Interval && p.Lo <= p.P/100 && p.P/100 <= p.Hi {
+				hits[p.P]++
+			}
+		}
+	}
+	for _, p := range Percents() {
+		if share := float64(hits[p]) / runs; share < 0.93 || share > 0.995 {
+			t.Errorf("the interval of p%g holds it in %.3f of the runs", p, share)
+		}
+	}
+	if _, _, ok := ranks(100, 0.99); ok {
+		t.Error("an interval of p99 from 100 samples")
+	}
+}
+
+// TestSetAside: samples of a trial whose surroundings void them are named, not
+// mixed in; facts that differ between rounds are named too.
+func TestSetAside(t *testing.T) {
+	good, bad := record(results.SyncFull, "a", 1), record(results.SyncFull, "a", 100)
+	good.Trial, bad.Trial = "good", "bad"
+	s, err := Make([]results.Record{
+		{Metric: results.Environment, Factors: map[string]string{"kernel": "6.1", "CPU": "x"}}, good, {Metric: results.Done, Trial: "good"},
+		{Metric: results.Environment, Factors: map[string]string{"kernel": "6.2", "CPU": "x"}}, bad, {Metric: results.Done, Trial: "bad", Mark: "clock stepped"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := s.One(results.SyncFull, nil); c == nil || c.N != 1 || c.Median != 1 || s.Trials != 1 {
+		t.Errorf("%+v", c)
+	}
+	if len(s.SetAside) != 1 || !strings.Contains(s.SetAside[0], "bad: clock stepped") || len(s.Residue) != 1 || !strings.Contains(s.Residue[0], "6.1; 6.2") {
+		t.Errorf("set aside %q, residue %q", s.SetAside, s.Residue)
+	}
+}
+
+// TestByRounds: samples of one round that resemble each other do not make the
+// interval narrow.
+func TestByRounds(t *testing.T) {
+	var records []results.Record
+	for round := range 8 {
+		values := make([]float64, 100)
+		for i := range values {
+			values[i] = float64(round) + float64(i)/1000
+		}
+		r := record(results.FirstPacket, "a", values...)
+		r.Round = round
+		records = append(records, r)
+	}
+	s, err := Make(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Cells[0]; !c.ByRounds || c.Hi-c.Lo < 5 {
+		t.Errorf("interval [%g, %g]", c.Lo, c.Hi)
+	}
+}
+
+func TestWarmup(t *testing.T) {
+	var warm, cold []results.Record
+	for range 30 {
+		flat, falling := make([]float64, 40), make([]float64, 40)
+		for i := range flat {
+			flat[i], falling[i] = 1, 1
+			if i < 10 {
+				falling[i] = 1.5
+			}
+		}
+		warm = append(warm, record(results.FirstPacket, "a", flat...))
+		cold = append(cold, record(results.FirstPacket, "a", falling...))
+	}
+	if got := Warmup(warm); !strings.Contains(got, "long enough") {
+		t.Error(got)
+	}
+	if got := Warmup(cold); !strings.Contains(got, "too short") || !strings.Contains(got, "+50.0 %") {
+		t.Error(got)
+	}
+	if Warmup(nil) != "" {
+		t.Error("judged nothing")
 	}
 }
