@@ -19,6 +19,7 @@ import (
 // Exit codes.
 const (
 	ExitOK      = 0
+	ExitVerdict = 1 // a threshold or a verdict failed
 	ExitUsage   = 2
 	ExitFailure = 3
 	ExitSkipped = 4 // something that the machine needs is missing
@@ -29,6 +30,12 @@ type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
+
+// thresholdError is a comparison or verdict that failed: exit code 1.
+type thresholdError struct{ err error }
+
+func (e thresholdError) Error() string { return e.err.Error() }
+func (e thresholdError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
@@ -50,9 +57,12 @@ func Run(args []string, stdout, stderr io.Writer) int {
 
 func exitCode(err error) int {
 	var usage usageError
+	var threshold thresholdError
 	switch {
 	case errors.As(err, &usage):
 		return ExitUsage
+	case errors.As(err, &threshold):
+		return ExitVerdict
 	case modes.IsMissing(err):
 		return ExitSkipped
 	}
@@ -70,7 +80,7 @@ which one is faster, at which size, and by how much.`,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: valid are bench, report, doctor, modes, version", args[0])
+				return usagef("unknown command %q: valid are bench, compare, report, doctor, modes, version", args[0])
 			}
 			return nil
 		},
@@ -78,7 +88,7 @@ which one is faster, at which size, and by how much.`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(benchCommand(), reportCommand(), doctorCommand(), modesCommand(), versionCommand())
+	root.AddCommand(benchCommand(), compareCommand(), reportCommand(), doctorCommand(), modesCommand(), versionCommand())
 	return root
 }
 

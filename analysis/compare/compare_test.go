@@ -1,0 +1,94 @@
+package compare
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"viplab/results"
+)
+
+// run makes a run of cells with the given medians, strayed by noise.
+func run(rng *rand.Rand, rounds int, noise float64, medians map[string]float64) *results.Run {
+	out := &results.Run{Dir: "x", Env: results.Env{Testbed: "uml", Kernel: "6.1", CPU: "c", CPUs: 2}}
+	for mode, m := range medians {
+		for metric, scale := range map[string]float64{results.SyncFull: 1, results.ConnectionsRate: 1000} {
+			for r := range rounds {
+				f := map[string]string{results.Mode: mode, results.Services: "10", results.Testbed: "uml"}
+				out.Records = append(out.Records, results.Record{Metric: metric, Factors: f, Round: r,
+					Values: []float64{m * scale * (1 + noise*rng.NormFloat64())}})
+			}
+		}
+	}
+	return out
+}
+
+func TestRuns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	a := run(rng, 8, 0.02, map[string]float64{"same": 1, "slower": 1, "faster": 1, "gone": 1})
+	b := run(rng, 8, 0.02, map[string]float64{"same": 1, "slower": 1.3, "faster": 0.7})
+	c, err := Runs(a, b, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Rows) != 6 || c.OnlyA != 2 || c.OnlyB != 0 {
+		t.Fatalf("%+v", c)
+	}
+	worse := map[string]bool{}
+	for _, r := range c.Worsened(0.05) {
+		worse[r.Metric+" "+r.Factors[results.Mode]] = true
+	}
+	// Slower syncs and fewer connections are worse.
+	if len(worse) != 2 || !worse[results.SyncFull+" slower"] || !worse[results.ConnectionsRate+" faster"] {
+		t.Errorf("worse: %v", worse)
+	}
+	for _, format := range Formats() {
+		var out bytes.Buffer
+		if err := c.Write(&out, format, true); err != nil || !strings.Contains(out.String(), "slower") {
+			t.Errorf("%s: %v %s", format, err, out.String())
+		}
+		if format == "json" && !json.Valid(out.Bytes()) {
+			t.Error("not JSON")
+		}
+	}
+}
+
+// TestSameThing: of cells in which nothing changed, at most about Alpha differ, and
+// none is reported as worse by a tenth.
+func TestSameThing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	cells, significant := 0, 0
+	for range 400 {
+		m := map[string]float64{"a": 1, "b": 1}
+		c, err := Runs(run(rng, 6, 0.05, m), run(rng, 6, 0.05, m), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells, significant = cells+len(c.Rows), significant+c.Significant()
+		if w := c.Worsened(0.1); len(w) > 0 {
+			t.Errorf("worse: %+v", w)
+		}
+	}
+	if share := float64(significant) / float64(cells); share > 0.06 {
+		t.Errorf("%.3f of the cells differ", share)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	a, b := run(rng, 6, 0, map[string]float64{"m": 1}), run(rng, 6, 0, map[string]float64{"m": 1})
+	b.Env.Kernel = "6.2"
+	var different *DifferentError
+	if _, err := Runs(a, b, false); !errors.As(err, &different) || !strings.Contains(err.Error(), `kernel "6.1" against "6.2"`) {
+		t.Errorf("got %v", err)
+	}
+	if c, err := Runs(a, b, true); err != nil || len(c.Rows) != 2 || !strings.Contains(c.sentence(), "although kernel") {
+		t.Errorf("got %v, %v", c, err)
+	}
+	if _, err := Runs(a, run(rng, 6, 0, map[string]float64{"other": 1}), false); !errors.As(err, &different) {
+		t.Errorf("nothing in common: %v", err)
+	}
+}

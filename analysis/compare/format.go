@@ -1,0 +1,96 @@
+package compare
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+// Formats lists the ways to write a Comparison.
+func Formats() []string { return []string{"text", "markdown", "json"} }
+
+// Write writes a Comparison; all adds the rows without significance to text and
+// Markdown, JSON always has them.
+func (c *Comparison) Write(w io.Writer, format string, all bool) error {
+	if format == "json" {
+		b, err := json.MarshalIndent(c, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode comparison: %w", err)
+		}
+		_, err = w.Write(append(b, '\n'))
+		return err
+	}
+	head := []string{"quantity", "of", "A", "B", "change [95 %]", "p"}
+	var rows [][]string
+	for _, r := range c.Rows {
+		if all || r.Significant {
+			rows = append(rows, r.text())
+		}
+	}
+	if format == "markdown" {
+		fmt.Fprintf(w, "# %s against %s\n\n%s\n\n", c.A, c.B, c.sentence())
+		if len(rows) > 0 {
+			fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+			for _, r := range rows {
+				fmt.Fprintf(w, "| %s |\n", strings.Join(r, " | "))
+			}
+		}
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(rows) > 0 {
+		fmt.Fprintln(tw, strings.Join(head, "\t"))
+		for _, r := range rows {
+			fmt.Fprintln(tw, strings.Join(r, "\t"))
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, c.sentence())
+	return err
+}
+
+// sentence says how many cells differ, and how many would by chance.
+func (c *Comparison) sentence() string {
+	s := fmt.Sprintf("%d of %d cells differ significantly (%.1f %%); of cells in which nothing changed, %.0f %% look so by chance.",
+		c.Significant(), len(c.Rows), 100*float64(c.Significant())/float64(len(c.Rows)), 100*Alpha)
+	if c.OnlyA+c.OnlyB > 0 {
+		s += fmt.Sprintf(" %d cells are only in A, %d only in B.", c.OnlyA, c.OnlyB)
+	}
+	if len(c.Differences) > 0 {
+		s += " Compared although " + strings.Join(c.Differences, "; ") + "."
+	}
+	return s
+}
+
+func (r Row) text() []string {
+	var of []string
+	for _, k := range slices.Sorted(maps.Keys(r.Factors)) {
+		if k != results.Testbed && k != results.Ports && k != results.Endpoints {
+			of = append(of, k+"="+r.Factors[k])
+		}
+	}
+	change := fmt.Sprintf("%+.1f %%", 100*r.Change)
+	if r.Interval {
+		change += fmt.Sprintf(" [%+.1f, %+.1f]", 100*r.Lo, 100*r.Hi)
+	}
+	if !r.Significant {
+		change = "~ " + change
+	}
+	value := func(v float64) string {
+		u := summary.UnitFor(r.Metric, v)
+		return strings.TrimSpace(summary.Number(v/u.Scale) + " " + u.Name)
+	}
+	return []string{r.Metric, strings.Join(of, " "), value(r.A), value(r.B), change, fmt.Sprintf("%.3f", r.P)}
+}
+
+// Name is the row's cell, for people.
+func (r Row) Name() string { t := r.text(); return t[0] + " " + t[1] }

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"viplab/analysis/compare"
+	"viplab/results"
+)
+
+func compareCommand() *cobra.Command {
+	var failAbove, format string
+	var force, all bool
+	cmd := &cobra.Command{
+		Use:   "compare A B",
+		Short: "Compare two runs, cell by cell, with significance",
+		Long: `compare sets two run directories side by side: for each quantity the change from
+A to B with its 95 % interval, and whether chance alone would explain it
+(Mann-Whitney, by rounds). Runs of different testbeds, kernels or CPUs are refused
+unless --force is given. With --fail-above the exit code is 1 if anything became
+worse by more than that share, with the whole interval.`,
+		Example: `  viplab compare results/runs/before results/runs/latest
+  viplab compare --fail-above 5% --format markdown before after`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usagef("compare takes two run directories, got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slices.Contains(compare.Formats(), format) {
+				return usagef("unknown format %q: valid are %v", format, compare.Formats())
+			}
+			limit, err := share(failAbove)
+			if err != nil {
+				return err
+			}
+			var runs [2]*results.Run
+			for i, dir := range args {
+				if runs[i], err = results.Open(dir); err != nil {
+					return usageError{err}
+				}
+			}
+			c, err := compare.Runs(runs[0], runs[1], force)
+			var different *compare.DifferentError
+			if errors.As(err, &different) {
+				return usagef("%w (--force compares nevertheless what has a counterpart)", err)
+			}
+			if err != nil {
+				return err
+			}
+			if err := c.Write(cmd.OutOrStdout(), format, all); err != nil {
+				return err
+			}
+			if worse := c.Worsened(limit); failAbove != "" && len(worse) > 0 {
+				return thresholdError{fmt.Errorf("%d of %d cells became worse by more than %s, the first: %s", len(worse), len(c.Rows), failAbove, worse[0].Name())}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&failAbove, "fail-above", "", "exit with 1 if anything became worse by more than this, for example 5%")
+	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
+	cmd.Flags().BoolVar(&force, "force", false, "compare runs of different testbeds, kernels or CPUs")
+	cmd.Flags().BoolVar(&all, "all", false, "list cells without a significant change too")
+	return cmd
+}
+
+// share reads a share such as "5%" or "0.05"; empty is none.
+func share(s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	number, percent := strings.CutSuffix(s, "%")
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || v < 0 || v > 100 {
+		return 0, usagef("fail-above must be a share such as 5%% or 0.05, got %q", s)
+	}
+	return v, nil
+}
