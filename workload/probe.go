@@ -13,13 +13,19 @@ import (
 	"viplab/modes/rawio"
 )
 
-// Timeout is how long a probe waits for an answer.
+// Timeout is how long a probe waits for an answer, unless it is told otherwise.
 const Timeout = 2 * time.Second
 
 // Prober sends single flows from the namespace of its thread. Each flow has a
 // local port that this Prober never used before, so that the node has no
 // conntrack entry for it.
 type Prober struct {
+	// Source is the address that flows start from, the kernel's choice if it
+	// is not valid.
+	Source netip.Addr
+	// Wait is how long to wait for an answer, [Timeout] if 0.
+	Wait time.Duration
+
 	next [2]uint16 // next local port, TCP and UDP
 }
 
@@ -36,7 +42,7 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("probe %s: %w", to, err)
 	}
-	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
+	tv := unix.NsecToTimeval(cmp.Or(p.Wait, Timeout).Nanoseconds())
 	err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	if err == nil {
 		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
@@ -51,7 +57,11 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 		}
 		port := p.next[which]
 		p.next[which]++ // wraps to 0 after 65535, and so to firstLocal
-		if err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)}); err == nil {
+		local := &unix.SockaddrInet4{Port: int(port)}
+		if p.Source.IsValid() {
+			local.Addr = p.Source.As4()
+		}
+		if err = unix.Bind(fd, local); err == nil {
 			return fd, nil
 		}
 		if err == unix.EADDRINUSE {
@@ -156,31 +166,56 @@ func (p *Prober) Established(proto modes.Protocol, to netip.AddrPort, n int) ([]
 // Ask opens a new flow, sends one request and returns the address of the
 // endpoint that answered.
 func (p *Prober) Ask(proto modes.Protocol, to netip.AddrPort) (netip.Addr, error) {
+	a, err := p.ask(proto, to, askOnce)
+	return a.Endpoint, err
+}
+
+// Answer is what an endpoint says of a request.
+type Answer struct {
+	Endpoint netip.Addr // the address that it was reached at
+	Source   netip.Addr // the address that the request came from, as it saw it
+}
+
+// AskBoth is Ask that also learns which source address the endpoint saw.
+func (p *Prober) AskBoth(proto modes.Protocol, to netip.AddrPort) (Answer, error) {
+	a, err := p.ask(proto, to, askBoth)
+	if err == nil && !a.Source.IsValid() {
+		return a, fmt.Errorf("ask %s over %s: the answer names no source", to, proto)
+	}
+	return a, err
+}
+
+func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (answer Answer, err error) {
 	fd, err := p.socket(proto, to)
 	if err != nil {
-		return netip.Addr{}, err
+		return answer, err
 	}
 	defer unix.Close(fd)
 	if err := retry(func() error { return unix.Connect(fd, sockaddr(to)) }); err != nil {
-		return netip.Addr{}, fmt.Errorf("connect to %s: %w", to, err)
+		return answer, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	var buf [64]byte
 	n := 0
-	if _, err = unix.Write(fd, []byte{askOnce}); err == nil {
+	if _, err = unix.Write(fd, []byte{request}); err == nil {
 		err = retry(func() (err error) {
 			n, err = unix.Read(fd, buf[:])
 			return err
 		})
 	}
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("ask %s over %s: %w", to, proto, err)
+		return answer, fmt.Errorf("ask %s over %s: %w", to, proto, err)
 	}
-	text := strings.TrimSpace(strings.TrimPrefix(string(buf[:n]), string(rune(askOnce))))
-	from, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("ask %s over %s: answer %q names no endpoint", to, proto, text)
+	text := strings.TrimPrefix(string(buf[:n]), string(rune(request)))
+	endpoint, source, both := strings.Cut(strings.TrimSpace(text), " ")
+	if answer.Endpoint, err = netip.ParseAddr(endpoint); err != nil {
+		return answer, fmt.Errorf("ask %s over %s: answer %q names no endpoint", to, proto, text)
 	}
-	return from, nil
+	if both {
+		if answer.Source, err = netip.ParseAddr(source); err != nil {
+			return answer, fmt.Errorf("ask %s over %s: answer %q names no source", to, proto, text)
+		}
+	}
+	return answer, nil
 }
 
 // retry goes on after a signal, which Go's runtime sends now and then and which

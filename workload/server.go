@@ -12,10 +12,11 @@ import (
 	"viplab/modes/rawio"
 )
 
-// Request bytes of the TCP protocol: the server answers each with the address
-// that it was reached at, as text and a newline.
+// Request bytes: the server answers each with the address that it was reached
+// at, as text and a newline.
 const (
 	askOnce  = 'c' // answer and close
+	askBoth  = 'b' // the same, with a blank and the address that the request came from
 	askAgain = 'k' // answer and keep the connection
 )
 
@@ -126,6 +127,11 @@ func answer(fd int, buf []byte) {
 		sa, err := unix.Getsockname(fd)
 		if in, ok := sa.(*unix.SockaddrInet4); ok && err == nil {
 			name := netip.AddrFrom4(in.Addr).AppendTo(buf[:0:cap(buf)][1024:1024])
+			if buf[n-1] == askBoth {
+				if peer, ok := peerOf(fd); ok {
+					name = peer.AppendTo(append(name, ' '))
+				}
+			}
 			_, _ = rawio.Send(fd, append(name, '\n'))
 			if buf[n-1] == askAgain {
 				return
@@ -133,6 +139,15 @@ func answer(fd int, buf []byte) {
 		}
 	}
 	rawio.Close(fd)
+}
+
+func peerOf(fd int) (netip.Addr, bool) {
+	sa, err := unix.Getpeername(fd)
+	in, ok := sa.(*unix.SockaddrInet4)
+	if !ok || err != nil {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4(in.Addr), true
 }
 
 // echo answers one datagram from the address that it was sent to.
@@ -150,6 +165,9 @@ func echo(fd int, buf, oob []byte) {
 	local := [4]byte(msgs[0].Data[8:12])
 	info := &unix.Inet4Pktinfo{Spec_dst: local}
 	reply := netip.AddrFrom4(local).AppendTo(buf[:1])
+	if in, ok := from.(*unix.SockaddrInet4); ok && buf[0] == askBoth {
+		reply = netip.AddrFrom4(in.Addr).AppendTo(append(reply, ' '))
+	}
 	_, _ = unix.SendmsgN(fd, append(reply, '\n'), unix.PktInfo4(info), from, 0)
 }
 

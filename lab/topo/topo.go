@@ -170,6 +170,40 @@ func ownRange(p netip.Prefix) error {
 // probe of an address that is no Service fails in microseconds.
 func refuseVIPs() error { return ownRange(synth.VIPRange) }
 
+// podTable is the routing table of [Topology.LetPodsDial].
+const podTable = 100
+
+// LetPodsDial lets endpoints dial VIPs from the backend: as built, the backend
+// takes VIPs for its own addresses, which answers for what the node lets through.
+// Here that goes only for packets that come in; what starts in the backend goes
+// out to the node. It costs every packet of the backend a look at a rule, so
+// nothing is timed after it.
+func (t *Topology) LetPodsDial() error {
+	return t.Backend.Do(func() error {
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return fmt.Errorf("find lo: %w", err)
+		}
+		route := &netlink.Route{
+			Dst: ipNet(synth.VIPRange), LinkIndex: lo.Attrs().Index,
+			Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+		}
+		if err := netlink.RouteDel(route); err != nil {
+			return fmt.Errorf("give up the VIPs: %w", err)
+		}
+		route.Table = podTable
+		if err := netlink.RouteAdd(route); err != nil {
+			return fmt.Errorf("take VIPs that come in: %w", err)
+		}
+		rule := netlink.NewRule()
+		rule.IifName, rule.Table, rule.Priority = "to-node", podTable, podTable
+		if err := netlink.RuleAdd(rule); err != nil {
+			return fmt.Errorf("take VIPs that come in: %w", err)
+		}
+		return nil
+	})
+}
+
 // fixNeighbours enters both ends of each link in the other's neighbour table
 // for good, so that no probe ever waits for ARP.
 func (t *Topology) fixNeighbours() error {

@@ -2,7 +2,9 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -11,6 +13,7 @@ import (
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/ipvs"
+	"viplab/modes/packet"
 	"viplab/modes/userspace"
 )
 
@@ -32,6 +35,8 @@ func (o Options) restorer() iptables.Restorer {
 	return iptables.Restorer{Backend: o.Backend, Strategy: o.Sync}
 }
 
+func (o Options) fanout() int { return cmp.Or(o.Fanout, iptablestree.DefaultFanout) }
+
 // Mode is one row of the table.
 type Mode struct {
 	Name string
@@ -46,6 +51,9 @@ type Mode struct {
 	Iptables bool
 	// New makes the mode's Proxier.
 	New func(Options) modes.Proxier
+	// Program is what it would put into a node of the given address, as
+	// values.
+	Program func(Options, modes.Snapshot, netip.Addr) packet.Program
 }
 
 // Direct is the name of the baseline, which has no Service.
@@ -55,24 +63,28 @@ const Direct = "direct"
 func All() []Mode {
 	return []Mode{
 		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, false,
-			func(Options) modes.Proxier { return direct.Proxier{} }},
+			func(Options) modes.Proxier { return direct.Proxier{} },
+			func(Options, modes.Snapshot, netip.Addr) packet.Program { return packet.Program{} }},
 		{"userspace", "a proxy process copies bytes, one port a Service; portal rules lead there", "O(N) rules, two connections",
 			[]string{"iptables"}, false,
-			func(o Options) modes.Proxier { return userspace.New(o.ProxyCommand) }},
+			func(o Options) modes.Proxier { return userspace.New(o.ProxyCommand) },
+			func(_ Options, s modes.Snapshot, node netip.Addr) packet.Program { return userspace.Program(s, node) }},
 		{"iptables", "linear chains of rules, as kube-proxy writes them", "O(N) rules",
 			[]string{"iptables"}, true,
-			func(o Options) modes.Proxier { return iptables.New(nil, o.restorer()) }},
+			func(o Options) modes.Proxier { return iptables.New(nil, o.restorer()) },
+			func(_ Options, s modes.Snapshot, _ netip.Addr) packet.Program { return iptables.Program(nil, s) }},
 		{"iptables-tree", "the same rules behind a tree of chains by VIP prefix", "O(log N) rules",
 			[]string{"iptables"}, true,
 			func(o Options) modes.Proxier {
-				if o.Fanout == 0 {
-					o.Fanout = iptablestree.DefaultFanout
-				}
-				return iptablestree.New(o.Fanout, o.restorer())
+				return iptablestree.New(o.fanout(), o.restorer())
+			},
+			func(o Options, s modes.Snapshot, _ netip.Addr) packet.Program {
+				return iptables.Program(iptablestree.Dispatch(o.fanout()), s)
 			}},
 		{"ipvs", "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", "one hash lookup",
 			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, false,
-			func(o Options) modes.Proxier { return ipvs.New(o.Bind) }},
+			func(o Options) modes.Proxier { return ipvs.New(o.Bind) },
+			func(_ Options, s modes.Snapshot, _ netip.Addr) packet.Program { return ipvs.Program(s) }},
 	}
 }
 

@@ -60,10 +60,6 @@ func (o Op) String() string {
 	if o.Proto == modes.UDP {
 		flag = "u"
 	}
-	entry := fmt.Sprintf("%s,%s:%d", o.VIP.Addr(), o.Proto, o.VIP.Port())
-	if o.Set == LoopBackSet {
-		entry = fmt.Sprintf("%s,%s:%d,%s", o.Real.Addr(), o.Proto, o.Real.Port(), o.Real.Addr())
-	}
 	switch o.Kind {
 	case AddAddress:
 		return fmt.Sprintf("ip addr add %s/32 dev %s", o.VIP.Addr(), Device)
@@ -78,9 +74,9 @@ func (o Op) String() string {
 	case DelReal:
 		return fmt.Sprintf("ipvsadm -d -%s %s -r %s", flag, o.VIP, o.Real)
 	case AddEntry:
-		return fmt.Sprintf("ipset add %s %s", o.Set, entry)
+		return fmt.Sprintf("ipset add %s %s", o.Set, o.entry())
 	case DelEntry:
-		return fmt.Sprintf("ipset del %s %s", o.Set, entry)
+		return fmt.Sprintf("ipset del %s %s", o.Set, o.entry())
 	}
 	return fmt.Sprintf("unknown operation %d", o.Kind)
 }

@@ -1,0 +1,159 @@
+// Package explain says what each mode programs for a small topology, and how one
+// packet goes through it: through which hooks, chains, rules, sets and virtual
+// servers, and at the cost of how many operations. No kernel is asked; a test
+// holds the answer against the kernel's own counters.
+package explain
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/packet"
+	"viplab/modes/synth"
+)
+
+// Cases are the packets that can be followed.
+const (
+	FromClient  = "client"       // to a Service, through PREROUTING
+	FromNode    = "node"         // to a Service, through OUTPUT
+	Hairpin     = "hairpin"      // from an endpoint to its own Service, and back to itself
+	NoEndpoints = "no-endpoints" // to a Service without endpoints
+	WrongPort   = "wrong-port"   // to a VIP's port that is none of its Service's
+)
+
+// Cases lists them.
+func Cases() []string { return []string{FromClient, FromNode, Hairpin, NoEndpoints, WrongPort} }
+
+// Question is what to explain.
+type Question struct {
+	Synth    synth.Spec
+	Modes    []string
+	Cases    []string
+	Position int // of the Service, from 0
+	Endpoint int // that chance chooses, from 0
+	Options  catalog.Options
+}
+
+// Answer is one mode's part.
+type Answer struct {
+	Mode     string       `json:"mode"`
+	Programs Size         `json:"programs"`
+	Ways     []packet.Way `json:"ways"`
+
+	program packet.Program
+}
+
+// Size counts what a mode programs.
+type Size struct {
+	Chains  int `json:"chains"`
+	Rules   int `json:"rules"`
+	Entries int `json:"set_entries"`
+	Servers int `json:"virtual_servers"`
+	Portals int `json:"proxy_ports"`
+}
+
+// localPort is the source port of the packets.
+const localPort = 40000
+
+// Validate says in one sentence what is wrong.
+func (q Question) Validate() error {
+	if err := q.Synth.Validate(); err != nil {
+		return err
+	}
+	for _, m := range q.Modes {
+		if _, err := catalog.Find(m); err != nil {
+			return err
+		}
+	}
+	for _, c := range q.Cases {
+		if !slices.Contains(Cases(), c) {
+			return fmt.Errorf("unknown packet %q: valid are all, %s", c, strings.Join(Cases(), ", "))
+		}
+	}
+	switch {
+	case q.Position < 0 || q.Position >= q.Synth.Services:
+		return fmt.Errorf("there is no service %d among %d", q.Position+1, q.Synth.Services)
+	case q.Endpoint < 0 || q.Endpoint >= q.Synth.Endpoints:
+		return fmt.Errorf("there is no endpoint %d among %d", q.Endpoint+1, q.Synth.Endpoints)
+	}
+	return nil
+}
+
+// Snapshot is the topology of a case: no-endpoints takes the Service's endpoints
+// away.
+func (q Question) Snapshot(c string) modes.Snapshot {
+	snap := q.Synth.Snapshot()
+	if c == NoEndpoints {
+		svc := *snap.Services[q.Position]
+		svc.Endpoints = nil
+		snap = snap.With(&svc)
+	}
+	return snap
+}
+
+// Flow is the packet of a case.
+func (q Question) Flow(c string) packet.Flow {
+	svc := q.Synth.Service(q.Position)
+	f := packet.Flow{
+		From: packet.Client, Proto: modes.TCP, Pick: q.Endpoint,
+		Src: netip.AddrPortFrom(topo.ClientAddr.Addr(), localPort),
+		Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port),
+	}
+	switch c {
+	case FromNode:
+		f.From, f.Src = packet.Node, netip.AddrPortFrom(topo.NodeAddr.Addr(), localPort)
+	case Hairpin:
+		f.From, f.Src = packet.Pod, netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, localPort)
+	case WrongPort:
+		f.Dst = netip.AddrPortFrom(svc.ClusterIP, svc.Ports[len(svc.Ports)-1].Port+1000)
+	}
+	return f
+}
+
+// Run answers the question, mode by mode.
+func Run(q Question) ([]Answer, error) {
+	if err := q.Validate(); err != nil {
+		return nil, err
+	}
+	var out []Answer
+	for _, name := range q.Modes {
+		mode, err := catalog.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		a := Answer{Mode: name}
+		a.program = mode.Program(q.Options, q.Snapshot(FromClient), topo.NodeAddr.Addr())
+		a.Programs = sizeOf(a.program)
+		for _, c := range q.Cases {
+			way := packet.Follow(mode.Program(q.Options, q.Snapshot(c), topo.NodeAddr.Addr()), topo.NodeAddr.Addr(), q.flowIn(name, c))
+			way.Mode, way.Case = name, c
+			a.Ways = append(a.Ways, way)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// flowIn is the flow in a mode: in direct it goes to the endpoint itself.
+func (q Question) flowIn(mode, c string) packet.Flow {
+	f := q.Flow(c)
+	if mode == catalog.Direct && c != WrongPort && c != NoEndpoints {
+		svc := q.Synth.Service(q.Position)
+		f.Dst = netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, svc.Ports[0].TargetPort)
+	}
+	return f
+}
+
+func sizeOf(p packet.Program) Size {
+	s := Size{Servers: len(p.Servers), Portals: len(p.Portals)}
+	s.Chains, s.Rules = p.Rules.Count()
+	for _, e := range p.Entries {
+		s.Entries += len(e)
+	}
+	return s
+}

@@ -1,0 +1,12 @@
+package iptables
+
+import (
+	"viplab/modes"
+	"viplab/modes/packet"
+)
+
+// Program is what the mode puts into a node, as values; dispatch is as for [New].
+func Program(dispatch Dispatch, s modes.Snapshot) packet.Program {
+	p := Planner{Dispatch: dispatch}
+	return packet.Program{Rules: p.Plan(s)}
+}

@@ -1,0 +1,221 @@
+// Package packet follows the first packet of a flow through what a mode
+// programs, without a kernel: through which hooks, chains, rules, sets and
+// virtual servers, what happens to it, and how many operations that takes.
+//
+// A mode gives its state as values, a [Program]; [Follow] plays netfilter. A test
+// holds what it says against the kernel's own counters.
+package packet
+
+import (
+	"fmt"
+	"net/netip"
+
+	"viplab/modes"
+	"viplab/modes/rules"
+)
+
+// Front is what clients dial.
+type Front struct {
+	Proto modes.Protocol
+	Addr  netip.AddrPort
+}
+
+// Program is what a mode has put into a node's kernel and beside it.
+type Program struct {
+	Rules rules.Ruleset
+	// Entries of sets, as ipset writes them: "10.96.0.1,tcp:80".
+	Entries map[string]map[string]bool
+	// Servers are virtual servers with their real servers.
+	Servers map[Front][]netip.AddrPort
+	// Portals are the proxy's ports with the endpoints behind them.
+	Portals map[Front][]netip.AddrPort
+	// Bound are the VIPs that are the node's own.
+	Bound map[netip.Addr]bool
+}
+
+// From is where a flow starts.
+type From string
+
+// Places where flows start. A Pod's flow comes in over the network like a
+// client's, from an endpoint's address.
+const (
+	Client From = "client"
+	Node   From = "node"
+	Pod    From = "pod"
+)
+
+// Fate is what became of a packet.
+type Fate string
+
+// Fates.
+const (
+	ToEndpoint Fate = "endpoint" // of a Service
+	Refused    Fate = "refused"  // an ICMP error answers
+	Lost       Fate = "dropped"
+	ToNode     Fate = "node"    // a socket of the node itself, or its reset
+	Unchanged  Fate = "no rule" // routed on as if there were no Service
+)
+
+// Way is a packet's whole way.
+type Way struct {
+	Mode  string         `json:"mode"`
+	Case  string         `json:"case"`
+	From  From           `json:"from"`
+	Proto modes.Protocol `json:"protocol"`
+	Src   netip.AddrPort `json:"src"`
+	Dst   netip.AddrPort `json:"dst"`
+	Steps []rules.Step   `json:"steps"`
+	Fate  Fate           `json:"fate"`
+	// To is where the packet arrives, if Fate is endpoint.
+	To netip.AddrPort `json:"to,omitzero"`
+	// Masqueraded is whether the receiver sees the node's address as the
+	// source, not the client's.
+	Masqueraded      bool `json:"masqueraded"`
+	rules.Operations `json:"operations"`
+}
+
+// Flow is the first packet of a flow.
+type Flow struct {
+	From  From
+	Proto modes.Protocol
+	Src   netip.AddrPort
+	Dst   netip.AddrPort
+	// Pick is which endpoint chance or the scheduler chooses, from 0.
+	Pick int
+}
+
+// walk is the state of following one packet.
+type walk struct {
+	Program
+	*rules.Tracer
+	node netip.Addr
+	pick int
+	p    rules.Packet
+	// copied is set when the flow ends at the proxy, which began another.
+	copied bool
+}
+
+// Follow plays the way of a flow's first packet on a node of the given address.
+func Follow(prog Program, node netip.Addr, f Flow) Way {
+	w := &walk{Program: prog, Tracer: rules.NewTracer(prog.Rules), node: node, pick: f.Pick,
+		p: rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: "NEW"}}
+	w.Pick, w.Local, w.InSet = f.Pick, w.local, w.inSet
+	way := Way{From: f.From, Proto: f.Proto, Src: f.Src, Dst: f.Dst}
+	way.Fate = w.travel(f.From)
+	way.Steps, way.Operations = w.Steps, w.Operations
+	way.Masqueraded = w.copied || !w.p.Src.IsValid()
+	if way.Fate == ToEndpoint {
+		way.To = w.p.Dst
+	}
+	return way
+}
+
+// local tells whether an address is one of the node's.
+func (w *walk) local(a netip.Addr) bool { return a == w.node || w.Bound[a] }
+
+// inSet looks a packet up in a set by the dimensions of its type.
+func (w *walk) inSet(set, dirs string, p rules.Packet) bool {
+	w.say("", "", set, "look up "+dirs, "")
+	entry := fmt.Sprintf("%s,%s:%d", p.Dst.Addr(), p.Proto, p.Dst.Port())
+	if dirs == "dst,dst,src" {
+		entry += "," + p.Src.Addr().String()
+	}
+	found := w.Entries[set][entry]
+	last := &w.Steps[len(w.Steps)-1]
+	last.Does = "is not in it"
+	if found {
+		last.Does = "is in it: " + entry
+	}
+	return found
+}
+
+// say adds a step that is no rule.
+func (w *walk) say(hook, table, where, text, does string) {
+	w.Steps = append(w.Steps, rules.Step{Hook: hook, Table: table, Chain: where, Text: text, Does: does})
+}
+
+// travel takes the packet through the hooks, in the kernel's order.
+func (w *walk) travel(from From) Fate {
+	before := w.p.Dst
+	if from == Node {
+		w.Hook("nat", "OUTPUT", &w.p)
+		if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
+			return fate
+		}
+		if w.serve() {
+			return w.leave()
+		}
+		if w.local(w.p.Dst.Addr()) {
+			return w.arrive()
+		}
+	} else {
+		w.Hook("nat", "PREROUTING", &w.p)
+		if w.local(w.p.Dst.Addr()) {
+			if fate, done := verdict(w.Hook("filter", "INPUT", &w.p)); done {
+				return fate
+			}
+			if w.serve() {
+				return w.leave()
+			}
+			return w.arrive()
+		}
+		if fate, done := verdict(w.Hook("filter", "FORWARD", &w.p)); done {
+			return fate
+		}
+	}
+	fate := w.leave()
+	if w.p.Dst == before {
+		return Unchanged
+	}
+	return fate
+}
+
+func verdict(v rules.Verdict) (Fate, bool) {
+	switch v {
+	case rules.Dropped:
+		return Lost, true
+	case rules.Rejected:
+		return Refused, true
+	}
+	return "", false
+}
+
+// serve looks the packet up among the virtual servers and sends it to a real one.
+func (w *walk) serve() bool {
+	if w.Servers == nil {
+		return false
+	}
+	w.Operations.Servers++
+	real := w.Servers[Front{w.p.Proto, w.p.Dst}]
+	if len(real) == 0 {
+		w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "is none")
+		return false
+	}
+	to := real[w.pick%len(real)]
+	w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "gets destination "+to.String())
+	w.p.Dst = to
+	return true
+}
+
+// arrive hands the packet to a socket of the node: the proxy's, which opens a
+// connection of its own to an endpoint, or none.
+func (w *walk) arrive() Fate {
+	endpoints := w.Portals[Front{w.p.Proto, w.p.Dst}]
+	if len(endpoints) == 0 {
+		return ToNode
+	}
+	to := endpoints[w.pick%len(endpoints)]
+	w.Copies++
+	w.say("", "", "proxy", "accepts on "+w.p.Dst.String(), "opens a connection of its own to "+to.String())
+	w.copied = true
+	w.p = rules.Packet{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.node, 0), Dst: to, State: "NEW"}
+	w.Hook("nat", "OUTPUT", &w.p)
+	w.Hook("filter", "OUTPUT", &w.p)
+	return w.leave()
+}
+
+// leave is the last hook of a packet that goes out.
+func (w *walk) leave() Fate {
+	w.Hook("nat", "POSTROUTING", &w.p)
+	return ToEndpoint
+}

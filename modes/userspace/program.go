@@ -1,0 +1,28 @@
+package userspace
+
+import (
+	"net/netip"
+
+	"viplab/modes"
+	"viplab/modes/packet"
+)
+
+// firstProgramPort is the proxy's first port in a Program; a real proxy takes
+// what is free.
+const firstProgramPort = 30000
+
+// Program is what the mode puts into a node of the given address, as values.
+func Program(s modes.Snapshot, node netip.Addr) packet.Program {
+	p := packet.Program{Portals: map[packet.Front][]netip.AddrPort{}}
+	next := uint16(firstProgramPort)
+	p.Rules = Rules(s, node, func(svc *modes.Service, sp modes.ServicePort) uint16 {
+		next++
+		var to []netip.AddrPort
+		for _, ep := range svc.Endpoints {
+			to = append(to, netip.AddrPortFrom(ep.Addr, sp.TargetPort))
+		}
+		p.Portals[packet.Front{Proto: sp.Protocol, Addr: netip.AddrPortFrom(node, next)}] = to
+		return next
+	})
+	return p
+}
