@@ -59,6 +59,9 @@ func TestImports(t *testing.T) {
 		{"workload", "viplab/analysis", nil, "traffic is not analysed where it is made"},
 		{"workload", "viplab/results", nil, "traffic is recorded by the lab"},
 		{"results", "viplab/", nil, "records are read without anything else of ours"},
+		{"analysis/summary", "viplab/modes", nil, "only the simulation plans what modes would"},
+		{"analysis/plots", "viplab/modes", nil, "only the simulation plans what modes would"},
+		{"analysis/compare", "viplab/modes", nil, "only the simulation plans what modes would"},
 		{"analysis", "viplab/lab", nil, "a report is made from records of any machine"},
 		{"analysis", "viplab/workload", nil, "a report is made from records of any machine"},
 	}

@@ -88,6 +88,7 @@ func (c *Comparison) Worsened(share float64) (out []Row) {
 // DifferentError says what keeps two runs from being compared.
 type DifferentError struct{ What []string }
 
+// Error implements error.
 func (e *DifferentError) Error() string {
 	return "the runs cannot be compared: " + strings.Join(e.What, "; ")
 }

@@ -47,3 +47,23 @@ func TestPower(t *testing.T) {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
+
+func TestNonNegative(t *testing.T) {
+	var x [][]float64
+	var y []float64
+	for i := range 20 {
+		n := math.Pow(10, float64(i)/4)
+		x, y = append(x, []float64{1, n, n * n, 0}), append(y, 3+0.5*n)
+	}
+	c, err := NonNegative(x, y)
+	if err != nil || math.Abs(c[0]-3) > 1e-3 || math.Abs(c[1]-0.5) > 1e-3 || c[2] > 1e-8 || c[3] != 0 {
+		t.Errorf("%v, %v", c, err)
+	}
+	// What would be best with a negative cost gets none.
+	if c, err := NonNegative([][]float64{{1, 1}, {1, 2}, {1, 3}}, []float64{3, 2, 1}); err != nil || c[1] != 0 || c[0] <= 0 {
+		t.Errorf("%v, %v", c, err)
+	}
+	if _, err := NonNegative([][]float64{{1}}, []float64{0}); err == nil {
+		t.Error("a value of zero was accepted")
+	}
+}

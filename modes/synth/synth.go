@@ -9,7 +9,6 @@ package synth
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"net/netip"
 
 	"viplab/modes"
@@ -150,18 +149,19 @@ func (s Spec) SpareEndpoint(k int) netip.Addr {
 func (s Spec) endpoint(k int) netip.Addr { return offset(EndpointRange, uint32(k+1)) }
 
 // permute is a bijection on 20 bits: a four-round Feistel network whose round
-// function is a hash of the seed, the round and one half.
+// function is a hash (FNV-1a) of the seed, the round and one half.
 func (s Spec) permute(v uint32) uint32 {
 	const half, mask = 10, 1<<10 - 1
 	l, r := v>>half&mask, v&mask
 	for round := range uint32(4) {
-		var b [16]byte
-		binary.LittleEndian.PutUint64(b[:], s.Seed)
-		binary.LittleEndian.PutUint32(b[8:], round)
-		binary.LittleEndian.PutUint32(b[12:], r)
-		h := fnv.New32a()
-		h.Write(b[:])
-		l, r = r, l^(h.Sum32()>>7)&mask
+		h := uint32(2166136261)
+		for _, word := range [4]uint32{uint32(s.Seed), uint32(s.Seed >> 32), round, r} {
+			for range 4 {
+				h = (h ^ word&0xff) * 16777619
+				word >>= 8
+			}
+		}
+		l, r = r, l^(h>>7)&mask
 	}
 	return l<<half | r
 }

@@ -1,0 +1,152 @@
+package simulate
+
+import (
+	_ "embed"
+	"math"
+	"slices"
+
+	"github.com/montanaflynn/stats"
+
+	"viplab/analysis/summary"
+	"viplab/modes/synth"
+	"viplab/results"
+)
+
+//go:embed default.json
+var defaultCalibration []byte
+
+// Default is the Calibration that the lab ships with; its Source says where it
+// comes from.
+func Default() (*Calibration, error) { return Parse(defaultCalibration) }
+
+// Prediction is what a mode costs at a number of Services. Times are in seconds,
+// memory in bytes.
+type Prediction struct {
+	Mode     string `json:"mode"`
+	Services int    `json:"services"`
+	State    State  `json:"state"`
+	// FirstPacket is the distribution over Services.
+	FirstPacket Distribution `json:"first_packet_seconds"`
+	// Looked is how many rules a first packet is held against, on average.
+	Looked float64 `json:"rules_looked_at"`
+	// Costs are the other quantities by name.
+	Costs map[string]float64 `json:"costs"`
+}
+
+// Distribution is over Services.
+type Distribution struct {
+	P01  float64 `json:"p01"`
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	Mean float64 `json:"mean"`
+}
+
+// Predict predicts what a mode costs for a Spec.
+func (c *Calibration) Predict(mode string, spec synth.Spec, fanout int) (Prediction, error) {
+	p := Prediction{Mode: mode, Services: spec.Services, Costs: map[string]float64{}}
+	var err error
+	if p.State, err = StateOf(mode, spec, fanout); err != nil {
+		return p, err
+	}
+	n := counted{State: p.State, direct: mode == "direct"}
+	var q Quantity
+	for _, q = range Quantities() {
+		if q.Packet || !c.Has(q, mode) {
+			continue
+		}
+		if p.Costs[q.Name], err = c.cost(q, mode, n); err != nil {
+			return p, err
+		}
+	}
+	return p, c.packets(&p, mode, spec, fanout)
+}
+
+// packets predicts first packets to Services all over the Snapshot.
+func (c *Calibration) packets(p *Prediction, mode string, spec synth.Spec, fanout int) error {
+	q, cpu := Quantities()[0], Quantities()[1]
+	at := positions("random", spec.Services)
+	w, err := NewWalker(mode, spec, fanout, at)
+	if err != nil {
+		return err
+	}
+	var took, cpus, looked []float64
+	for _, position := range at {
+		way, err := w.First(position)
+		if err != nil {
+			return err
+		}
+		n := counted{direct: mode == "direct", rules: float64(way.Rules), behind: float64(way.Behind), jumps: float64(way.Jumps),
+			servers: float64(way.Servers), bucket: float64(way.Bucket), copies: float64(way.Copies)}
+		v, err := c.cost(q, mode, n)
+		if err != nil {
+			return err
+		}
+		took, looked = append(took, v), append(looked, n.rules)
+		if c.Has(cpu, mode) {
+			v, err := c.cost(cpu, mode, n)
+			if err != nil {
+				return err
+			}
+			cpus = append(cpus, v)
+		}
+	}
+	d := &p.FirstPacket
+	d.Mean, _ = stats.Mean(took) // never empty
+	p.Looked, _ = stats.Mean(looked)
+	if len(cpus) > 0 {
+		p.Costs[cpu.Name], _ = stats.Mean(cpus)
+	}
+	for percent, into := range map[float64]*float64{1: &d.P01, 50: &d.P50, 90: &d.P90, 99: &d.P99} {
+		if *into, err = stats.PercentileNearestRank(took, percent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Check is one cell that was predicted and measured.
+type Check struct {
+	Quantity  string  `json:"quantity"`
+	Mode      string  `json:"mode"`
+	Position  string  `json:"position,omitempty"`
+	Services  int     `json:"services"`
+	Measured  float64 `json:"measured"`
+	Predicted float64 `json:"predicted"`
+}
+
+// Error is how far the prediction is off, as a share of what was measured.
+func (c Check) Error() float64 { return c.Predicted/c.Measured - 1 }
+
+// HeldOut fits on the cells of a run with at most upTo Services, predicts the
+// larger ones, and lists both. The median of the absolute errors is NaN if nothing
+// could be checked.
+func HeldOut(run *results.Run, s *summary.Summary, upTo int) (checks []Check, median float64, err error) {
+	c, err := Calibrate(run, s, upTo)
+	if err != nil {
+		return nil, math.NaN(), err
+	}
+	var errs []float64
+	counts := newCounting(c.Spec, c.Fanout)
+	for _, q := range Quantities() {
+		obs, err := observe(q, s, c.Spec, counts)
+		if err != nil {
+			return nil, math.NaN(), err
+		}
+		for _, o := range obs {
+			if slices.Contains(c.Sizes, o.Services) || !c.Has(q, o.Mode) {
+				continue
+			}
+			v, err := c.cost(q, o.Mode, o.counted)
+			if err != nil {
+				return nil, math.NaN(), err
+			}
+			one := Check{q.Name, o.Mode, o.Position, o.Services, o.Measured, v}
+			checks, errs = append(checks, one), append(errs, math.Abs(one.Error()))
+		}
+	}
+	if median, err = stats.Median(errs); err != nil {
+		return nil, math.NaN(), nil // nothing larger was measured
+	}
+	return checks, median, nil
+}

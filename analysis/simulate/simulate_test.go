@@ -1,0 +1,233 @@
+package simulate
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	"viplab/analysis/summary"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/packet"
+	"viplab/modes/synth"
+	"viplab/results"
+
+	"net/netip"
+)
+
+// TestStateIsExact: what is counted on a sample and multiplied is what the whole
+// plan has.
+func TestStateIsExact(t *testing.T) {
+	for _, mode := range catalog.Names() {
+		m, err := catalog.Find(mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range []synth.Spec{{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, {Services: 2300, Endpoints: 3, Ports: 2, Seed: 5}} {
+			got, err := StateOf(mode, spec, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := countProgram(m.Program(catalog.Options{Fanout: 8}, spec.Snapshot(), node), spec.Services)
+			if math.Abs(float64(got.Text-want.Text)) > 0.02*float64(want.Text) || math.Abs(float64(got.Blob-want.Blob)) > 0.001*float64(want.Blob) {
+				t.Errorf("%s: %d bytes of text and %d in the table, the plan has %d and %d", mode, got.Text, got.Blob, want.Text, want.Blob)
+			}
+			got.Text, got.Blob = want.Text, want.Blob
+			if got != want {
+				t.Errorf("%s: %+v, the plan has %+v", mode, got, want)
+			}
+		}
+	}
+}
+
+// TestFirstIsExact: what is counted from structure is what the tracer walks in the
+// whole plan.
+func TestFirstIsExact(t *testing.T) {
+	spec := synth.Spec{Services: 700, Endpoints: 2, Ports: 2, Seed: 3}
+	snap := spec.Snapshot()
+	at := []int{0, 46, 47, 350, 699}
+	for _, mode := range catalog.Names()[1:] {
+		m, err := catalog.Find(mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := NewWalker(mode, spec, 8, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program := m.Program(catalog.Options{Fanout: 8}, snap, node)
+		for _, i := range at {
+			got, err := w.First(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := packet.Flow{From: packet.Client, Proto: modes.TCP, Pick: i % 2, Src: netip.AddrPortFrom(synth.EndpointRange.Addr(), 40000),
+				Dst: netip.AddrPortFrom(snap.Services[i].ClusterIP, synth.FirstPort)}
+			if want := packet.Follow(program, node, f).Operations; got.Operations != want {
+				t.Errorf("%s, service %d: %+v, the tracer walks %+v", mode, i, got.Operations, want)
+			}
+		}
+	}
+}
+
+// known makes a run whose costs are known exactly: a rule looked at 10 ns, a rule
+// in the table 20 µs.
+func known(t *testing.T, sizes ...int) *results.Run {
+	run := &results.Run{Dir: "x", Env: results.Env{Testbed: "uml"}, Config: map[string]any{"endpoints": 2, "ports": 1, "seed": 1, "fanout": 8}}
+	for _, n := range sizes {
+		spec := synth.Spec{Services: n, Endpoints: 2, Ports: 1, Seed: 1}
+		add := func(metric, mode string, v float64, more ...string) {
+			f := map[string]string{results.Mode: mode, results.Services: strconv.Itoa(n), results.Endpoints: "2"}
+			for i := 0; i < len(more); i += 2 {
+				f[more[i]] = more[i+1]
+			}
+			run.Records = append(run.Records, results.Record{Metric: metric, Factors: f, Values: []float64{v}})
+		}
+		state, err := StateOf("iptables", spec, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(results.SyncDelta, "iptables", 0.05+20e-6*float64(state.Rules), results.Change, synth.ServiceAdd)
+		for _, position := range []string{"first", "middle", "last"} {
+			tcp := []string{results.Protocol, "tcp", results.From, "client", results.Position, position}
+			add(results.FirstPacket, "direct", 50e-6, tcp...)
+			c, err := count(Quantities()[0], "iptables", position, spec, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(results.FirstPacket, "iptables", 70e-6+10e-9*c.rules, tcp...)
+		}
+	}
+	return run
+}
+
+func TestCalibrateFindsTheCosts(t *testing.T) {
+	run := known(t, 1, 1000, 5000, 20000)
+	s, err := summary.Make(run.Records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Calibrate(run, s, 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Costs[FirstPacket][anyMode][ruleLooked]; math.Abs(got-10e-9) > 0.2e-9 {
+		t.Errorf("a rule looked at costs %g, want 10 ns", got)
+	}
+	if got := c.Costs[synth.ServiceAdd]["iptables"][rulePresent]; math.Abs(got-20e-6) > 0.2e-6 {
+		t.Errorf("a rule in the table costs %g, want 20 µs", got)
+	}
+	checks, median, err := HeldOut(run, s, 5000)
+	if err != nil || len(checks) != 7 || median > 0.01 {
+		t.Errorf("%d checks, median error %g, %v", len(checks), median, err)
+	}
+	if !strings.Contains(CheckSentence(checks, median, 5000), "median absolute error 0 % over 7 cells") {
+		t.Error(CheckSentence(checks, median, 5000))
+	}
+	var missing *MissingCostError
+	if _, err := c.Predict("ipvs", synth.Spec{Services: 10, Endpoints: 2, Ports: 1}, 8); err != nil {
+		t.Errorf("packets are predicted in any mode: %v", err)
+	}
+	if _, err := c.cost(Quantities()[2], "ipvs", counted{}); !errors.As(err, &missing) {
+		t.Errorf("a cost that was not measured: %v", err)
+	}
+}
+
+func TestCalibrateRefuses(t *testing.T) {
+	run := known(t, 1)
+	s, err := summary.Make(run.Records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Calibrate(run, s, 0); err == nil || !strings.Contains(err.Error(), "at least two numbers") {
+		t.Errorf("got %v", err)
+	}
+	for _, bad := range []string{"", "{", "{}"} {
+		if _, err := Parse([]byte(bad)); err == nil {
+			t.Errorf("%q was taken for a calibration", bad)
+		}
+	}
+}
+
+// TestDeterministic: the same seed gives the same bytes.
+func TestDeterministic(t *testing.T) {
+	c, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func() string {
+		var out bytes.Buffer
+		var list []Prediction
+		for _, mode := range catalog.Names() {
+			p, err := c.Predict(mode, synth.Spec{Services: 30000, Endpoints: 2, Ports: 1, Seed: 9}, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, p)
+		}
+		if err := WritePredictions(&out, c, list); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	if a, b := text(), text(); a != b || !strings.Contains(a, "Simulated, not measured") {
+		t.Errorf("%s\n%s", a, b)
+	}
+}
+
+// TestEras: what the sums say is what call after call adds up to.
+func TestEras(t *testing.T) {
+	j := Job{Rules: 100, Jumps: 100, Bytes: 100 * 152, CPUs: 4}
+	for _, e := range Eras() {
+		var want Counts
+		for i := range j.Rules {
+			there := float64(i + 1)
+			want.Calls++
+			want.Entries += there
+			if e.PerCPU {
+				want.Bytes += there * 152 * 4
+			}
+			if e.Search {
+				want.Searched += there * there / 2
+			}
+		}
+		got := e.Count(j)
+		if got.Calls != want.Calls || got.Entries != want.Entries || got.Bytes != want.Bytes || math.Abs(got.Searched-want.Searched) > 0.02*want.Searched {
+			t.Errorf("%s: %+v, call by call %+v", e.Name, got, want)
+		}
+	}
+}
+
+// TestDelays: with few changes each waits for its own sync only; with syncs that
+// take longer the more changes there are, none keeps up with too many.
+func TestDelays(t *testing.T) {
+	d, err := Churn{Rate: 0.01, MinSync: 1, Sync: 0.5}.Delays(1)
+	if err != nil || math.Abs(d.P50-0.5) > 1e-9 || !d.KeepsUp {
+		t.Errorf("few changes: %+v, %v", d, err)
+	}
+	if d, err = (Churn{Rate: 10, MinSync: 1, Sync: 0.5}).Delays(1); err != nil || d.P50 < 0.9 || d.P50 > 1.5 || !d.KeepsUp {
+		t.Errorf("ten a second: %+v, %v", d, err)
+	}
+	if d, err = (Churn{Rate: 10, MinSync: 1, PerSync: 0.2}).Delays(1); err != nil || d.KeepsUp {
+		t.Errorf("0.2 s each, ten a second: %+v, %v", d, err)
+	}
+}
+
+func TestFanouts(t *testing.T) {
+	c, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.Fanouts(synth.Spec{Services: 2000, Endpoints: 2, Ports: 1, Seed: 1})
+	if err != nil || len(list) != 8 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, f := range list {
+		if f.FirstPacket < list[0].FirstPacket*0.99 {
+			t.Errorf("fan-out %d is better than the best, %d", f.Fanout, list[0].Fanout)
+		}
+	}
+}
