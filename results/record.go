@@ -31,6 +31,10 @@ const (
 	SyncPhase         = "sync_phase_seconds"
 	InstallSequential = "install_sequential_seconds"
 	RuleAppend        = "rule_append_seconds"
+	PlainInstall      = "plain_install_seconds" // rules without Services: one call each
+	PlainAppend       = "plain_append_seconds"  // one more on top of so many
+	PlainRestore      = "plain_restore_seconds" // all in one restore
+	JumpRestore       = "jump_restore_seconds"  // many chains, three jumps to each
 	FirstCorrect      = "first_correct_seconds"
 	FirstPacket       = "first_packet_seconds"
 	EstablishedPacket = "established_packet_seconds"
@@ -66,17 +70,20 @@ const (
 	Endpoints = "endpoints"
 	Ports     = "ports"
 	Testbed   = "testbed"
-	Position  = "position" // first, middle, last, random
-	Protocol  = "protocol" // tcp, udp
-	From      = "from"     // where a probe starts: client (PREROUTING), node (OUTPUT)
-	Change    = "change"   // service-add, ...
-	Phase     = "phase"    // read-back, plan, start, encode, commit, rest
-	Of        = "of"       // what CPU or memory or objects were of
-	Kind      = "kind"     // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
-	Fanout    = "fanout"   // of the tree
-	Sync      = "sync"     // how updates are written: partial, rewrite, append
-	Bind      = "bind"     // of VIPs in mode ipvs: address, route
-	Backend   = "backend"  // of iptables: legacy, nft
+	Position  = "position"       // first, middle, last, random
+	Protocol  = "protocol"       // tcp, udp
+	From      = "from"           // where a probe starts: client (PREROUTING), node (OUTPUT)
+	Change    = "change"         // service-add, ...
+	Phase     = "phase"          // read-back, plan, start, encode, commit, rest
+	Of        = "of"             // what CPU or memory or objects were of
+	Kind      = "kind"           // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
+	Fanout    = "fanout"         // of the tree
+	Sync      = "sync"           // how updates are written: partial, rewrite, append
+	Bind      = "bind"           // of VIPs in mode ipvs: address, route
+	Rules     = "rules"          // of plain rules, how many there are
+	Policies  = "policies"       // filter rules that packets cross beside the mode's
+	Packets   = "policy-packets" // which packets cross them: new, all
+	Backend   = "backend"        // of iptables: legacy, nft
 )
 
 // Record is one or more samples of one quantity under one set of factors, taken

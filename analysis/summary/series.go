@@ -21,7 +21,7 @@ type Series struct {
 // variantFactors are the factors that make several series of one mode, with the
 // value that needs no mention.
 func variantFactors() [][2]string {
-	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}, {results.Bind, "address"}}
+	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}, {results.Bind, "address"}, {results.Policies, "0"}, {results.Packets, "new"}}
 }
 
 // order is how reports list the modes: the baseline, then from the oldest to the
@@ -45,6 +45,9 @@ func (s *Summary) Series() []Series {
 			}
 			one.Factors[f[0]] = v
 			if v != f[1] {
+				if f[0] == results.Policies {
+					v += " policies"
+				}
 				one.Label += " " + v
 			}
 		}

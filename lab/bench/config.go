@@ -33,11 +33,14 @@ type Config struct {
 	MaxTime   time.Duration `yaml:"max_time"` // 0: no limit
 	Seed      uint64        `yaml:"seed"`
 	Fanout    int           `yaml:"fanout"`
-	Sync      []string      `yaml:"sync"`         // update strategies of the iptables modes
-	Backends  []string      `yaml:"backends"`     // of the iptables modes
-	Binds     []string      `yaml:"binds"`        // of VIPs in mode ipvs
-	Limit     time.Duration `yaml:"sample_limit"` // of a sequential installation
-	SyncLimit time.Duration `yaml:"sync_limit"`   // of one sync, 0: none
+	Sync      []string      `yaml:"sync"`           // update strategies of the iptables modes
+	Backends  []string      `yaml:"backends"`       // of the iptables modes
+	Binds     []string      `yaml:"binds"`          // of VIPs in mode ipvs
+	Policies  []int         `yaml:"policies"`       // filter rules beside the modes' own
+	PolicyFor string        `yaml:"policy_packets"` // which packets cross them
+	Plain     []int         `yaml:"plain_rules"`    // plain rules to time iptables itself with
+	Limit     time.Duration `yaml:"sample_limit"`   // of a sequential installation
+	SyncLimit time.Duration `yaml:"sync_limit"`     // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
 }
 
@@ -48,6 +51,7 @@ func Default() Config {
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
 		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Limit: 30 * time.Second,
+		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
 		ChurnFor:  10 * time.Second, MinSync: time.Second,
 	}
@@ -117,6 +121,12 @@ func (c Config) Validate() error {
 	if err := oneOf("bind", c.Binds, ipvs.Binds()); err != nil {
 		return err
 	}
+	if err := oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets()); err != nil {
+		return err
+	}
+	if err := c.validateRules(); err != nil {
+		return err
+	}
 	switch {
 	case c.Rounds < 1 || c.Rounds > 1000:
 		return fmt.Errorf("repeat must be 1 to 1000, got %d", c.Rounds)
@@ -140,6 +150,26 @@ func (c Config) Validate() error {
 		return fmt.Errorf("max-time must not be negative, got %s", c.MaxTime)
 	}
 	return iptablestree.CheckFanout(c.Fanout)
+}
+
+// maxRules bounds rules that are not a mode's: their addresses are 198.18.0.0/15.
+const maxRules = 130000
+
+func (c Config) validateRules() error {
+	if len(c.Policies) == 0 {
+		return fmt.Errorf("policies: none given: 0 is for no policy rule")
+	}
+	for what, list := range map[string][]int{"policies": c.Policies, "plain-rules": c.Plain} {
+		for i, n := range list {
+			if n < 0 || n > maxRules || n == 0 && what != "policies" {
+				return fmt.Errorf("%s must be up to %d, got %d", what, maxRules, n)
+			}
+			if slices.Contains(list[:i], n) {
+				return fmt.Errorf("%s: %d is given twice", what, n)
+			}
+		}
+	}
+	return nil
 }
 
 // oneOf checks a list of names against the valid ones.
@@ -167,7 +197,7 @@ func (c Config) synth(services int) synth.Spec {
 // hits all modes alike.
 func (c Config) Trials() []trial.Spec {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
-	variants := c.variants()
+	variants := c.withPolicies(c.variants())
 	var out []trial.Spec
 	for round := range c.Rounds {
 		for _, n := range c.Services {
@@ -176,12 +206,31 @@ func (c Config) Trials() []trial.Spec {
 				t.ID = fmt.Sprintf("%s-n%d-r%d", t.ID, n, round)
 				t.Round, t.Synth, t.Fanout, t.Testbed = round, c.synth(n), c.Fanout, c.Testbed
 				t.Plan = c.plan(n)
+				if t.Mode == catalog.Direct && t.Policies == c.Policies[0] && n == c.Services[0] {
+					t.Plan.Plain = c.Plain
+				}
 				if t.Sync != "" && t.Sync != string(iptables.Partial) {
 					// The rules are the same: only writing them differs.
 					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
 				}
 				out = append(out, t)
 			}
+		}
+	}
+	return out
+}
+
+// withPolicies repeats variants for each number of policy rules, if there are any.
+func (c Config) withPolicies(variants []trial.Spec) []trial.Spec {
+	if slices.Equal(c.Policies, []int{0}) {
+		return variants
+	}
+	var out []trial.Spec
+	for _, n := range c.Policies {
+		for _, v := range variants {
+			v.ID = fmt.Sprintf("%s-p%d", v.ID, n)
+			v.Policies, v.PolicyPackets = n, c.PolicyFor
+			out = append(out, v)
 		}
 	}
 	return out

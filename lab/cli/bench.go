@@ -82,6 +82,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.StringSliceVar(&f.Backends, "backend", f.Backends, "backends of the iptables modes: legacy, nft (nft: testbed native only)")
 	fl.StringSliceVar(&f.Binds, "bind", f.Binds, "how mode ipvs makes VIPs local: address (on a dummy device), route")
 	fl.DurationVar(&f.Limit, "sample-limit", f.Limit, "longest time for one installation rule by rule (strategy append)")
+	fl.IntSliceVar(&f.Policies, "policies", f.Policies, "filter rules of network policies beside the modes' own, as a factor")
+	fl.StringVar(&f.PolicyFor, "policy-packets", f.PolicyFor, "which packets cross them: new (first ones of flows), all")
+	fl.IntSliceVar(&f.Plain, "plain-rules", f.Plain, "time iptables itself too, with so many rules without Services (with mode direct)")
 	fl.DurationVar(&f.SyncLimit, "sync-limit", f.SyncLimit, "longest time for one sync; beyond it the sample is recorded as \"> limit\" (0: no limit)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
@@ -183,7 +186,9 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"sync": func() { c.Sync = given.Sync }, "backend": func() { c.Backends = given.Backends },
 		"churn": func() { c.Churn = given.Churn }, "churn-for": func() { c.ChurnFor = given.ChurnFor },
 		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "bind": func() { c.Binds = given.Binds }, "sample-limit": func() { c.Limit = given.Limit },
-		"sync-limit": func() { c.SyncLimit = given.SyncLimit },
+		"policies": func() { c.Policies = given.Policies }, "policy-packets": func() { c.PolicyFor = given.PolicyFor },
+		"plain-rules": func() { c.Plain = given.Plain },
+		"sync-limit":  func() { c.SyncLimit = given.SyncLimit },
 	} {
 		if changed(name) {
 			keep()

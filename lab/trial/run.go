@@ -104,6 +104,9 @@ func (r *run) factors(more map[string]string) map[string]string {
 	if r.Sync != "" {
 		f[results.Sync], f[results.Backend] = r.Sync, r.Backend
 	}
+	if r.PolicyPackets != "" {
+		f[results.Policies], f[results.Packets] = strconv.Itoa(r.Policies), r.PolicyPackets
+	}
 	if r.Bind != "" {
 		f[results.Bind] = r.Bind
 	}
@@ -143,6 +146,9 @@ func (r *run) all(ctx context.Context) (err error) {
 	}
 	if r.Sync == string(iptables.Append) {
 		return r.sequential(ctx, mode)
+	}
+	if err := r.plain(ctx); err != nil {
+		return fmt.Errorf("plain rules: %w", err)
 	}
 	for i := range r.Plan.FullSyncs {
 		if err := r.setUp(ctx, mode); err != nil {
@@ -203,9 +209,14 @@ func (r *run) quietly(step func(context.Context) error) func(context.Context) er
 	}
 }
 
-func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
+func (r *run) buildNet() (err error) {
 	r.step("topology")
-	if r.net, err = topo.Build(); err != nil {
+	r.net, err = topo.Build()
+	return err
+}
+
+func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
+	if err := r.buildNet(); err != nil {
 		return err
 	}
 	r.prober, r.inNode = &workload.Prober{}, &workload.Prober{}
@@ -223,6 +234,9 @@ func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
 	r.mode = mode.New(r.options)
 	if err := r.net.Node.Do(func() error { return r.mode.Probe(ctx) }); err != nil {
 		return err
+	}
+	if err := r.policies(ctx); err != nil {
+		return fmt.Errorf("policy rules: %w", err)
 	}
 	if r.drops0, err = r.conntrackDrops(); err != nil {
 		return err

@@ -29,6 +29,10 @@ type Spec struct {
 	Backend string `json:"backend,omitempty"`
 	// Bind is how mode ipvs makes VIPs local, empty for others.
 	Bind string `json:"bind,omitempty"`
+	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
+	// which packets cross them; factors of records if PolicyPackets is not empty.
+	Policies      int    `json:"policies,omitempty"`
+	PolicyPackets string `json:"policy_packets,omitempty"`
 	// Testbed is a factor of every record.
 	Testbed string `json:"testbed"`
 	Plan    Plan   `json:"plan"`
@@ -52,6 +56,8 @@ type Plan struct {
 	MinSync   time.Duration `json:"min_sync" yaml:"min_sync"`
 	// SyncLimit bounds one Sync, 0 for no limit.
 	SyncLimit time.Duration `json:"sync_limit" yaml:"sync_limit"`
+	// Plain lists numbers of plain rules to time iptables itself with.
+	Plain []int `json:"plain" yaml:"plain"`
 	// Install bounds the sequential installation of strategy append.
 	Install time.Duration `json:"install" yaml:"install"`
 }
