@@ -1,6 +1,7 @@
 package plots
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -17,8 +18,20 @@ type Series struct {
 	Mode    string
 	Variant int    // 0 solid, others dashed
 	Label   string // in the legend
+	Source  Source
 	Points  []Point
 }
+
+// Source is where the points of a series come from; they are never drawn alike.
+type Source uint8
+
+// Sources.
+const (
+	Measured  Source = iota // a line with marks and a band of intervals
+	Published               // rings on a thin dashed line
+	Simulated               // crosses without a line
+	Memory                  // from memory: grey rings without a line
+)
 
 // Point is a median at a number of Services, with its interval (equal to the
 // median where there is none).
@@ -34,6 +47,7 @@ type Panel struct {
 type Picture struct {
 	Name   string // of the files
 	Title  string // the question
+	XLabel string // "Services" if empty
 	YLabel string
 	LogY   bool
 	Panels []Panel
@@ -129,7 +143,7 @@ func (p Picture) clip() {
 // panel makes one plot. Only the first has the label of the y axis.
 func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
 	pl := plot.New()
-	pl.X.Label.Text = "Services"
+	pl.X.Label.Text = cmp.Or(p.XLabel, "Services")
 	if p.Timeline {
 		pl.X.Label.Text = "seconds"
 	} else {
@@ -158,31 +172,72 @@ func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
 // points adapts a series to the plotters.
 type points []Point
 
-func (p points) Len() int                      { return len(p) }
-func (p points) XY(i int) (x, y float64)       { return p[i].X, p[i].Y }
-func (p points) YError(i int) (lo, hi float64) { return p[i].Y - p[i].Lo, p[i].Hi - p[i].Y }
+func (p points) Len() int                { return len(p) }
+func (p points) XY(i int) (x, y float64) { return p[i].X, p[i].Y }
 
 // addSeries adds a line, with marks and intervals if they are wanted.
 func addSeries(pl *plot.Plot, s Series, marks bool) error {
-	st := styleOf(s.Mode)
 	line, dots, err := plotter.NewLinePoints(points(s.Points))
 	if err != nil {
 		return err
 	}
-	line.Color, line.Width, line.Dashes = st.color, vg.Points(1.6), dashes(s.Variant)
+	line.LineStyle, dots.GlyphStyle = s.looks()
 	if !marks {
 		line.Width = vg.Points(1)
 		pl.Add(line)
 		return nil
 	}
-	dots.Color, dots.Shape, dots.Radius = st.color, st.shape, vg.Points(3.2)
-	bars, err := plotter.NewYErrorBars(points(s.Points))
-	if err != nil {
-		return err
+	switch s.Source {
+	case Simulated, Memory:
+		pl.Add(dots)
+	case Published:
+		pl.Add(line, dots)
+	default:
+		band, err := plotter.NewPolygon(outline(s.Points))
+		if err != nil {
+			return err
+		}
+		band.Color, band.LineStyle.Width = faint(line.Color), 0
+		pl.Add(band, line, dots)
 	}
-	bars.Color, bars.CapWidth = st.color, vg.Points(4)
-	pl.Add(line, dots, bars)
 	return nil
+}
+
+// looks is how a series' line and marks look, in pictures and legends.
+func (s Series) looks() (draw.LineStyle, draw.GlyphStyle) {
+	st := styleOf(s.Mode)
+	line := draw.LineStyle{Color: st.color, Width: vg.Points(1.6), Dashes: dashes(s.Variant)}
+	glyph := draw.GlyphStyle{Color: st.color, Shape: st.shape, Radius: vg.Points(3.2)}
+	switch s.Source {
+	case Published:
+		line.Width, line.Dashes = vg.Points(0.9), []vg.Length{vg.Points(3), vg.Points(3)}
+		glyph.Shape, glyph.Radius = draw.RingGlyph{}, vg.Points(4)
+	case Simulated:
+		line.Width = 0
+		glyph.Shape, glyph.Radius = draw.PlusGlyph{}, vg.Points(5)
+	case Memory:
+		line.Width = 0
+		glyph.Color, glyph.Shape, glyph.Radius = color.Gray{0xb0}, draw.RingGlyph{}, vg.Points(4)
+	}
+	return line, glyph
+}
+
+// outline goes along the upper ends of the intervals and back along the lower.
+func outline(list []Point) plotter.XYs {
+	var out plotter.XYs
+	for _, p := range list {
+		out = append(out, plotter.XY{X: p.X, Y: p.Hi})
+	}
+	for _, p := range slices.Backward(list) {
+		out = append(out, plotter.XY{X: p.X, Y: p.Lo})
+	}
+	return out
+}
+
+// faint is a colour that lets what is below it through.
+func faint(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x38}
 }
 
 // shareAxes gives all panels the same ranges, so that they can be compared.
@@ -230,11 +285,12 @@ func (p Picture) legend(pl *plot.Plot, c draw.Canvas) {
 	each := c.Size().X / vg.Length(len(list))
 	y := c.Center().Y
 	for i, s := range list {
-		st := styleOf(s.Mode)
+		line, glyph := s.looks()
 		x := c.Min.X + each*vg.Length(i) + vg.Points(8)
-		ls := draw.LineStyle{Color: st.color, Width: vg.Points(1.6), Dashes: dashes(s.Variant)}
-		c.StrokeLine2(ls, x, y, x+vg.Points(22), y)
-		c.DrawGlyph(draw.GlyphStyle{Color: st.color, Shape: st.shape, Radius: vg.Points(3.2)}, vg.Point{X: x + vg.Points(11), Y: y})
+		if line.Width > 0 {
+			c.StrokeLine2(line, x, y, x+vg.Points(22), y)
+		}
+		c.DrawGlyph(glyph, vg.Point{X: x + vg.Points(11), Y: y})
 		c.FillText(text, vg.Point{X: x + vg.Points(27), Y: y}, s.Label)
 	}
 }

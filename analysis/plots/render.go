@@ -16,6 +16,8 @@ type Drawing interface {
 	Head() (name, title string)
 	// Empty tells whether there is nothing to draw.
 	Empty() bool
+	// CSV is the data that is drawn.
+	CSV() ([]byte, error)
 
 	size() (w, h vg.Length)
 	draw(draw.Canvas) error

@@ -85,7 +85,7 @@ func phases(s *summary.Summary, name, change, title string) Stack {
 	out.Title = title + ", at " + n + " Services?"
 	list := s.Series()
 	slices.Reverse(list) // the first bar is drawn at the bottom
-	for _, phase := range []string{"read-back", "plan", "encode", "commit", "rest"} {
+	for _, phase := range []string{"read-back", "plan", "start", "encode", "commit", "rest"} {
 		out.Parts = append(out.Parts, Part{Label: phase})
 	}
 	for _, one := range list {

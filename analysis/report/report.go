@@ -43,7 +43,11 @@ func Write(run *results.Run) (*summary.Summary, error) {
 		if err != nil {
 			return nil, err
 		}
-		for ext, b := range map[string][]byte{".svg": svg, ".png": png} {
+		csv, err := pic.CSV()
+		if err != nil {
+			return nil, err
+		}
+		for ext, b := range map[string][]byte{".svg": svg, ".png": png, ".csv": csv} {
 			if err := results.WriteFile(run.Dir, filepath.Join(results.PlotsDir, name+ext), b); err != nil {
 				return nil, err
 			}

@@ -142,6 +142,11 @@ func (f *benchFlags) resolveResume(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	return f.loadResumed()
+}
+
+// loadResumed reads settings and finished trials of the run to go on with.
+func (f *benchFlags) loadResumed() error {
 	maxTime := f.MaxTime
 	run, err := results.Open(f.resume)
 	if err != nil {

@@ -68,6 +68,8 @@ func TestBadInput(t *testing.T) {
 		"unknown question":                 "simulate --what else",
 		"check needs":                      "simulate --check 10",
 		"is no run directory: it":          "simulate --calibrate nowhere2",
+		"unknown target":                   "reproduce R99",
+		"reproduce needs a target":         "reproduce",
 		"doctor takes no arguments":        "doctor me",
 		"repeat must be":                   "bench --repeat 0",
 		"endpoints must be":                "bench --endpoints 0",

@@ -1,0 +1,68 @@
+package verdict
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"viplab/results/published"
+)
+
+func curve(f func(x float64) float64, xs ...float64) (points []published.Point, ours []Sample) {
+	for _, x := range xs {
+		y := f(x)
+		points = append(points, published.Point{X: x, XText: fmt.Sprint(x), Y: y, YText: fmt.Sprint(y), Provenance: published.Read})
+		ours = append(ours, Sample{X: x, Y: y, Lo: y, Hi: y, Rounds: []float64{0.98 * y, y, 1.02 * y}})
+	}
+	return points, ours
+}
+
+func scaled(f func(float64) float64, by float64) func(float64) float64 {
+	return func(x float64) float64 { return by * f(x) }
+}
+
+func TestJudge(t *testing.T) {
+	linear := func(x float64) float64 { return x / 1000 }
+	square := func(x float64) float64 { return x * x / 1e6 }
+	flat := func(float64) float64 { return 60 }
+	xs := []float64{1000, 5000, 20000, 50000}
+	theirs := func(f func(float64) float64) []published.Point { p, _ := curve(f, xs...); return p }
+	ours := func(f func(float64) float64) []Sample { _, o := curve(f, xs...); return o }
+	falls := theirs(flat)
+	falls[3].Y, falls[3].YText = 0, "0"
+	oom := theirs(linear)
+	oom[3].Word, oom[3].YText = true, "OOM"
+	for name, c := range map[string]struct {
+		want Kind
+		why  string
+		Curve
+	}{
+		"the same":          {Both, "exponents agree", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 1.3))}},
+		"ten times faster":  {Shape, "0.1 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
+		"another growth":    {NotReproduced, "exponents differ: published 2.00", Curve{Published: theirs(square), Ours: ours(linear)}},
+		"falls to nothing":  {NotReproduced, "published is 0 at 50000", Curve{Published: falls, Ours: ours(flat)}},
+		"out of memory":     {NotReproduced, "published is OOM", Curve{Published: oom, Ours: ours(linear)}},
+		"no unit":           {Shape, "levels cannot be compared: no unit", Curve{Published: theirs(flat), Ours: ours(scaled(flat, 9)), NoLevel: "no unit"}},
+		"nothing measured":  {CannotCompare, "nothing was measured", Curve{Published: theirs(flat)}},
+		"a reason":          {CannotCompare, "no such kernel", Curve{Published: theirs(flat), Cannot: "no such kernel"}},
+		"one point":         {Level, "too few", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.7))[:1]}},
+		"one point, far":    {NotReproduced, "0.01 times", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.01))[:1]}},
+		"only over a limit": {CannotCompare, "nothing was measured", Curve{Published: theirs(flat), Ours: []Sample{{X: 1000, Y: 5, Over: true}}}},
+	} {
+		got := Judge(c.Curve)
+		if got.Kind != c.want || !strings.Contains(got.Why, c.why) {
+			t.Errorf("%s: %s, %s", name, got.Kind, got.Why)
+		}
+	}
+}
+
+func TestAt(t *testing.T) {
+	_, ours := curve(func(x float64) float64 { return x * x }, 10, 1000)
+	if y, ok := At(ours, 100); !ok || math.Abs(y-10000) > 1e-6 {
+		t.Errorf("%g, %v", y, ok)
+	}
+	if _, ok := At(ours, 5000); ok {
+		t.Error("a value beyond what was measured")
+	}
+}

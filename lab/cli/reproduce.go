@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"viplab/analysis/plots"
+	"viplab/analysis/summary"
+	"viplab/lab/bench"
+	"viplab/lab/reproduce"
+	"viplab/lab/testbed"
+	"viplab/results"
+	"viplab/results/published"
+)
+
+type reproduceFlags struct {
+	list, quick            bool
+	out, testbed, progress string
+	targets                []reproduce.Target
+	rounds                 int
+	maxTime                time.Duration
+	stdout, stderr         io.Writer
+}
+
+func reproduceCommand() *cobra.Command {
+	var f reproduceFlags
+	cmd := &cobra.Command{
+		Use:   "reproduce [TARGET ...]",
+		Short: "Measure again what others published, and say whether it comes out the same",
+		Long: `reproduce runs the experiments behind published tables and plots (R1 to R12, or
+all), sets what it measured beside them, and gives a verdict made from the data: same
+shape, same level, not reproduced, cannot be compared. Experiments that are already
+in the directory given by --out are taken from there. The exit code is 1 if anything
+was not reproduced.`,
+		Example: `  viplab reproduce --list
+  viplab reproduce R1 R4
+  viplab reproduce all --quick`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.stdout, f.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			if f.list {
+				return f.printList()
+			}
+			if len(args) == 0 {
+				return usagef("reproduce needs a target: all, or R1 to R12 (see reproduce --list)")
+			}
+			var err error
+			if f.targets, err = reproduce.Find(args); err != nil {
+				return usageError{err}
+			}
+			return f.run(cmd.Context())
+		},
+	}
+	fl := cmd.Flags()
+	fl.BoolVar(&f.list, "list", false, "list the targets and where they come from")
+	fl.BoolVar(&f.quick, "quick", false, "small sizes and one round: a look, without intervals")
+	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/reproduce-TIME)")
+	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, native, uml")
+	fl.IntVar(&f.rounds, "repeat", 0, "rounds of each experiment (default 5, quick 1)")
+	fl.DurationVar(&f.maxTime, "max-time", 0, "end each experiment after this time (0: no limit)")
+	fl.StringVar(&f.progress, "progress", bench.ProgressAuto, "progress on stderr: auto, plain, none")
+	return cmd
+}
+
+func (f *reproduceFlags) printList() error {
+	sources, err := published.Sources()
+	if err != nil {
+		return err
+	}
+	for _, t := range reproduce.Targets() {
+		i := slices.IndexFunc(sources, func(s published.Source) bool { return s.Target == t.ID })
+		how := "experiments: " + strings.Join(t.Experiments(), ", ")
+		if t.CannotRun != "" {
+			how = "cannot be run: " + t.CannotRun
+		}
+		fmt.Fprintf(f.stdout, "%-4s %s\n     from %s\n     %s\n", t.ID, sources[i].Title, sources[i].From, how)
+	}
+	return nil
+}
+
+func (f *reproduceFlags) run(ctx context.Context) error {
+	if f.rounds < 0 || f.rounds > 1000 || f.maxTime < 0 {
+		return usagef("repeat must be 1 to 1000 and max-time not negative, got %d and %s", f.rounds, f.maxTime)
+	}
+	if f.out == "" {
+		f.out = filepath.Join(runsDir, "reproduce-"+time.Now().UTC().Format("20060102T150405Z"))
+	}
+	runs := reproduce.Runs{}
+	var about []string
+	for _, e := range reproduce.Experiments(f.quick) {
+		if !slices.ContainsFunc(f.targets, func(t reproduce.Target) bool { return slices.Contains(t.Experiments(), e.Name) }) {
+			continue
+		}
+		run, err := f.experimentRun(ctx, e)
+		if err != nil {
+			return fmt.Errorf("experiment %s: %w", e.Name, err)
+		}
+		s, err := summary.Make(run.Records)
+		if err != nil {
+			return err
+		}
+		runs[e.Name] = s
+		about = append(about, fmt.Sprintf("%s: %s; testbed %s, kernel %s, %d × %s, %s; `%s`", e.Name, e.About,
+			run.Env.Testbed, run.Env.Kernel, run.Env.CPUs, run.Env.CPU, run.Env.Time.Format("2006-01-02"), run.Dir))
+	}
+	outcomes, err := reproduce.Judge(f.targets, runs)
+	if err != nil {
+		return err
+	}
+	return f.conclude(outcomes, about)
+}
+
+// experimentRun runs an experiment, or goes on with or takes what is in the
+// directory already.
+func (f *reproduceFlags) experimentRun(ctx context.Context, e reproduce.Experiment) (*results.Run, error) {
+	dir := filepath.Join(f.out, e.Name)
+	b := benchFlags{Config: e.Config, out: dir, progress: f.progress}
+	b.Testbed, b.MaxTime = f.testbed, f.maxTime
+	if f.rounds > 0 {
+		b.Rounds = f.rounds
+	}
+	if _, err := os.Stat(filepath.Join(dir, results.SamplesFile)); err == nil {
+		b.resume = dir
+		if err := b.loadResumed(); err != nil {
+			return nil, err
+		}
+	} else if err := b.checkOut(); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(f.stderr, "experiment %s: %s\n", e.Name, e.About)
+	if err := b.run(ctx, io.Discard, f.stderr); err != nil {
+		return nil, err
+	}
+	return results.Open(dir)
+}
+
+// conclude writes verdicts and plots.
+func (f *reproduceFlags) conclude(outcomes []reproduce.Outcome, about []string) error {
+	pictures := map[string]bool{}
+	for _, o := range outcomes {
+		p := o.Picture()
+		if p.Empty() {
+			continue
+		}
+		if err := writePicture(f.out, p); err != nil {
+			return err
+		}
+		pictures[o.Target.ID] = true
+	}
+	if err := results.WriteFile(f.out, "reproduce.md", reproduce.Markdown(outcomes, about, pictures)); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(outcomes, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode verdicts: %w", err)
+	}
+	if err := results.WriteFile(f.out, "reproduce.json", append(b, '\n')); err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if o.CannotRun != "" {
+			fmt.Fprintf(f.stdout, "%s: not run, because it %s\n", o.Target.ID, o.CannotRun)
+		}
+		for _, r := range o.Rows {
+			fmt.Fprintf(f.stdout, "%s %s (%s): %s; %s\n", r.Target, r.Series, r.Provenance, r.Kind, r.Why)
+		}
+	}
+	fmt.Fprintln(f.stdout, filepath.Join(f.out, "reproduce.md"))
+	if failed := reproduce.Failed(outcomes); len(failed) > 0 {
+		return thresholdError{fmt.Errorf("%d series were not reproduced, the first: %s %s", len(failed), failed[0].Target, failed[0].Series)}
+	}
+	return nil
+}
+
+// writePicture writes a picture as SVG, PNG and CSV.
+func writePicture(dir string, p plots.Picture) error {
+	for ext, render := range map[string]func() ([]byte, error){
+		".svg": func() ([]byte, error) { return plots.SVG(p) }, ".png": func() ([]byte, error) { return plots.PNG(p) }, ".csv": p.CSV,
+	} {
+		b, err := render()
+		if err != nil {
+			return err
+		}
+		if err := results.WriteFile(dir, filepath.Join(results.PlotsDir, p.Name+ext), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}

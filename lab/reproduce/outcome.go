@@ -1,0 +1,175 @@
+package reproduce
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"viplab/analysis/plots"
+	"viplab/analysis/summary"
+	"viplab/analysis/verdict"
+	"viplab/results/published"
+)
+
+// Row is the verdict on one published series.
+type Row struct {
+	Target     string `json:"target"`
+	Series     string `json:"series"`
+	What       string `json:"what_was_measured,omitempty"`
+	Unit       string `json:"unit"`
+	Provenance string `json:"provenance"`
+	verdict.Verdict
+	Published []published.Point `json:"-"`
+	Ours      []verdict.Sample  `json:"-"`
+	mode      string
+}
+
+// Outcome is all of a target.
+type Outcome struct {
+	Target Target           `json:"-"`
+	Source published.Source `json:"source"`
+	Rows   []Row            `json:"rows"`
+	// CannotRun is why nothing was run.
+	CannotRun string `json:"cannot_run,omitempty"`
+}
+
+// Judge makes the verdicts on targets from runs.
+func Judge(targets []Target, runs Runs) ([]Outcome, error) {
+	points, err := published.Points()
+	if err != nil {
+		return nil, err
+	}
+	sources, err := published.Sources()
+	if err != nil {
+		return nil, err
+	}
+	var out []Outcome
+	for _, t := range targets {
+		o := Outcome{Target: t, CannotRun: t.CannotRun}
+		if i := slices.IndexFunc(sources, func(s published.Source) bool { return s.Target == t.ID }); i >= 0 {
+			o.Source = sources[i]
+		}
+		for _, b := range t.Beside {
+			o.Rows = append(o.Rows, b.judge(t, points, runs))
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// judge sets one published series beside what a run has of it.
+func (b Beside) judge(t Target, points []published.Point, runs Runs) Row {
+	row := Row{Target: t.ID, Series: b.Series, What: b.What, Unit: t.YUnit, mode: b.Mode, Published: published.Of(points, t.ID, b.Series)}
+	var codes []string
+	for i, p := range row.Published {
+		if !slices.Contains(codes, p.Provenance) {
+			codes = append(codes, p.Provenance)
+		}
+		if b.Theirs != nil && !p.Word {
+			row.Published[i].Y = b.Theirs(p.Y)
+		}
+	}
+	row.Provenance = strings.Join(codes, ", ")
+	c := verdict.Curve{Target: t.ID, Series: b.Series, What: b.What, Published: row.Published, Cannot: b.Cannot, NoLevel: b.NoLevel}
+	if s := runs[b.Experiment]; s != nil && b.Ours != nil {
+		row.Ours = b.Ours(s)
+		c.Ours = row.Ours
+	}
+	row.Verdict = verdict.Judge(c)
+	return row
+}
+
+// Failed lists the rows that were not reproduced.
+func Failed(list []Outcome) (out []Row) {
+	for _, o := range list {
+		for _, r := range o.Rows {
+			if r.Kind == verdict.NotReproduced {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// Picture overlays what was published and what was measured of a target.
+func (o Outcome) Picture() plots.Picture {
+	p := plots.Picture{
+		Name: strings.ToLower(o.Target.ID), Title: o.Target.ID + ": " + o.Source.Title, XLabel: o.Target.XName, YLabel: o.Target.YUnit, LogY: o.Target.LogY,
+	}
+	for _, r := range o.Rows {
+		if len(r.Ours) == 0 {
+			continue
+		}
+		panel := plots.Panel{Title: r.Series}
+		theirs := plots.Series{Mode: r.mode, Label: "published", Source: plots.Published}
+		for _, pt := range r.Published {
+			if pt.Word || pt.Over || pt.X <= 0 || pt.Y <= 0 && o.Target.LogY {
+				continue
+			}
+			theirs.Label = "published (" + pt.Provenance + ")"
+			if pt.Provenance == published.Memory {
+				theirs.Source, theirs.Label = plots.Memory, "from memory (M)"
+			}
+			theirs.Points = append(theirs.Points, plots.Point{X: pt.X, Y: pt.Y, Lo: pt.Y, Hi: pt.Y})
+		}
+		ours := plots.Series{Mode: r.mode, Label: "measured here"}
+		for _, s := range r.Ours {
+			if s.X > 0 && (s.Y > 0 || !o.Target.LogY) && !s.Over {
+				ours.Points = append(ours.Points, plots.Point{X: s.X, Y: s.Y, Lo: s.Lo, Hi: s.Hi})
+			}
+		}
+		if len(theirs.Points)+len(ours.Points) > 0 {
+			panel.Series = []plots.Series{theirs, ours}
+			p.Panels = append(p.Panels, panel)
+		}
+	}
+	return p
+}
+
+// Markdown is the verdicts as a document; pictures says for which targets there is
+// one in plots/.
+func Markdown(list []Outcome, experiments []string, pictures map[string]bool) []byte {
+	var b strings.Builder
+	b.WriteString("# Published figures, measured again\n\nVerdicts are made from the data: *same shape* when the exponents of growth agree within their intervals, *same level* when measured and published differ by less than a factor of two. Provenance of points: S read in a source, P read off a published plot, D derived by arithmetic, M from memory and so not published.\n\n")
+	for _, e := range experiments {
+		fmt.Fprintf(&b, "- %s\n", e)
+	}
+	b.WriteString("\n| target | series | measured | prov. | verdict | figures |\n|---|---|---|---|---|---|\n")
+	for _, o := range list {
+		if o.CannotRun != "" {
+			fmt.Fprintf(&b, "| %s | all | - | S | not run | %s |\n", o.Target.ID, o.CannotRun)
+		}
+		for _, r := range o.Rows {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Target, r.Series, r.What, r.Provenance, r.Kind, r.Why)
+		}
+	}
+	for _, o := range list {
+		fmt.Fprintf(&b, "\n## %s: %s\n\nFrom: %s. Set-up: %s. Not known: %s.\n\n", o.Target.ID, o.Source.Title, o.Source.From, o.Source.Setup, o.Source.Unknown)
+		if pictures[o.Target.ID] {
+			fmt.Fprintf(&b, "![%s](plots/%s.svg)\n\n", o.Target.ID, strings.ToLower(o.Target.ID))
+		}
+		writePoints(&b, o)
+	}
+	return []byte(b.String())
+}
+
+// writePoints lists each published point with what was measured there.
+func writePoints(b *strings.Builder, o Outcome) {
+	if len(o.Rows) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "| series | %s | published | prov. | measured, %s |\n|---|---|---|---|---|\n", o.Target.XName, o.Target.YUnit)
+	for _, r := range o.Rows {
+		for _, p := range r.Published {
+			theirs := p.YText
+			if !p.Word && !p.Over {
+				theirs = summary.Number(p.Y)
+			}
+			ours := "-"
+			if y, ok := verdict.At(r.Ours, p.X); ok {
+				ours = summary.Number(y)
+			}
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", r.Series, p.XText, theirs, p.Provenance, ours)
+		}
+	}
+}

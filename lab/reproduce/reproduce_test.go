@@ -1,0 +1,102 @@
+package reproduce
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"viplab/analysis/summary"
+	"viplab/analysis/verdict"
+	"viplab/results"
+	"viplab/results/published"
+)
+
+// TestTargets: every target of the published data is there, every series of it is
+// set beside something or says why not, and nothing names what is not published.
+func TestTargets(t *testing.T) {
+	points, err := published.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var experiments []string
+	for _, e := range Experiments(false) {
+		experiments = append(experiments, e.Name)
+		if err := e.Config.Validate(); err != nil {
+			t.Errorf("%s: %v", e.Name, err)
+		}
+	}
+	for _, e := range Experiments(true) {
+		if err := e.Config.Validate(); err != nil {
+			t.Errorf("%s, quick: %v", e.Name, err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, target := range Targets() {
+		seen[target.ID] = true
+		for _, b := range target.Beside {
+			seen[target.ID+b.Series] = true
+			if len(published.Of(points, target.ID, b.Series)) == 0 {
+				t.Errorf("%s: there is no published series %s", target.ID, b.Series)
+			}
+			if b.Cannot == "" && (b.Ours == nil || b.What == "" || !slices.Contains(experiments, b.Experiment)) {
+				t.Errorf("%s %s: neither measured nor a reason", target.ID, b.Series)
+			}
+		}
+		if target.CannotRun != "" && len(target.Beside) > 0 {
+			t.Errorf("%s cannot be run, but is set beside something", target.ID)
+		}
+	}
+	for _, p := range points {
+		if !seen[p.Target] {
+			t.Errorf("%s is no target", p.Target)
+		}
+		derived := p.Provenance == published.Derived || p.Series == "iptables_keepalive_change" || p.Series == "direct" || strings.HasSuffix(p.Series, "rate")
+		if p.Target != "R8" && !derived && !seen[p.Target+p.Series] {
+			t.Errorf("%s %s is set beside nothing, without a reason", p.Target, p.Series)
+		}
+	}
+}
+
+// TestJudge: a run that has what was published is found to, and what is from
+// memory is never compared.
+func TestJudge(t *testing.T) {
+	var records []results.Record
+	for n, v := range map[string]float64{"5000": 153e-6, "10000": 259e-6, "30000": 714e-6} {
+		values := make([]float64, 200)
+		for i := range values {
+			values[i] = v
+		}
+		records = append(records, results.Record{Metric: results.FirstPacket, Values: values, Factors: map[string]string{
+			results.Mode: "iptables", results.Services: n, results.Position: "random", results.Protocol: "tcp", results.From: "client"}})
+	}
+	s, err := summary.Make(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := Find([]string{"r1", "R6"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := Judge(targets, Runs{Curves: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]verdict.Kind{}
+	for _, o := range outcomes {
+		for _, r := range o.Rows {
+			kinds[r.Target+" "+r.Series] = r.Kind
+		}
+	}
+	if kinds["R1 iptables_p99"] != verdict.Both || kinds["R1 nftables_p99"] != verdict.CannotCompare || kinds["R6 iptables_last"] != verdict.CannotCompare {
+		t.Errorf("%v", kinds)
+	}
+	md := string(Markdown(outcomes, nil, map[string]bool{"R1": true}))
+	for _, want := range []string{"from memory", "| R1 | iptables_p99 |", "plots/r1.svg", "| P |"} {
+		if !strings.Contains(md, want) {
+			t.Errorf("the document lacks %q", want)
+		}
+	}
+	if p := outcomes[0].Picture(); p.Empty() || len(p.Panels) != 4 {
+		t.Errorf("%d panels", len(p.Panels))
+	}
+}

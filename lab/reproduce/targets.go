@@ -1,0 +1,188 @@
+package reproduce
+
+import (
+	"fmt"
+
+	"viplab/analysis/summary"
+	"viplab/analysis/verdict"
+	"viplab/results"
+)
+
+const (
+	noNftables = "the lab has no nftables mode"
+	noOldHost  = "needs a kernel of its time, of which there is none here; see simulate --what eras for what it would do"
+)
+
+// at makes the samples of a metric in a mode, by the number of Services.
+func at(metric, mode string, scale float64, with ...string) func(*summary.Summary) []verdict.Sample {
+	f := map[string]string{results.Mode: mode}
+	for i := 0; i+1 < len(with); i += 2 {
+		f[with[i]] = with[i+1]
+	}
+	return pick{metric: metric, with: f, x: results.Services, scale: scale}.samples
+}
+
+// plainAt makes the samples of a metric of plain rules, by their number.
+func plainAt(metric string) func(*summary.Summary) []verdict.Sample {
+	return pick{metric: metric, x: results.Rules, scale: 1}.samples
+}
+
+// Targets lists R1 to R12.
+func Targets() []Target {
+	return []Target{
+		firstPackets(), addRule(), sequential(), shortConnections(), throughput(), positions(), memory(),
+		{ID: "R8", XName: "mode", YUnit: "req/s", CannotRun: "needs clients that reuse ports against IPVS with conn_reuse_mode set: the lab has no such scenario yet, and kernels before 5.9 are not here"},
+		restores(), jumps(), connectionCPU(), relative(),
+	}
+}
+
+func firstPackets() Target {
+	t := Target{ID: "R1", XName: "Services", YUnit: "µs", LogY: true}
+	for _, p := range []float64{1, 50, 90, 99} {
+		name := fmt.Sprintf("p%02g", p)
+		with := map[string]string{results.Mode: "iptables", results.Position: "random", results.Protocol: "tcp", results.From: "client"}
+		t.Beside = append(t.Beside,
+			Beside{Series: "iptables_" + name, Experiment: Curves, Mode: "iptables",
+				What: name + " of TCP connect to random Services, from the client",
+				Ours: pick{metric: results.FirstPacket, with: with, x: results.Services, percent: p, scale: 1e6}.samples},
+			Beside{Series: "nftables_" + name, Cannot: noNftables})
+	}
+	return t
+}
+
+func addRule() Target {
+	eight := "of plain rules, eight a Service, summed from single appends on top of up to 50000 rules"
+	return Target{ID: "R2", XName: "Services", YUnit: "s", LogY: true, Beside: []Beside{
+		{Series: "iptables", What: "(a) one more rule: one iptables -A on top of N Services", Experiment: Appends, Mode: "iptables",
+			Ours: at(results.RuleAppend, "iptables", 1, results.Sync, "append")},
+		{Series: "iptables", What: "(b) one restore of all rules of N Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
+		{Series: "iptables", What: "(c) all rules, one call each, " + eight, Experiment: Plain, Mode: "userspace", Ours: installed(8)},
+		{Series: "iptables_seed", What: "one more rule on top of one Service", Experiment: Appends, Mode: "iptables",
+			Ours: at(results.RuleAppend, "iptables", 1, results.Sync, "append")},
+		{Series: "iptables_pr692", What: "one more rule on top of one Service", Experiment: Appends, Mode: "iptables",
+			Ours: at(results.RuleAppend, "iptables", 1, results.Sync, "append")},
+		{Series: "ipvs", What: "one more virtual server over netlink, on top of N Services", Experiment: Appends, Mode: "ipvs", Ours: at(results.RuleAppend, "ipvs", 1)},
+	}}
+}
+
+func sequential() Target {
+	return Target{ID: "R3", XName: "rules", YUnit: "s", LogY: true, Beside: []Beside{
+		{Series: "trusty_healthy", What: "N plain rules by N calls of iptables -A", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.PlainInstall)},
+		{Series: "xenial44_patched", What: "N plain rules by N calls of iptables -A", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.PlainInstall)},
+		{Series: "xenial44_regressed", Cannot: noOldHost},
+	}}
+}
+
+func shortConnections() Target {
+	const cores = 4
+	each := func(v float64) float64 { return 1e6 * cores / v }
+	return Target{ID: "R4", XName: "Services", YUnit: "µs of CPU a connection", Beside: []Beside{
+		{Series: "iptables", What: "CPU time of client, node and server together for a new connection, closed loop", Experiment: Curves, Mode: "iptables",
+			Ours: at(results.ConnectionCPU, "iptables", 1e6), Theirs: each},
+		{Series: "cilium_native", Cannot: "the lab has no eBPF mode"},
+		{Series: "cilium_vxlan", Cannot: "the lab has no eBPF mode"},
+	}}
+}
+
+func throughput() Target {
+	t := Target{ID: "R5", XName: "Services", YUnit: "Gbit/s"}
+	for _, mode := range []string{"iptables", "ipvs"} {
+		for _, pos := range []string{"first", "last"} {
+			t.Beside = append(t.Beside, Beside{Series: mode + "_" + pos, Experiment: Ports, Mode: mode,
+				What: "iperf3, one TCP stream, through the " + pos + " of N Services of four ports",
+				Ours: at(results.Throughput, mode, 1e-9, results.Position, pos), NoLevel: "the published unit is not printed"})
+		}
+	}
+	with := map[string]string{results.Mode: "iptables", results.Position: "last"}
+	t.Beside = append(t.Beside, Beside{Series: "iptables_last", Experiment: Policies, Mode: "userspace",
+		What: "iperf3 with that many rules, which every packet crosses, beside 10 Services (x: rules over four)",
+		Ours: func(s *summary.Summary) []verdict.Sample {
+			list := pick{metric: results.Throughput, with: with, x: results.Policies, scale: 1e-9}.samples(s)
+			for i := range list {
+				list[i].X = max(1, list[i].X/4)
+			}
+			return list
+		}, NoLevel: "the published unit is not printed"})
+	return t
+}
+
+func positions() Target {
+	t := Target{ID: "R6", XName: "Services", YUnit: "µs", LogY: true}
+	for _, pos := range []string{"first", "middle", "last"} {
+		t.Beside = append(t.Beside, Beside{Series: "iptables_" + pos, Experiment: Curves, Mode: "iptables",
+			What:   "TCP connect to the " + pos + " Service",
+			Cannot: "the points are from memory, not published; ours are drawn beside them",
+			Ours:   at(results.FirstPacket, "iptables", 1e6, results.Position, pos, results.Protocol, "tcp", results.From, "client")})
+	}
+	return t
+}
+
+func memory() Target {
+	what := "peak resident set of the lab, which plans and writes the rules as the proxy does"
+	return Target{ID: "R7", XName: "Services", YUnit: "MB", LogY: true, Beside: []Beside{
+		{Series: "iptables_2018", What: what, Experiment: Curves, Mode: "iptables", Ours: at(results.LabPeakRSS, "iptables", 1e-6)},
+		{Series: "ipvs_2018", What: what, Experiment: Curves, Mode: "ipvs", Ours: at(results.LabPeakRSS, "ipvs", 1e-6)},
+		{Series: "kubeproxy_iptables_2026", What: what, Experiment: Curves, Mode: "iptables", Ours: at(results.LabPeakRSS, "iptables", 1e-6),
+			Theirs: func(v float64) float64 { return v * 1.048576 }},
+	}}
+}
+
+func restores() Target {
+	return Target{ID: "R9", XName: "Services or rules", YUnit: "s", LogY: true, Beside: []Beside{
+		{Series: "iptables_restore_full_2016_i5600U", What: "full sync of 1000 Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
+		{Series: "iptables_restore_full_2016_i4790", What: "full sync of 1000 Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
+		{Series: "iptables_restore_plain_44", What: "one restore of N plain rules", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.PlainRestore)},
+		{Series: "nft_add_one_no_partial", Cannot: noNftables}, {Series: "nft_add_one_partial", Cannot: noNftables},
+		{Series: "nft_full_sync", Cannot: noNftables}, {Series: "nft_full_sync_250k_endpoints", Cannot: noNftables},
+		{Series: "nft_incremental_no_list", Cannot: noNftables}, {Series: "nft_list_table", Cannot: noNftables},
+		{Series: "k8s5000_p50_full_min10s", Cannot: "the delay in a cluster of 5000 nodes, not of one node's rules"},
+		{Series: "k8s5000_p50_partial_min10s", Cannot: "the delay in a cluster of 5000 nodes, not of one node's rules"},
+		{Series: "k8s5000_p50_partial_min1s", Cannot: "the delay in a cluster of 5000 nodes, not of one node's rules"},
+	}}
+}
+
+func jumps() Target {
+	what := "restore of 100001 chains and three jumps to each"
+	return Target{ID: "R10", XName: "jumps", YUnit: "s", LogY: true, Beside: []Beside{
+		{Series: "restore_before_fix", Cannot: noOldHost},
+		{Series: "restore_after_fix", What: what, Cannot: "the published figure is from memory; ours is drawn beside it", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.JumpRestore)},
+		{Series: "restore_300k_chain_walk_before_validation", What: what, Experiment: Plain, Mode: "iptables", Ours: plainAt(results.JumpRestore)},
+		{Series: "restore_300k_chain_walk_with_validation", What: what, Experiment: Plain, Mode: "iptables", Ours: plainAt(results.JumpRestore)},
+		{Series: "200_iptables_calls_seqcount", What: "200 plain rules by 200 calls", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.PlainInstall)},
+		{Series: "200_iptables_calls_rcu", Cannot: noOldHost},
+		{Series: "nft_restore_clean", Cannot: noNftables}, {Series: "nft_restore_after_failed_txn", Cannot: noNftables},
+	}}
+}
+
+func connectionCPU() Target {
+	// 1000 connections a second, in per cent of a core.
+	const percent = 1000 * 100
+	what := "CPU time of a connection to a random Service, less that of direct, times 1000 a second"
+	return Target{ID: "R11", XName: "Services", YUnit: "% of a core at 1000 connections/s", Beside: []Beside{
+		{Series: "iptables", What: what, Experiment: Curves, Mode: "iptables", Ours: less(results.ConnectionCPU, "iptables", percent)},
+		{Series: "ipvs", What: what, Experiment: Curves, Mode: "ipvs", Ours: less(results.ConnectionCPU, "ipvs", percent)},
+		{Series: "iptables_keepalive100", Cannot: "the lab has no client that keeps connections for 100 requests; throughput (R5) shows that established flows do not pay"},
+	}}
+}
+
+func relative() Target {
+	last := map[string]string{results.Position: "last"}
+	return Target{ID: "R12", XName: "bar", YUnit: "% of direct", Beside: []Beside{
+		{Series: "userspace_go", What: "iperf3 through the proxy over iperf3 without, at 10 Services", Experiment: Curves, Mode: "userspace", Ours: smallest(share(results.Throughput, "userspace", last, 100))},
+		{Series: "iptables", What: "iperf3 through iptables over iperf3 without, at 10 Services", Experiment: Curves, Mode: "iptables", Ours: smallest(share(results.Throughput, "iptables", last, 100))},
+		{Series: "tc_ebpf", Cannot: "the lab has no eBPF mode"}, {Series: "xdp", Cannot: "the lab has no eBPF mode"},
+		{Series: "ipvs_bpf_vs_ipvs_nodeport", Cannot: "needs a patched kernel"}, {Series: "ipvs_bpf_vs_ipvs_clusterip", Cannot: "needs a patched kernel"},
+	}}
+}
+
+// smallest leaves the sample of the smallest size, as a bar without an x.
+func smallest(f func(*summary.Summary) []verdict.Sample) func(*summary.Summary) []verdict.Sample {
+	return func(s *summary.Summary) []verdict.Sample {
+		list := f(s)
+		if len(list) == 0 {
+			return nil
+		}
+		list[0].X = 0
+		return list[:1]
+	}
+}
