@@ -80,6 +80,7 @@ const (
 	Fanout    = "fanout"         // of the tree
 	Sync      = "sync"           // how updates are written: partial, rewrite, append
 	Bind      = "bind"           // of VIPs in mode ipvs: address, route
+	RunName   = "run"            // of several runs in one report
 	Rules     = "rules"          // of plain rules, how many there are
 	Policies  = "policies"       // filter rules that packets cross beside the mode's
 	Packets   = "policy-packets" // which packets cross them: new, all

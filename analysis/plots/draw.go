@@ -265,7 +265,7 @@ func (p Picture) shareAxes(row []*plot.Plot) {
 	}
 }
 
-// legend writes every label once, in one line below the panels.
+// legend writes every label once, below the panels.
 func (p Picture) legend(pl *plot.Plot, c draw.Canvas) {
 	var seen []string
 	var list []Series
@@ -282,17 +282,40 @@ func (p Picture) legend(pl *plot.Plot, c draw.Canvas) {
 	text := pl.Legend.TextStyle
 	text.Font.Size = vg.Points(9)
 	text.YAlign = draw.YCenter
-	each := c.Size().X / vg.Length(len(list))
-	y := c.Center().Y
+	room := make([]vg.Length, len(list))
+	for i, s := range list {
+		room[i] = text.Width(s.Label) + vg.Points(48)
+	}
+	x, row := c.Min.X, 0
+	rows := legendRows(room, c.Size().X)
 	for i, s := range list {
 		line, glyph := s.looks()
-		x := c.Min.X + each*vg.Length(i) + vg.Points(8)
+		if rows[i] != row {
+			x, row = c.Min.X, rows[i]
+		}
+		y := c.Max.Y - c.Size().Y*(vg.Length(row)+0.5)/vg.Length(rows[len(rows)-1]+1)
+		x += vg.Points(8)
 		if line.Width > 0 {
 			c.StrokeLine2(line, x, y, x+vg.Points(22), y)
 		}
 		c.DrawGlyph(glyph, vg.Point{X: x + vg.Points(11), Y: y})
 		c.FillText(text, vg.Point{X: x + vg.Points(27), Y: y}, s.Label)
+		x += room[i] - vg.Points(8)
 	}
+}
+
+// legendRows puts entries of a legend into as few rows as have room for them.
+func legendRows(room []vg.Length, width vg.Length) []int {
+	out := make([]int, len(room))
+	used, row := vg.Length(0), 0
+	for i, w := range room {
+		if used+w > width && used > 0 {
+			used, row = 0, row+1
+		}
+		used += w
+		out[i] = row
+	}
+	return out
 }
 
 // decades marks powers of ten, and 2 and 5 between where the range is short.

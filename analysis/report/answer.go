@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"viplab/analysis/summary"
 	"viplab/results"
@@ -29,6 +30,20 @@ func answer(s *summary.Summary, series []summary.Series, sizes []int) []string {
 		}
 	}
 	return out
+}
+
+// verdict is the answer in two sentences: one on change, one on packets.
+func verdict(s *summary.Summary, series []summary.Series, n int) string {
+	change := rank(s, series, n, results.SyncDelta, map[string]string{results.Change: "service-add"}, true)
+	packet := rank(s, series, n, results.FirstPacket, map[string]string{results.Position: "last", results.Protocol: "tcp", results.From: "client"}, true)
+	var out []string
+	if change != "" {
+		out = append(out, fmt.Sprintf("At %d Services, for a Service that is added %s.", n, change))
+	}
+	if packet != "" {
+		out = append(out, fmt.Sprintf("For the first packet of a connection to the last Service %s.", packet))
+	}
+	return strings.Join(out, " ")
 }
 
 // rank names the best and the worst mode and how far they are apart.

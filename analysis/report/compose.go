@@ -13,6 +13,7 @@ import (
 // page is the content of a report, before it becomes Markdown or HTML.
 type page struct {
 	Title    string
+	Verdict  string   // in two sentences
 	Asked    []string // what was asked, where it ran
 	Answer   []string // sentences that the data support
 	Tables   []table
@@ -21,6 +22,7 @@ type page struct {
 	Limits   []string
 	Notes    []string // warnings about samples
 	Failures []string
+	Again    []string // commands that run it again
 	Env      [][2]string
 }
 
@@ -102,9 +104,11 @@ func compose(run *results.Run, s *summary.Summary) *page {
 	}
 	if len(sizes) > 0 {
 		p.Answer = answer(s, series, sizes)
+		p.Verdict = verdict(s, series, sizes[len(sizes)-1])
 	}
 	p.Method, p.Limits = method(s), limits(run, s)
 	p.Notes = notes(run, s)
+	p.Again = again(run)
 	p.Env = environment(run.Env)
 	return p
 }

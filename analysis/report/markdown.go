@@ -10,6 +10,9 @@ import (
 func (p *page) markdown() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n\n", p.Title)
+	if p.Verdict != "" {
+		fmt.Fprintf(&b, "**%s**\n\n", p.Verdict)
+	}
 	list(&b, "", p.Asked)
 	list(&b, "Answer", p.Answer)
 	list(&b, "Failed trials", p.Failures)
@@ -26,6 +29,13 @@ func (p *page) markdown() []byte {
 	list(&b, "Method", p.Method)
 	list(&b, "Limits", p.Limits)
 	list(&b, "Notes", p.Notes)
+	if len(p.Again) > 0 {
+		b.WriteString("## Run it again\n\n")
+		for _, c := range p.Again {
+			fmt.Fprintf(&b, "    %s\n", c)
+		}
+		b.WriteString("\n")
+	}
 	b.WriteString("## Environment\n\n| | |\n|---|---|\n")
 	for _, kv := range p.Env {
 		fmt.Fprintf(&b, "| %s | %s |\n", kv[0], kv[1])

@@ -33,7 +33,21 @@ func Write(run *results.Run) (*summary.Summary, error) {
 		return nil, err
 	}
 	page := compose(run, sum)
-	for _, pic := range plots.Questions(sum) {
+	sim := simulation(run, sum)
+	if sim.check != nil {
+		page.Tables = append(page.Tables, *sim.check)
+		page.Notes = append(page.Notes, sim.sentence)
+	}
+	drawings := plots.Questions(sum)
+	theirs, err := besidePublished(sum)
+	if err != nil {
+		return nil, err
+	}
+	if measured(theirs) {
+		drawings = append(drawings, theirs)
+	}
+	for _, pic := range drawings {
+		pic = sim.extend(pic, sum)
 		name, title := pic.Head()
 		svg, err := plots.SVG(pic)
 		if err != nil {

@@ -54,7 +54,7 @@ func TestBadInput(t *testing.T) {
 		"field servises not found":         "bench --config " + config,
 		"fan-out must be a power of two":   "bench --fanout 7",
 		"unknown command":                  "benhc",
-		"report takes one run directory":   "report",
+		"report takes at least one run":    "report",
 		"is no run directory":              "report " + dir,
 		"is no run directory: it has no":   "report nowhere",
 		"compare takes two run":            "compare " + dir,

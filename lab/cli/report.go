@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,31 +13,57 @@ import (
 )
 
 func reportCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "report DIR",
-		Short: "Make plots and report again from a run's records",
-		Long: `report reads samples.jsonl of a run directory, from this machine or another, also
-of a run that was cut off, and writes summary, bench.txt, plots and report anew.`,
-		Example: "  viplab report results/runs/latest",
+	var out string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "report DIR...",
+		Short: "Make plots and report again from the records of one or more runs",
+		Long: `report reads samples.jsonl of run directories, from this machine or another, also of
+runs that were cut off, and writes summary, bench.txt, plots (SVG, PNG, CSV) and
+report anew. Of several runs it makes one report with a series each, in a directory
+of its own; runs of different testbeds or kernels only with --force.`,
+		Example: `  viplab report results/runs/latest
+  viplab report --out review before after`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("report takes one run directory, got %d arguments", len(args))
+			if len(args) == 0 {
+				return usagef("report takes at least one run directory")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			run, err := results.Open(args[0])
+			var runs []*results.Run
+			for _, dir := range args {
+				run, err := results.Open(dir)
+				if err != nil {
+					return usageError{err}
+				}
+				for _, w := range run.Warnings {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", dir, w)
+				}
+				runs = append(runs, run)
+			}
+			if len(runs) > 1 && out == "" {
+				out = filepath.Join(runsDir, "report-"+time.Now().UTC().Format("20060102T150405Z"))
+			}
+			run, err := report.Combine(runs, out, force)
+			var mixed *report.MixedError
+			if errors.As(err, &mixed) {
+				return usagef("%w (--force sets them side by side nevertheless)", err)
+			}
 			if err != nil {
-				return usageError{err}
-			}
-			for _, w := range run.Warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
-			}
-			if _, err := report.Write(run); err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(args[0], results.ReportHTML))
+			if out != "" {
+				run.Dir = out
+			}
+			if _, err := report.Write(run); err != nil {
+				return usageError{err}
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(run.Dir, results.ReportHTML))
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&out, "out", "", "directory for the report (default the run's own, of several "+runsDir+"/report-TIME)")
+	cmd.Flags().BoolVar(&force, "force", false, "set runs of different testbeds or kernels side by side")
+	return cmd
 }
