@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -101,7 +102,9 @@ func connection(to netip.AddrPort, buf []byte, connect func(int, netip.AddrPort)
 	defer rawio.Close(fd)
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
-	if err := connect(fd, to); err != nil {
+	if err := connect(fd, to); errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("connect to %s: the client's local ports are exhausted: %w", to, err)
+	} else if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
 	if _, err := write(fd, []byte{askOnce}); err != nil {

@@ -224,3 +224,14 @@ func TestChooseNamesWhatIsMissing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestClockStep(t *testing.T) {
+	for _, c := range []struct {
+		wall, monotonic time.Duration
+		stepped         bool
+	}{{time.Second, time.Second, false}, {time.Second + 20*time.Millisecond, time.Second, false}, {3 * time.Second, time.Second, true}, {-time.Hour, time.Second, true}} {
+		if got := clockStep(c.wall, c.monotonic); (got != "") != c.stepped {
+			t.Errorf("%s by the wall clock, %s by the monotonic: %q", c.wall, c.monotonic, got)
+		}
+	}
+}

@@ -7,11 +7,17 @@ import (
 	"strings"
 	"testing"
 
-	"viplab/lab/testbed"
+	"viplab/lab/roles"
 )
 
+// asProgram makes this test binary the program itself.
+const asProgram = "VIPLAB_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
-	testbed.Dispatch(nil)
+	roles.Dispatch()
+	if os.Getenv(asProgram) != "" {
+		os.Exit(Run(os.Args[1:], os.Stdout, os.Stderr))
+	}
 	os.Exit(m.Run())
 }
 

@@ -43,7 +43,8 @@ func Experiments(quick bool) []Experiment {
 	appends.Modes, appends.Services, appends.Sync = []string{"iptables", "ipvs"}, []int{1, 1000, 5000, 20000}, []string{"append"}
 	appends.Limit, appends.Rounds = 10*time.Second, min(rounds, 3)
 	plain.Modes, plain.Services, plain.Rounds = []string{"direct"}, []int{1}, min(rounds, 3)
-	plain.Plain, plain.Limit = []int{100, 200, 1000, 2000, 3000, 10000, 50000}, 60*time.Second
+	plain.Plain, plain.Limit = []int{100, 200, 1000, 2000, 3000, 10000, 50000}, 20*time.Second
+	ports.Rounds, policies.Rounds = min(rounds, 3), min(rounds, 3)
 	if quick {
 		ports.Services, policies.Policies = []int{1, 1000}, []int{0, 10000}
 		appends.Services, appends.Limit = []int{1, 1000, 5000}, 3*time.Second

@@ -473,3 +473,46 @@ func TestTopologyIsGone(t *testing.T) {
 		t.Errorf("links of the topology in the outer namespace:\n%s", links)
 	}
 }
+
+// TestPortsExhausted: a client that runs out of ports says so.
+func TestPortsExhausted(t *testing.T) {
+	b := setUp(t, catalog.Direct, synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1})
+	b.Plan.Connect, b.Plan.Workers = 100*time.Millisecond, 4
+	err := b.net.Client.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40001"), 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.quietly(b.connections)(t.Context()); err == nil || !strings.Contains(err.Error(), "local ports are exhausted") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestConntrackFull: a trial in which the node's conntrack table was full is
+// marked. The limit is the kernel's, so only the guest's can be lowered.
+func TestConntrackFull(t *testing.T) {
+	if inside.Testbed() != testbed.UMLName {
+		return // run in the guest only; see there
+	}
+	const limit = "/proc/sys/net/netfilter/nf_conntrack_max"
+	b := setUp(t, "iptables", synth.Spec{Services: 3, Endpoints: 1, Ports: 1, Seed: 1})
+	b.sync(b.Synth.Snapshot())
+	before, err := os.ReadFile(limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(limit, []byte("10"), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer os.WriteFile(limit, before, 0)
+	for range 40 {
+		_, _ = b.ask(b.net.Client, &workload.Prober{Wait: 50 * time.Millisecond}, modes.TCP, front(b.snap.Services[0]))
+		b.prober.Wait = 50 * time.Millisecond
+		_, _ = b.ask(b.net.Client, b.prober, modes.TCP, front(b.snap.Services[1]))
+	}
+	b.noteDrops()
+	if !strings.Contains(b.mark, "conntrack table was full") {
+		t.Errorf("marked %q", b.mark)
+	}
+}
