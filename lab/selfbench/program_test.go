@@ -124,6 +124,44 @@ func BenchmarkIptablesFull(b *testing.B) {
 		})
 }
 
+// BenchmarkIptablesDelta: one Service added on top of N, against
+// iptables-legacy-restore of the same changed lines on top of the same rules.
+func BenchmarkIptablesDelta(b *testing.B) {
+	s := spec()
+	snap := s.Snapshot()
+	next := snap.With(s.Service(s.Services))
+	var lines bytes.Buffer
+	before, after := iptables.Program(nil, snap).Rules, iptables.Program(nil, next).Rules
+	if _, err := rules.Edit(bufio.NewWriter(&lines), held(before), held(after)); err != nil {
+		b.Fatal(err)
+	}
+	input := text(b, before)
+	compare(b, func(b *testing.B, _ *topo.Topology) time.Duration {
+		p := iptables.New(nil, iptables.Restorer{})
+		if _, err := p.Sync(context.Background(), snap); err != nil {
+			b.Error(err)
+		}
+		start := time.Now()
+		if _, err := p.Sync(context.Background(), next); err != nil {
+			b.Error(err)
+		}
+		return time.Since(start)
+	}, func(b *testing.B, _ *topo.Topology) time.Duration {
+		tool(b, input, "iptables-legacy-restore", "-w", "5", "--noflush", "--counters")
+		return tool(b, lines.Bytes(), "iptables-legacy-restore", "-w", "5", "--noflush", "--counters")
+	})
+}
+
+// held is a Ruleset with all its chains in memory, as an edit between two whole
+// ones needs them.
+func held(rs rules.Ruleset) rules.Ruleset {
+	out := rs.Fixed()
+	for i, t := range rs.Tables {
+		out.Tables[i].Chains = slices.Collect(t.All())
+	}
+	return out
+}
+
 // needIPVS skips where the kernel has no IPVS.
 func needIPVS(b *testing.B) {
 	var err error

@@ -56,12 +56,7 @@ func (e *Writer) Do(o Op) error {
 // Flush commits what is buffered on all sockets, in the order in which packets
 // meet the objects last.
 func (e *Writer) Flush() error {
-	for _, b := range []*batch{e.route, e.ipvs, e.ipset} {
-		if err := b.flush(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return flushAll(e.route, e.ipvs, e.ipset)
 }
 
 // NewWriter opens the sockets. The devices must exist if addresses are to be

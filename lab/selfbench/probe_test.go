@@ -1,0 +1,111 @@
+package selfbench
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/workload"
+)
+
+// inLoopback calls fn with a server on the client's own loopback: what a probe
+// then takes is its own cost and that of the shortest way there is.
+func inLoopback(b *testing.B, fn func(net *topo.Topology, to netip.AddrPort) error) {
+	const port = 8080
+	_ = once(b, func(b *testing.B, net *topo.Topology) time.Duration {
+		var server *workload.Server
+		err := net.Client.Do(func() (err error) {
+			server, err = workload.Serve([]uint16{port}, []uint16{port})
+			return err
+		})
+		if err != nil {
+			b.Error(err)
+			return 0
+		}
+		defer server.Close()
+		if err := fn(net, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)); err != nil {
+			b.Error(err)
+		}
+		return 0
+	})
+}
+
+// BenchmarkProbeClock: reading the clock twice, which is in every sample.
+func BenchmarkProbeClock(b *testing.B) {
+	var took []float64
+	for range 1000 {
+		start := time.Now()
+		took = append(took, time.Since(start).Seconds())
+	}
+	report(b, took)
+}
+
+// BenchmarkProbeFirstPacket: a probe on loopback, without topology and mode.
+func BenchmarkProbeFirstPacket(b *testing.B) {
+	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+		b.Run(string(proto), func(b *testing.B) {
+			var took []float64
+			inLoopback(b, func(net *topo.Topology, to netip.AddrPort) error {
+				return net.Client.Do(func() error {
+					return workload.Quiet(func() error {
+						p := &workload.Prober{}
+						for range 500 {
+							d, err := p.FirstPacket(proto, to)
+							if err != nil {
+								return err
+							}
+							took = append(took, d.Seconds())
+						}
+						return nil
+					})
+				})
+			})
+			report(b, took)
+		})
+	}
+}
+
+// BenchmarkProbeMaxRate: how many connections a second the closed loop can make at
+// most, and at which rate the open loop still sends in time.
+func BenchmarkProbeMaxRate(b *testing.B) {
+	inLoopback(b, func(net *topo.Topology, to netip.AddrPort) error {
+		err := workload.Quiet(func() error {
+			c, err := workload.Connect(context.Background(), []netip.AddrPort{to}, 4, 2*time.Second, net.Client.Go)
+			b.ReportMetric(c.PerSecond(), "closed-loop/s")
+			return err
+		})
+		best := 0.0
+		for rate := 200.0; err == nil && rate <= 25600; rate *= 2 {
+			var requests []workload.Request
+			requests, err = workload.Steady(context.Background(), []netip.AddrPort{to}, rate, 8, time.Second, net.Client.Go)
+			late := 0
+			for _, r := range requests {
+				if r.Err != nil || r.Sent-r.Intended > 5*time.Millisecond {
+					late++
+				}
+			}
+			if late*100 > len(requests) {
+				break
+			}
+			best = rate
+		}
+		b.ReportMetric(best, "open-loop-in-time/s")
+		b.ReportMetric(0, "ns/op")
+		return err
+	})
+}
+
+func report(b *testing.B, took []float64) {
+	if len(took) == 0 {
+		b.Fatal(fmt.Errorf("nothing was measured"))
+	}
+	m := median(took)
+	b.ReportMetric(m.Center*1e6, "median-µs")
+	b.ReportMetric(m.Lo*1e6, "lo-µs")
+	b.ReportMetric(m.Hi*1e6, "hi-µs")
+	b.ReportMetric(0, "ns/op")
+}
