@@ -49,6 +49,11 @@ const (
 	LiveService       = "live_service_seconds" // from the actual sending
 	LiveStall         = "live_stall_seconds"
 	LiveLost          = "live_lost_requests"
+	ReuseConnect      = "reuse_connect_seconds" // from a local port that was used before
+	ReuseSlow         = "reuse_slow_share"      // of connects near one second: a dropped SYN
+	ReuseFailed       = "reuse_failed_share"
+	ReuseStale        = "reuse_stale_share" // answered by a server that should get none
+	ReuseRate         = "reuse_connections_per_second"
 	ChangeDelay       = "change_delay_seconds"
 	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
@@ -70,21 +75,24 @@ const (
 	Endpoints = "endpoints"
 	Ports     = "ports"
 	Testbed   = "testbed"
-	Position  = "position"       // first, middle, last, random
-	Protocol  = "protocol"       // tcp, udp
-	From      = "from"           // where a probe starts: client (PREROUTING), node (OUTPUT)
-	Change    = "change"         // service-add, ...
-	Phase     = "phase"          // read-back, plan, start, encode, commit, rest
-	Of        = "of"             // what CPU or memory or objects were of
-	Kind      = "kind"           // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
-	Fanout    = "fanout"         // of the tree
-	Sync      = "sync"           // how updates are written: partial, rewrite, append
-	Bind      = "bind"           // of VIPs in mode ipvs: address, route
-	RunName   = "run"            // of several runs in one report
-	Rules     = "rules"          // of plain rules, how many there are
-	Policies  = "policies"       // filter rules that packets cross beside the mode's
-	Packets   = "policy-packets" // which packets cross them: new, all
-	Backend   = "backend"        // of iptables: legacy, nft
+	Position  = "position"           // first, middle, last, random
+	Protocol  = "protocol"           // tcp, udp
+	From      = "from"               // where a probe starts: client (PREROUTING), node (OUTPUT)
+	Change    = "change"             // service-add, ...
+	Phase     = "phase"              // read-back, plan, start, encode, commit, rest
+	Of        = "of"                 // what CPU or memory or objects were of
+	Kind      = "kind"               // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
+	Fanout    = "fanout"             // of the tree
+	Sync      = "sync"               // how updates are written: partial, rewrite, append
+	Bind      = "bind"               // of VIPs in mode ipvs: address, route
+	ReuseMode = "conn_reuse_mode"    // of IPVS
+	Expire    = "expire_nodest_conn" // of IPVS
+	Conntrack = "vs.conntrack"       // of IPVS
+	RunName   = "run"                // of several runs in one report
+	Rules     = "rules"              // of plain rules, how many there are
+	Policies  = "policies"           // filter rules that packets cross beside the mode's
+	Packets   = "policy-packets"     // which packets cross them: new, all
+	Backend   = "backend"            // of iptables: legacy, nft
 )
 
 // Record is one or more samples of one quantity under one set of factors, taken

@@ -194,6 +194,14 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 	if err := retry(func() error { return unix.Connect(fd, sockaddr(to)) }); err != nil {
 		return answer, fmt.Errorf("connect to %s: %w", to, err)
 	}
+	if answer, err = exchange(fd, request); err != nil {
+		return answer, fmt.Errorf("ask %s over %s: %w", to, proto, err)
+	}
+	return answer, nil
+}
+
+// exchange sends one request on a connected socket and reads the answer.
+func exchange(fd int, request byte) (answer Answer, err error) {
 	var buf [64]byte
 	n := 0
 	if _, err = unix.Write(fd, []byte{request}); err == nil {
@@ -203,16 +211,16 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 		})
 	}
 	if err != nil {
-		return answer, fmt.Errorf("ask %s over %s: %w", to, proto, err)
+		return answer, err
 	}
 	text := strings.TrimPrefix(string(buf[:n]), string(rune(request)))
 	endpoint, source, both := strings.Cut(strings.TrimSpace(text), " ")
 	if answer.Endpoint, err = netip.ParseAddr(endpoint); err != nil {
-		return answer, fmt.Errorf("ask %s over %s: answer %q names no endpoint", to, proto, text)
+		return answer, fmt.Errorf("answer %q names no endpoint", text)
 	}
 	if both {
 		if answer.Source, err = netip.ParseAddr(source); err != nil {
-			return answer, fmt.Errorf("ask %s over %s: answer %q names no source", to, proto, text)
+			return answer, fmt.Errorf("answer %q names no source", text)
 		}
 	}
 	return answer, nil

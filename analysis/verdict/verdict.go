@@ -83,6 +83,9 @@ func Judge(c Curve) Verdict {
 	}
 	ours := slices.DeleteFunc(slices.Clone(c.Ours), func(s Sample) bool { return s.Over || s.Y <= 0 })
 	theirs := slices.DeleteFunc(slices.Clone(c.Published), func(p published.Point) bool { return p.Over || p.Word || p.Y <= 0 })
+	if why := vanished(c); why != "" {
+		return Verdict{Kind: NotReproduced, Why: why}
+	}
 	if len(ours) == 0 {
 		return Verdict{Kind: CannotCompare, Why: "nothing was measured"}
 	}
@@ -129,6 +132,19 @@ func (v Verdict) explain(c Curve, shape bool) string {
 		return why + fmt.Sprintf("; measured is %.3g times the published level", v.Ratio)
 	}
 	return why + "; no common point for a level"
+}
+
+// vanished says where something was published of which nothing was measured: a
+// value of zero, not the want of one.
+func vanished(c Curve) string {
+	for _, p := range c.Published {
+		for _, s := range c.Ours {
+			if p.Y > 0 && !p.Word && s.X == p.X && s.Y == 0 && !s.Over {
+				return fmt.Sprintf("published is %s, measured is none at all", p.YText)
+			}
+		}
+	}
+	return ""
 }
 
 // collapsed says where the published curve ends (falls to zero, or to a word such

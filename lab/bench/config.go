@@ -39,6 +39,7 @@ type Config struct {
 	Policies  []int         `yaml:"policies"`       // filter rules beside the modes' own
 	PolicyFor string        `yaml:"policy_packets"` // which packets cross them
 	Plain     []int         `yaml:"plain_rules"`    // plain rules to time iptables itself with
+	Reuse     bool          `yaml:"reuse"`          // clients that reuse ports, in mode ipvs
 	Limit     time.Duration `yaml:"sample_limit"`   // of a sequential installation
 	SyncLimit time.Duration `yaml:"sync_limit"`     // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
@@ -266,7 +267,7 @@ func (c Config) plan(services int) trial.Plan {
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
 		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, SyncLimit: c.SyncLimit, Live: c.Live,
-		ChurnRate: c.Churn, Churn: c.ChurnFor, MinSync: c.MinSync,
+		ChurnRate: c.Churn, Reuse: c.Reuse, Churn: c.ChurnFor, MinSync: c.MinSync,
 	}
 	if c.Quick {
 		p.Deltas = 2

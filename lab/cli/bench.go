@@ -85,6 +85,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.IntSliceVar(&f.Policies, "policies", f.Policies, "filter rules of network policies beside the modes' own, as a factor")
 	fl.StringVar(&f.PolicyFor, "policy-packets", f.PolicyFor, "which packets cross them: new (first ones of flows), all")
 	fl.IntSliceVar(&f.Plain, "plain-rules", f.Plain, "time iptables itself too, with so many rules without Services (with mode direct)")
+	fl.BoolVar(&f.Reuse, "reuse", f.Reuse, "let clients reuse local ports, under every setting of IPVS that matters to it (mode ipvs)")
 	fl.DurationVar(&f.SyncLimit, "sync-limit", f.SyncLimit, "longest time for one sync; beyond it the sample is recorded as \"> limit\" (0: no limit)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
@@ -192,6 +193,7 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"churn": func() { c.Churn = given.Churn }, "churn-for": func() { c.ChurnFor = given.ChurnFor },
 		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "bind": func() { c.Binds = given.Binds }, "sample-limit": func() { c.Limit = given.Limit },
 		"policies": func() { c.Policies = given.Policies }, "policy-packets": func() { c.PolicyFor = given.PolicyFor },
+		"reuse":       func() { c.Reuse = given.Reuse },
 		"plain-rules": func() { c.Plain = given.Plain },
 		"sync-limit":  func() { c.SyncLimit = given.SyncLimit },
 	} {

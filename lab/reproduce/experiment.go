@@ -20,6 +20,7 @@ const (
 	Policies = "policies"
 	Appends  = "appends"
 	Plain    = "plain"
+	Reuse    = "reuse"
 )
 
 // Experiments lists them; quick ones are smaller, with too few rounds for
@@ -34,7 +35,8 @@ func Experiments(quick bool) []Experiment {
 	if quick {
 		base.Duration = 300 * time.Millisecond
 	}
-	curves, ports, policies, appends, plain := base, base, base, base, base
+	curves, ports, policies, appends, plain, reuse := base, base, base, base, base, base
+	reuse.Modes, reuse.Services, reuse.Endpoints, reuse.Reuse, reuse.Rounds = []string{"ipvs"}, []int{1}, 4, true, min(rounds, 3)
 	curves.Modes = []string{"direct", "userspace", "iptables", "iptables-tree", "ipvs"}
 	ports.Modes, ports.Ports = []string{"direct", "iptables", "ipvs"}, 4
 	ports.Services = []int{1, 1000, 5000, 10000}
@@ -55,6 +57,7 @@ func Experiments(quick bool) []Experiment {
 		{Ports, "throughput with four ports a Service, first and last", ports},
 		{Policies, "throughput with rules that every packet crosses", policies},
 		{Appends, "one rule more, and one rule a call", appends},
+		{Reuse, "clients that reuse local ports against IPVS, under every setting that matters", reuse},
 		{Plain, "iptables itself, with plain rules and without Services", plain},
 	}
 }

@@ -31,7 +31,7 @@ func plainAt(metric string) func(*summary.Summary) []verdict.Sample {
 func Targets() []Target {
 	return []Target{
 		firstPackets(), addRule(), sequential(), shortConnections(), throughput(), positions(), memory(),
-		{ID: "R8", XName: "mode", YUnit: "req/s", CannotRun: "needs clients that reuse ports against IPVS with conn_reuse_mode set: the lab has no such scenario yet, and kernels before 5.9 are not here"},
+		reusedPorts(),
 		restores(), jumps(), connectionCPU(), relative(),
 	}
 }
@@ -127,6 +127,23 @@ func memory() Target {
 	}}
 }
 
+func reusedPorts() Target {
+	with := map[string]string{results.ReuseMode: "1", results.Expire: "1", results.Conntrack: "1", results.Phase: "all servers"}
+	ours := func(metric string, scale float64) func(*summary.Summary) []verdict.Sample {
+		return bar(metric, with, scale)
+	}
+	connect := "connect from a port that was used before, conn_reuse_mode 1, vs.conntrack 1, on this kernel"
+	return Target{ID: "R8", XName: "bar", YUnit: "ms, req/s or connects", Beside: []Beside{
+		{Series: "mode1_pre5.9_connect_median", What: "median " + connect, Experiment: Reuse, Mode: "ipvs", Ours: ours(results.ReuseConnect, 1e3)},
+		{Series: "mode1_pre5.9_connect_mean", What: "median " + connect, Experiment: Reuse, Mode: "ipvs", Ours: ours(results.ReuseConnect, 1e3)},
+		{Series: "mode1_local_port_reuse", What: connect, Experiment: Reuse, Mode: "ipvs", Ours: ours(results.ReuseConnect, 1e3)},
+		{Series: "mode1_pre5.9_slow_curls", What: "connects near one second of 100, from ports that were used before", Experiment: Reuse, Mode: "ipvs", Ours: ours(results.ReuseSlow, 100)},
+		{Series: "mode1_pre5.9_ab_c300", What: "connections a second, one after another, from ports that were used before", Experiment: Reuse, Mode: "ipvs", Ours: ours(results.ReuseRate, 1)},
+		{Series: "mode1_5.9rc2_ab_c1000", What: "connections a second, one after another, from ports that were used before", Experiment: Reuse, Mode: "ipvs", Ours: ours(results.ReuseRate, 1)},
+		{Series: "mode1_pre5.9_connect_max", Cannot: "the longest of a run grows with its length, which is not published"},
+	}}
+}
+
 func restores() Target {
 	return Target{ID: "R9", XName: "Services or rules", YUnit: "s", LogY: true, Beside: []Beside{
 		{Series: "iptables_restore_full_2016_i5600U", What: "full sync of 1000 Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
@@ -184,5 +201,20 @@ func smallest(f func(*summary.Summary) []verdict.Sample) func(*summary.Summary) 
 		}
 		list[0].X = 0
 		return list[:1]
+	}
+}
+
+// bar makes one sample without an x of the only cell of a metric.
+func bar(metric string, with map[string]string, scale float64) func(*summary.Summary) []verdict.Sample {
+	return func(s *summary.Summary) []verdict.Sample {
+		c := s.One(metric, with)
+		if c == nil {
+			return nil
+		}
+		one := verdict.Sample{Y: c.Median * scale, Lo: c.Median * scale, Hi: c.Median * scale}
+		if c.Interval {
+			one.Lo, one.Hi = c.Lo*scale, c.Hi*scale
+		}
+		return []verdict.Sample{one}
 	}
 }

@@ -175,6 +175,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		{"first packets", r.quietly(r.firstPackets)},
 		{"deltas", r.deltas},
 		{"connections", r.quietly(r.connections)},
+		{"reused ports", r.reuse},
 		{"churn", r.churn},
 		{"live traffic beside full syncs", r.live},
 		{"iperf", r.iperf},

@@ -56,6 +56,8 @@ type Plan struct {
 	MinSync   time.Duration `json:"min_sync" yaml:"min_sync"`
 	// SyncLimit bounds one Sync, 0 for no limit.
 	SyncLimit time.Duration `json:"sync_limit" yaml:"sync_limit"`
+	// Reuse measures clients that reuse local ports, in mode ipvs.
+	Reuse bool `json:"reuse" yaml:"reuse"`
 	// Plain lists numbers of plain rules to time iptables itself with.
 	Plain []int `json:"plain" yaml:"plain"`
 	// Install bounds the sequential installation of strategy append.
