@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Protocol is a transport protocol as iptables spells it.
@@ -32,6 +33,9 @@ func (p Protocol) Number() uint8 {
 type Endpoint struct {
 	// Addr is the address; the port is the ServicePort's TargetPort.
 	Addr netip.Addr
+	// Local is whether the endpoint runs on this node, for external traffic
+	// policy Local.
+	Local bool
 }
 
 // ServicePort is one port of a Service: what clients dial and what endpoints
@@ -41,6 +45,9 @@ type ServicePort struct {
 	Protocol   Protocol
 	Port       uint16
 	TargetPort uint16
+	// NodePort is a port of the node's own addresses that leads to the Service,
+	// 0 for none.
+	NodePort uint16
 }
 
 // Service is a virtual IP with the endpoints behind it.
@@ -53,6 +60,68 @@ type Service struct {
 	ClusterIP netip.Addr
 	Ports     []ServicePort
 	Endpoints []Endpoint
+
+	// ExternalIPs and LoadBalancerIPs are further addresses of the Service.
+	// SourceRanges are the only sources that LoadBalancerIPs serve, if there are
+	// any.
+	ExternalIPs     []netip.Addr
+	LoadBalancerIPs []netip.Addr
+	SourceRanges    []netip.Prefix
+	// ExternalLocal is external traffic policy Local: what comes by a NodePort,
+	// ExternalIP or LoadBalancerIP goes to endpoints of this node only, and keeps
+	// its source address.
+	ExternalLocal bool
+	// Affinity is for how long a client address keeps its endpoint, 0 for none.
+	Affinity time.Duration
+}
+
+// External tells whether the Service can be reached otherwise than by its
+// ClusterIP.
+func (s *Service) External() bool {
+	if len(s.ExternalIPs)+len(s.LoadBalancerIPs) > 0 {
+		return true
+	}
+	for _, p := range s.Ports {
+		if p.NodePort != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Limits of what a Service may ask for, as Kubernetes has them.
+const (
+	MaxAffinity = 24 * time.Hour
+	MinNodePort = 30000
+	MaxNodePort = 32767
+)
+
+// validate says what is wrong with the Service alone.
+func (s *Service) validate() error {
+	addrs := slices.Concat([]netip.Addr{s.ClusterIP}, s.ExternalIPs, s.LoadBalancerIPs)
+	for _, ep := range s.Endpoints {
+		addrs = append(addrs, ep.Addr)
+	}
+	for _, a := range addrs {
+		if !a.Is4() {
+			return fmt.Errorf("service %s: %q is no IPv4 address, and families cannot be mixed", s.Key(), a)
+		}
+		if a.IsLoopback() {
+			return fmt.Errorf("service %s: %s is a loopback address, which no packet from elsewhere may have", s.Key(), a)
+		}
+	}
+	if s.Affinity < 0 || s.Affinity > MaxAffinity || s.Affinity%time.Second != 0 {
+		return fmt.Errorf("service %s: affinity must be 0 to %s in whole seconds, got %s", s.Key(), MaxAffinity, s.Affinity)
+	}
+	for _, p := range s.Ports {
+		if p.Protocol.Number() == 0 || p.Port == 0 || p.TargetPort == 0 {
+			return fmt.Errorf("service %s port %q: %s %d to %d is no usable port", s.Key(), p.Name, p.Protocol, p.Port, p.TargetPort)
+		}
+		if p.NodePort != 0 && (p.NodePort < MinNodePort || p.NodePort > MaxNodePort) {
+			return fmt.Errorf("service %s port %q: node port must be %d to %d, got %d", s.Key(), p.Name, MinNodePort, MaxNodePort, p.NodePort)
+		}
+	}
+	return nil
 }
 
 // Key is the name by which Services are ordered and told apart.
@@ -96,18 +165,23 @@ func (s Snapshot) Validate() error {
 		if i > 0 && svc.Compare(s.Services[i-1]) == 0 {
 			return fmt.Errorf("service %s occurs twice", svc.Key())
 		}
-		if !svc.ClusterIP.Is4() {
-			return fmt.Errorf("service %s: cluster IP %q is no IPv4 address", svc.Key(), svc.ClusterIP)
+		if err := svc.validate(); err != nil {
+			return err
 		}
 		for _, p := range svc.Ports {
-			if p.Protocol.Number() == 0 || p.Port == 0 || p.TargetPort == 0 {
-				return fmt.Errorf("service %s port %q: %s %d to %d is no usable port", svc.Key(), p.Name, p.Protocol, p.Port, p.TargetPort)
+			claims := []front{{svc.ClusterIP, p.Port, p.Protocol}}
+			for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
+				claims = append(claims, front{a, p.Port, p.Protocol})
 			}
-			f := front{svc.ClusterIP, p.Port, p.Protocol}
-			if o := seen[f]; o != nil {
-				return fmt.Errorf("services %s and %s both claim %s:%d/%s", o.Key(), svc.Key(), f.addr, f.port, f.proto)
+			if p.NodePort != 0 {
+				claims = append(claims, front{netip.IPv4Unspecified(), p.NodePort, p.Protocol})
 			}
-			seen[f] = svc
+			for _, f := range claims {
+				if o := seen[f]; o != nil {
+					return fmt.Errorf("services %s and %s both claim %s:%d/%s", o.Key(), svc.Key(), f.addr, f.port, f.proto)
+				}
+				seen[f] = svc
+			}
 		}
 	}
 	return nil

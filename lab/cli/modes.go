@@ -2,12 +2,15 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"viplab/modes"
 	"viplab/modes/catalog"
 )
 
@@ -24,9 +27,39 @@ func modesCommand() *cobra.Command {
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n%14s first packet: %s; needs %s in the kernel\n", m.Name, m.Summary, "", m.DataPath, needs)
 			}
-			return nil
+			return abilities(cmd.OutOrStdout())
 		},
 	}
+}
+
+// abilities prints what each mode can do, and why it cannot.
+func abilities(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	all := catalog.All()[1:] // direct has no Service
+	head := []string{"\nability"}
+	for _, m := range all {
+		head = append(head, m.Name)
+	}
+	fmt.Fprintln(tw, strings.Join(head, "\t"))
+	var why []string
+	for _, a := range modes.Abilities() {
+		row := []string{string(a)}
+		for _, m := range all {
+			reason, lacks := m.Limits[a]
+			if !lacks {
+				row = append(row, "yes")
+				continue
+			}
+			row = append(row, "no")
+			why = append(why, fmt.Sprintf("%s, %s: %s", m.Name, a, reason))
+		}
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nwhy not\n  %s\n", strings.Join(why, "\n  "))
+	return err
 }
 
 func versionCommand() *cobra.Command {

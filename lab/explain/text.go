@@ -100,6 +100,8 @@ func fate(w packet.Way) string {
 		return "refused with an ICMP error"
 	case packet.Lost:
 		return "dropped"
+	case packet.Closed:
+		return "accepted by the proxy, which has no endpoint and closes it"
 	case packet.ToNode:
 		return "reaches the node itself, where nothing listens: a reset answers"
 	}

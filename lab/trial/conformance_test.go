@@ -32,7 +32,8 @@ func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
 // bench is one mode in a topology of its own.
 type bench struct {
 	*run
-	t *testing.T
+	t    *testing.T
+	pods map[netip.Addr]*workload.Prober
 }
 
 func options(t *testing.T) catalog.Options {
@@ -62,7 +63,7 @@ func setUp(t *testing.T, name string, spec synth.Spec) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{r, t}
+	b := &bench{run: r, t: t}
 	t.Cleanup(func() {
 		if err := r.tearDown(); err != nil {
 			t.Error(err)

@@ -49,6 +49,8 @@ type Mode struct {
 	Needs []string
 	// Iptables tells whether the mode has update strategies and backends.
 	Iptables bool
+	// Limits are the abilities that the mode lacks, with the reason.
+	Limits modes.Limits
 	// New makes the mode's Proxier.
 	New func(Options) modes.Proxier
 	// Program is what it would put into a node of the given address, as
@@ -62,19 +64,19 @@ const Direct = "direct"
 // All lists the modes in the order in which reports show them.
 func All() []Mode {
 	return []Mode{
-		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, false,
+		{Direct, "no Service: probes go to the endpoints; the physical limit", "none", nil, false, directLimits(),
 			func(Options) modes.Proxier { return direct.Proxier{} },
 			func(Options, modes.Snapshot, netip.Addr) packet.Program { return packet.Program{} }},
 		{"userspace", "a proxy process copies bytes, one port a Service; portal rules lead there", "O(N) rules, two connections",
-			[]string{"iptables"}, false,
+			[]string{"iptables"}, false, userspace.Limits(),
 			func(o Options) modes.Proxier { return userspace.New(o.ProxyCommand) },
 			func(_ Options, s modes.Snapshot, node netip.Addr) packet.Program { return userspace.Program(s, node) }},
 		{"iptables", "linear chains of rules, as kube-proxy writes them", "O(N) rules",
-			[]string{"iptables"}, true,
+			[]string{"iptables"}, true, iptables.Limits(),
 			func(o Options) modes.Proxier { return iptables.New(nil, o.restorer()) },
 			func(_ Options, s modes.Snapshot, _ netip.Addr) packet.Program { return iptables.Program(nil, s) }},
 		{"iptables-tree", "the same rules behind a tree of chains by VIP prefix", "O(log N) rules",
-			[]string{"iptables"}, true,
+			[]string{"iptables"}, true, iptables.Limits(),
 			func(o Options) modes.Proxier {
 				return iptablestree.New(o.fanout(), o.restorer())
 			},
@@ -82,10 +84,19 @@ func All() []Mode {
 				return iptables.Program(iptablestree.Dispatch(o.fanout()), s)
 			}},
 		{"ipvs", "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", "one hash lookup",
-			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, false,
+			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, false, ipvs.Limits(),
 			func(o Options) modes.Proxier { return ipvs.New(o.Bind) },
-			func(_ Options, s modes.Snapshot, _ netip.Addr) packet.Program { return ipvs.Program(s) }},
+			func(_ Options, s modes.Snapshot, node netip.Addr) packet.Program { return ipvs.Program(s, node) }},
 	}
+}
+
+// directLimits: without a Service nothing of one is there.
+func directLimits() modes.Limits {
+	l := modes.Limits{}
+	for _, a := range modes.Abilities() {
+		l[a] = "there is no Service"
+	}
+	return l
 }
 
 // Names lists the modes' names.

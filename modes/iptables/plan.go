@@ -95,6 +95,7 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 	leaves := make([]rules.Rule, 0, s.Ports()+1)
 	ends := make([]int, 0, len(s.Services))
 	var reject []rules.Rule
+	var out outside
 	j := 0
 	for _, svc := range s.Services {
 		for j < len(p.last.Services) && p.last.Services[j].Compare(svc) < 0 {
@@ -113,6 +114,7 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 		if len(svc.Endpoints) == 0 {
 			reject = appendRejects(reject, svc)
 		}
+		out.add(svc)
 	}
 	p.last, p.leaves, p.ends = s, leaves, ends
 	dispatch := p.Dispatch
@@ -120,23 +122,28 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 		dispatch = Linear
 	}
 	services, extra := dispatch(leaves)
-	return assemble(services, extra, reject)
+	return assemble(services, extra, reject, out)
 }
 
 // assemble puts the per-Service parts between the fixed chains, in the order
 // in which kube-proxy writes them.
-func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule) rules.Ruleset {
+func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, out outside) rules.Ruleset {
 	const portals = "kubernetes service portals"
 	services = append(services[:len(services):cap(services)], rules.Rule{
 		Comment:  "kubernetes service nodeports; NOTE: this must be the last rule in this chain",
 		DstLocal: true, Chain: NodePortsChain,
 	})
+	external := rules.Rule{Comment: "kubernetes externally-visible service portals", CTState: "NEW", Chain: ExternalServicesChain}
+	firewall := rules.Rule{Comment: "kubernetes load balancer firewall", CTState: "NEW", Chain: FirewallChain}
 	filter := rules.Table{Name: "filter", Chains: []*rules.Chain{
+		{Name: "INPUT", Rules: []rules.Rule{firewall, external}},
 		{Name: "FORWARD", Rules: []rules.Rule{
-			{Comment: portals, CTState: "NEW", Chain: ServicesChain},
+			firewall, external, {Comment: portals, CTState: "NEW", Chain: ServicesChain},
 			{Comment: "kubernetes forwarding rules", Chain: ForwardChain},
 		}},
-		{Name: "OUTPUT", Rules: []rules.Rule{{Comment: portals, CTState: "NEW", Chain: ServicesChain}}},
+		{Name: "OUTPUT", Rules: []rules.Rule{firewall, {Comment: portals, CTState: "NEW", Chain: ServicesChain}}},
+		{Name: ExternalServicesChain, Rules: out.refused},
+		{Name: FirewallChain, Rules: out.firewall},
 		{Name: ServicesChain, Rules: reject},
 		{Name: ForwardChain, Rules: []rules.Rule{
 			{CTState: "INVALID", Target: rules.Drop},
@@ -149,7 +156,7 @@ func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule) 
 		{Name: "OUTPUT", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
 		{Name: "POSTROUTING", Rules: []rules.Rule{{Comment: "kubernetes postrouting rules", Chain: PostroutingChain}}},
 		{Name: ServicesChain, Rules: services},
-		{Name: NodePortsChain},
+		{Name: NodePortsChain, Rules: out.nodePorts},
 		{Name: PostroutingChain, Rules: Postrouting()},
 		{Name: MarkMasqChain, Rules: []rules.Rule{{Target: rules.OrMark, Mark: MasqueradeMark}}},
 	}}
@@ -167,14 +174,14 @@ func Postrouting() []rules.Rule {
 	}
 }
 
-// Leaves is the dispatch rules of a Service, one a port.
+// Leaves is the dispatch rules of a Service, one for each port and address.
 func Leaves(svc *modes.Service) []rules.Rule {
 	if len(svc.Endpoints) == 0 {
 		return nil
 	}
-	out := make([]rules.Rule, len(svc.Ports))
-	for i, port := range svc.Ports {
-		out[i] = leaf(svc, port)
+	out := make([]rules.Rule, 0, len(svc.Ports))
+	for _, port := range svc.Ports {
+		out = append(append(out, leaf(svc, port)), externalLeaves(svc, port)...)
 	}
 	return out
 }
@@ -206,6 +213,9 @@ func (p *Planner) chains(svc *modes.Service, cluster netip.Prefix) []*rules.Chai
 	var out []*rules.Chain
 	for _, port := range svc.Ports {
 		out = append(out, p.portChains(svc, port, leaf(svc, port), cluster)...)
+		if svc.External() {
+			out = append(out, p.externalChains(svc, port, cluster)...)
+		}
 	}
 	return out
 }
@@ -222,6 +232,21 @@ func chainNames(svc *modes.Service) []string {
 		for _, ep := range svc.Endpoints {
 			out = append(out, EndpointChain(name, port.Protocol, netip.AddrPortFrom(ep.Addr, port.TargetPort)))
 		}
+		if svc.External() {
+			out = append(out, externalNames(svc, name, port.Protocol)...)
+		}
+	}
+	return out
+}
+
+// externalNames is the names of what externalChains makes, in the same order.
+func externalNames(svc *modes.Service, name string, proto modes.Protocol) []string {
+	out := []string{externalChain(name, proto)}
+	if len(svc.SourceRanges) > 0 && len(svc.LoadBalancerIPs) > 0 {
+		out = append(out, sourcesChain(name, proto))
+	}
+	if svc.ExternalLocal && len(local(svc)) > 0 {
+		out = append(out, localChain(name, proto))
 	}
 	return out
 }
@@ -246,16 +271,42 @@ func (p *Planner) portChains(svc *modes.Service, port modes.ServicePort, leaf ru
 			Src: cluster, NotSrc: true, Chain: MarkMasqChain,
 		})
 	}
-	for i, ep := range svc.Endpoints {
+	svcChain.Rules = append(svcChain.Rules, p.choose(svc, port, svc.Endpoints)...)
+	for _, ep := range svc.Endpoints {
 		to := netip.AddrPortFrom(ep.Addr, port.TargetPort)
 		sep := EndpointChain(name, port.Protocol, to)
-		svcChain.Rules = append(svcChain.Rules, rules.Rule{
-			Comment: say(name + " -> " + to.String()), Chance: uint32(n - i), Chain: sep,
-		})
+		dnat := rules.Rule{Comment: say(name), Proto: port.Protocol, Target: rules.DNAT, To: to}
+		if svc.Affinity > 0 {
+			dnat.Recent = sep
+		}
 		chains = append(chains, &rules.Chain{Name: sep, Rules: []rules.Rule{
-			{Comment: say(name), Src: netip.PrefixFrom(ep.Addr, 32), Chain: MarkMasqChain},
-			{Comment: say(name), Proto: port.Protocol, Target: rules.DNAT, To: to},
+			{Comment: say(name), Src: netip.PrefixFrom(ep.Addr, 32), Chain: MarkMasqChain}, dnat,
 		}})
 	}
 	return chains
+}
+
+// choose makes the rules that pick one of some endpoints: under affinity the one
+// that the client had, else each with the same chance.
+func (p *Planner) choose(svc *modes.Service, port modes.ServicePort, from []modes.Endpoint) []rules.Rule {
+	name := svc.PortName(port)
+	say := ""
+	n := len(from)
+	out := make([]rules.Rule, 0, 2*n)
+	chain := func(ep modes.Endpoint) string {
+		return EndpointChain(name, port.Protocol, netip.AddrPortFrom(ep.Addr, port.TargetPort))
+	}
+	if svc.Affinity > 0 {
+		for _, ep := range from {
+			sep := chain(ep)
+			out = append(out, rules.Rule{Comment: say, Recent: sep, Seconds: uint32(svc.Affinity.Seconds()), Chain: sep})
+		}
+	}
+	for i, ep := range from {
+		if p.comments {
+			say = name + " -> " + netip.AddrPortFrom(ep.Addr, port.TargetPort).String()
+		}
+		out = append(out, rules.Rule{Comment: say, Chance: uint32(n - i), Chain: chain(ep)})
+	}
+	return out
 }

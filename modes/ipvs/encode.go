@@ -27,6 +27,7 @@ const (
 
 	ipsetAttrProtocol, ipsetAttrName, ipsetAttrData          = 1, 2, 7
 	ipsetAttrIP, ipsetAttrPort, ipsetAttrProto, ipsetAttrIP2 = 1, 4, 7, 20
+	ipsetAttrCIDR2                                           = 21
 	ipsetAttrIPv4                                            = 1
 	ipsetProtocolVersion                                     = 6
 	nfnlSubsysIPSet                                          = 6
@@ -145,9 +146,13 @@ func (e *Writer) server(o Op) error {
 	b.attr(svcProtocol, native16(uint16(o.Proto.Number()))...)
 	b.addrPort(svcAddr, svcPort, o.VIP)
 	b.attrString(svcSched, mobyipvs.RoundRobin)
-	// struct ip_vs_flags: no flag set, all flags given.
-	b.attr(svcFlags, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)
-	b.attr32(svcTimeout, 0)
+	// struct ip_vs_flags: the flags, and which of them are given: all.
+	persistent := byte(0)
+	if o.Persist > 0 {
+		persistent = 1 // IP_VS_SVC_F_PERSISTENT
+	}
+	b.attr(svcFlags, persistent, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)
+	b.attr32(svcTimeout, o.Persist)
 	b.attr32(svcNetmask, 0xffffffff)
 	b.shut()
 	if o.Kind == AddReal || o.Kind == DelReal {
@@ -176,11 +181,20 @@ func (e *Writer) entry(o Op) error {
 	b.attr(ipsetAttrProtocol, ipsetProtocolVersion)
 	b.attrString(ipsetAttrName, o.Set)
 	b.open(ipsetAttrData)
-	b.ipsetAddr(ipsetAttrIP, at.Addr())
+	typ := setType(o.Set)
+	if typ != "bitmap:port" {
+		b.ipsetAddr(ipsetAttrIP, at.Addr())
+	}
 	b.attr(ipsetAttrPort|unix.NLA_F_NET_BYTEORDER, binary.BigEndian.AppendUint16(nil, at.Port())...)
-	b.attr(ipsetAttrProto, o.Proto.Number())
-	if o.Set == LoopBackSet {
+	if typ != "bitmap:port" {
+		b.attr(ipsetAttrProto, o.Proto.Number())
+	}
+	switch typ {
+	case "hash:ip,port,ip":
 		b.ipsetAddr(ipsetAttrIP2, at.Addr())
+	case "hash:ip,port,net":
+		b.ipsetAddr(ipsetAttrIP2, o.Source.Addr())
+		b.attr(ipsetAttrCIDR2, byte(o.Source.Bits()))
 	}
 	b.shut()
 	return b.end()

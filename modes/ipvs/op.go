@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"viplab/modes"
 )
@@ -29,7 +30,47 @@ const (
 	Device       = "kube-ipvs0"      // the first; see [Devices]
 	ClusterIPSet = "KUBE-CLUSTER-IP" // hash:ip,port
 	LoopBackSet  = "KUBE-LOOP-BACK"  // hash:ip,port,ip
+
+	// Of Services that are reached from outside of the cluster.
+	ExternalIPSet     = "KUBE-EXTERNAL-IP"               // hash:ip,port
+	ExternalLocalSet  = "KUBE-EXTERNAL-IP-LOCAL"         // hash:ip,port
+	LoadBalancerSet   = "KUBE-LOAD-BALANCER"             // hash:ip,port
+	BalancerLocalSet  = "KUBE-LOAD-BALANCER-LOCAL"       // hash:ip,port
+	BalancerFWSet     = "KUBE-LOAD-BALANCER-FW"          // hash:ip,port
+	BalancerSourceSet = "KUBE-LOAD-BALANCER-SOURCE-CIDR" // hash:ip,port,net
+	NodePortSet       = "KUBE-NODE-PORT-"                // bitmap:port, for TCP and UDP
+	NodePortLocalSet  = "KUBE-NODE-PORT-LOCAL-"          // bitmap:port, for TCP and UDP
 )
+
+// setType is the type of a set.
+func setType(name string) string {
+	switch {
+	case name == LoopBackSet:
+		return "hash:ip,port,ip"
+	case name == BalancerSourceSet:
+		return "hash:ip,port,net"
+	case strings.HasPrefix(name, NodePortSet):
+		return "bitmap:port"
+	}
+	return "hash:ip,port"
+}
+
+// nodePortSet is the set of node ports of a protocol.
+func nodePortSet(local bool, proto modes.Protocol) string {
+	if local {
+		return NodePortLocalSet + strings.ToUpper(string(proto))
+	}
+	return NodePortSet + strings.ToUpper(string(proto))
+}
+
+// externalSets lists the sets that Services reached from outside need.
+func externalSets() []string {
+	out := []string{ExternalIPSet, ExternalLocalSet, LoadBalancerSet, BalancerLocalSet, BalancerFWSet, BalancerSourceSet}
+	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+		out = append(out, nodePortSet(false, proto), nodePortSet(true, proto))
+	}
+	return out
+}
 
 // addressesPerDevice is how many VIPs a dummy device is meant for. The kernel
 // walks all addresses of a device when one is added or deleted: with all VIPs on
@@ -52,6 +93,11 @@ type Op struct {
 	Proto modes.Protocol
 	VIP   netip.AddrPort
 	Real  netip.AddrPort
+	// Source is of an entry of a set of sources.
+	Source netip.Prefix
+	// Persist is for how many seconds a virtual server keeps a client's choice,
+	// 0 for not at all.
+	Persist uint32
 }
 
 // String is the command line that would do the same.
@@ -66,7 +112,11 @@ func (o Op) String() string {
 	case DelAddress:
 		return fmt.Sprintf("ip addr del %s/32 dev %s", o.VIP.Addr(), Device)
 	case AddServer:
-		return fmt.Sprintf("ipvsadm -A -%s %s -s rr", flag, o.VIP)
+		persist := ""
+		if o.Persist > 0 {
+			persist = fmt.Sprintf(" -p %d", o.Persist)
+		}
+		return fmt.Sprintf("ipvsadm -A -%s %s -s rr%s", flag, o.VIP, persist)
 	case DelServer:
 		return fmt.Sprintf("ipvsadm -D -%s %s", flag, o.VIP)
 	case AddReal:
@@ -84,12 +134,13 @@ func (o Op) String() string {
 // Plan lists the operations that carry out the changes, in an order in which
 // no traffic meets a half-made Service: what a packet needs later is made
 // earlier, and taken away in the opposite order. The list is never held whole:
-// at 20000 Services it would be 14 MB.
-func Plan(changes []modes.Change) iter.Seq[Op] {
+// at 20000 Services it would be 14 MB. nodes are the node's own addresses, on which
+// node ports are served.
+func Plan(changes []modes.Change, nodes ...netip.Addr) iter.Seq[Op] {
 	return func(yield func(Op) bool) {
 		var from, to []Op
 		for _, c := range changes {
-			from, to = objects(from[:0], c.Old), objects(to[:0], c.New)
+			from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
 			for _, o := range to {
 				if !slices.Contains(from, o) && !yield(o) {
 					return
@@ -97,7 +148,7 @@ func Plan(changes []modes.Change) iter.Seq[Op] {
 			}
 		}
 		for _, c := range changes {
-			from, to = objects(from[:0], c.Old), objects(to[:0], c.New)
+			from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
 			for _, o := range slices.Backward(from) {
 				if slices.Contains(to, o) {
 					continue
@@ -116,21 +167,34 @@ func Plan(changes []modes.Change) iter.Seq[Op] {
 }
 
 // objects appends what one Service needs, as the operations that add it.
-func objects(ops []Op, svc *modes.Service) []Op {
+func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	if svc == nil {
 		return ops
 	}
-	ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(svc.ClusterIP, 0)})
+	ops = bind(ops, svc.ClusterIP)
 	for _, p := range svc.Ports {
 		vip := netip.AddrPortFrom(svc.ClusterIP, p.Port)
-		ops = append(ops, Op{Kind: AddServer, Proto: p.Protocol, VIP: vip})
-		for _, ep := range svc.Endpoints {
-			ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
-		}
+		ops = serve(ops, svc, p, vip, svc.Endpoints)
 		ops = append(ops, Op{Kind: AddEntry, Set: ClusterIPSet, Proto: p.Protocol, VIP: vip})
 		for _, ep := range svc.Endpoints {
 			ops = append(ops, Op{Kind: AddEntry, Set: LoopBackSet, Proto: p.Protocol, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
 		}
+	}
+	if svc.External() {
+		ops = external(ops, svc, nodes)
+	}
+	return ops
+}
+
+func bind(ops []Op, a netip.Addr) []Op {
+	return append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(a, 0)})
+}
+
+// serve appends a virtual server with its real servers.
+func serve(ops []Op, svc *modes.Service, p modes.ServicePort, vip netip.AddrPort, to []modes.Endpoint) []Op {
+	ops = append(ops, Op{Kind: AddServer, Proto: p.Protocol, VIP: vip, Persist: uint32(svc.Affinity.Seconds())})
+	for _, ep := range to {
+		ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
 	}
 	return ops
 }

@@ -8,21 +8,29 @@ import (
 	"viplab/modes/packet"
 )
 
-// Program is what the mode puts into a node, as values.
-func Program(s modes.Snapshot) packet.Program {
+// Program is what the mode puts into a node of the given address, as values.
+func Program(s modes.Snapshot, node netip.Addr) packet.Program {
 	p := packet.Program{
 		Rules:   Rules(s.ClusterCIDR),
 		Entries: map[string]map[string]bool{ClusterIPSet: {}, LoopBackSet: {}},
 		Servers: map[packet.Front][]netip.AddrPort{},
 		Bound:   map[netip.Addr]bool{},
+		Sticky:  map[packet.Front]bool{},
 	}
-	for o := range Plan(modes.Diff(modes.Snapshot{}, s)) {
+	if hasExternal(s) {
+		p.Rules = externalRules(p.Rules)
+		for _, set := range externalSets() {
+			p.Entries[set] = map[string]bool{}
+		}
+	}
+	for o := range Plan(modes.Diff(modes.Snapshot{}, s), node) {
 		front := packet.Front{Proto: o.Proto, Addr: o.VIP}
 		switch o.Kind {
 		case AddAddress:
 			p.Bound[o.VIP.Addr()] = true
 		case AddServer:
 			p.Servers[front] = nil
+			p.Sticky[front] = o.Persist > 0
 		case AddReal:
 			p.Servers[front] = append(p.Servers[front], o.Real)
 		case AddEntry:
@@ -34,8 +42,13 @@ func Program(s modes.Snapshot) packet.Program {
 
 // entry is the set entry of an operation, as ipset writes it.
 func (o Op) entry() string {
-	if o.Set == LoopBackSet {
+	switch setType(o.Set) {
+	case "hash:ip,port,ip":
 		return fmt.Sprintf("%s,%s:%d,%s", o.Real.Addr(), o.Proto, o.Real.Port(), o.Real.Addr())
+	case "hash:ip,port,net":
+		return fmt.Sprintf("%s,%s:%d,%s", o.VIP.Addr(), o.Proto, o.VIP.Port(), o.Source)
+	case "bitmap:port":
+		return fmt.Sprint(o.VIP.Port())
 	}
 	return fmt.Sprintf("%s,%s:%d", o.VIP.Addr(), o.Proto, o.VIP.Port())
 }

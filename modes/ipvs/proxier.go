@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
+	"viplab/modes/rules"
 )
 
 // Ways to make a VIP local to the node, so that IPVS sees its packets.
@@ -36,6 +39,8 @@ type Proxier struct {
 	restorer iptables.Restorer
 	enc      *Writer
 	current  modes.Snapshot
+	external bool         // sets and rules for external addresses are there
+	nodes    []netip.Addr // the node's own addresses
 	sysctls  []sysctl
 }
 
@@ -94,12 +99,26 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		// What of it is not the constant rules' is devices, sets and sysctls.
 		cost.Commit += time.Since(start) - cost.Total()
 	}
+	if p.current.ClusterCIDR != s.ClusterCIDR && len(p.current.Services) > 0 {
+		c, err := p.restorer.Commit(ctx, p.rules(s))
+		cost.Add(c)
+		if err != nil {
+			return cost, err
+		}
+	}
+	if !p.external && hasExternal(s) {
+		c, err := p.setUpExternal(ctx, s)
+		cost.Add(c)
+		if err != nil {
+			return cost, fmt.Errorf("set up ipvs for external addresses: %w", err)
+		}
+	}
 	planStart := time.Now()
 	changes := modes.Diff(p.current, s)
 	planned := time.Now()
 	cost.Plan += planned.Sub(planStart)
 	sent, ops := p.enc.sent(), 0
-	for o := range Plan(changes) {
+	for o := range Plan(changes, p.nodes...) {
 		if err = p.enc.Do(o); err != nil {
 			break
 		}
@@ -170,6 +189,53 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 	return p.restorer.Commit(ctx, Rules(s.ClusterCIDR))
 }
 
+// hasExternal tells whether any Service is reached from outside.
+func hasExternal(s modes.Snapshot) bool {
+	return slices.ContainsFunc(s.Services, (*modes.Service).External)
+}
+
+// setUpExternal makes the sets and rules for Services that are reached from
+// outside; without such a Service packets need not be looked up there.
+func (p *Proxier) setUpExternal(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+	for _, set := range externalSets() {
+		options := netlink.IpsetCreateOptions{}
+		if setType(set) == "bitmap:port" {
+			options.PortTo = 65535
+		}
+		if err := netlink.IpsetCreate(set, setType(set), options); err != nil {
+			return modes.Cost{}, fmt.Errorf("create ipset %s: %w", set, err)
+		}
+	}
+	p.external = true
+	links, err := netlink.LinkList()
+	if err != nil {
+		return modes.Cost{}, fmt.Errorf("list the node's devices: %w", err)
+	}
+	for _, l := range links {
+		if l.Attrs().Name == "lo" || strings.HasPrefix(l.Attrs().Name, Device[:len(Device)-1]) {
+			continue
+		}
+		addrs, err := netlink.AddrList(l, unix.AF_INET)
+		if err != nil {
+			return modes.Cost{}, fmt.Errorf("list addresses of %s: %w", l.Attrs().Name, err)
+		}
+		for _, a := range addrs {
+			if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok {
+				p.nodes = append(p.nodes, ip)
+			}
+		}
+	}
+	return p.restorer.Commit(ctx, p.rules(s))
+}
+
+// rules are the constant rules for a Snapshot.
+func (p *Proxier) rules(s modes.Snapshot) rules.Ruleset {
+	if p.external {
+		return externalRules(Rules(s.ClusterCIDR))
+	}
+	return Rules(s.ClusterCIDR)
+}
+
 // CreateSets makes the ipsets that a Snapshot needs. kube-proxy gives them 65536 entries at most; a
 // larger Snapshot gets the room that it needs and as much again for changes.
 func CreateSets(s modes.Snapshot) error {
@@ -213,7 +279,13 @@ func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) {
 		}
 	}
 	cost := modes.Cost{ReadBack: time.Since(start)}
-	if want := p.current.Ports(); len(there) != want {
+	want := 0
+	for o := range Plan(modes.Diff(modes.Snapshot{}, p.current), p.nodes...) {
+		if o.Kind == AddServer {
+			want++
+		}
+	}
+	if len(there) != want {
 		return cost, fmt.Errorf("the kernel has %d virtual servers, want %d", len(there), want)
 	}
 	c, err := p.restorer.Refresh(ctx)
@@ -258,7 +330,11 @@ func (p *Proxier) Close() error {
 		return nil
 	}
 	errs := []error{p.restorer.Clear(), flushServers()}
-	for _, set := range []string{ClusterIPSet, LoopBackSet} {
+	sets := []string{ClusterIPSet, LoopBackSet}
+	if p.external {
+		sets = append(sets, externalSets()...)
+	}
+	for _, set := range sets {
 		if err := netlink.IpsetDestroy(set); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("destroy ipset %s: %w", set, err))
 		}
@@ -272,7 +348,7 @@ func (p *Proxier) Close() error {
 	}
 	errs = append(errs, p.enc.Close())
 	errs = append(errs, p.restoreSysctls())
-	p.enc, p.current = nil, modes.Snapshot{}
+	p.enc, p.current, p.external, p.nodes = nil, modes.Snapshot{}, false, nil
 	return errors.Join(errs...)
 }
 

@@ -9,6 +9,7 @@ package packet
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"viplab/modes"
 	"viplab/modes/rules"
@@ -29,6 +30,8 @@ type Program struct {
 	Servers map[Front][]netip.AddrPort
 	// Portals are the proxy's ports with the endpoints behind them.
 	Portals map[Front][]netip.AddrPort
+	// Sticky are the fronts whose Service has affinity.
+	Sticky map[Front]bool
 	// Bound are the VIPs that are the node's own.
 	Bound map[netip.Addr]bool
 }
@@ -53,6 +56,7 @@ const (
 	Refused    Fate = "refused"  // an ICMP error answers
 	Lost       Fate = "dropped"
 	ToNode     Fate = "node"    // a socket of the node itself, or its reset
+	Closed     Fate = "closed"  // accepted by the proxy, which then closes it
 	Unchanged  Fate = "no rule" // routed on as if there were no Service
 )
 
@@ -82,6 +86,9 @@ type Flow struct {
 	Dst   netip.AddrPort
 	// Pick is which endpoint chance or the scheduler chooses, from 0.
 	Pick int
+	// Before is the endpoint that the client had lately, invalid for none; it
+	// matters to Services with affinity.
+	Before netip.Addr
 }
 
 // walk is the state of following one packet.
@@ -91,6 +98,8 @@ type walk struct {
 	node netip.Addr
 	pick int
 	p    rules.Packet
+	// before is the endpoint that the client had lately.
+	before netip.Addr
 	// copied is set when the flow ends at the proxy, which began another.
 	copied bool
 }
@@ -100,6 +109,7 @@ func Follow(prog Program, node netip.Addr, f Flow) Way {
 	w := &walk{Program: prog, Tracer: rules.NewTracer(prog.Rules), node: node, pick: f.Pick,
 		p: rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: "NEW"}}
 	w.Pick, w.Local, w.InSet = f.Pick, w.local, w.inSet
+	w.before, w.Seen = f.Before, w.seen
 	way := Way{From: f.From, Proto: f.Proto, Src: f.Src, Dst: f.Dst}
 	way.Fate = w.travel(f.From)
 	way.Steps, way.Operations = w.Steps, w.Operations
@@ -117,16 +127,33 @@ func (w *walk) local(a netip.Addr) bool { return a == w.node || w.Bound[a] }
 func (w *walk) inSet(set, dirs string, p rules.Packet) bool {
 	w.say("", "", set, "look up "+dirs, "")
 	entry := fmt.Sprintf("%s,%s:%d", p.Dst.Addr(), p.Proto, p.Dst.Port())
-	if dirs == "dst,dst,src" {
-		entry += "," + p.Src.Addr().String()
+	if dirs == "dst" {
+		entry = fmt.Sprint(p.Dst.Port())
 	}
 	found := w.Entries[set][entry]
+	if dirs == "dst,dst,src" {
+		entry, found = sourceEntry(w.Entries[set], entry, p.Src.Addr())
+	}
 	last := &w.Steps[len(w.Steps)-1]
 	last.Does = "is not in it"
 	if found {
 		last.Does = "is in it: " + entry
 	}
 	return found
+}
+
+// sourceEntry looks up an entry with a source address or a range that holds it.
+func sourceEntry(entries map[string]bool, entry string, src netip.Addr) (string, bool) {
+	if one := entry + "," + src.String(); entries[one] {
+		return one, true
+	}
+	for e := range entries {
+		text, ok := strings.CutPrefix(e, entry+",")
+		if r, err := netip.ParsePrefix(text); ok && err == nil && r.Contains(src) {
+			return e, true
+		}
+	}
+	return entry + "," + src.String(), false
 }
 
 // say adds a step that is no rule.
@@ -142,8 +169,8 @@ func (w *walk) travel(from From) Fate {
 		if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
 			return fate
 		}
-		if w.serve() {
-			return w.leave()
+		if fate, done := w.served(); done {
+			return fate
 		}
 		if w.local(w.p.Dst.Addr()) {
 			return w.arrive()
@@ -154,8 +181,8 @@ func (w *walk) travel(from From) Fate {
 			if fate, done := verdict(w.Hook("filter", "INPUT", &w.p)); done {
 				return fate
 			}
-			if w.serve() {
-				return w.leave()
+			if fate, done := w.served(); done {
+				return fate
 			}
 			return w.arrive()
 		}
@@ -180,6 +207,39 @@ func verdict(v rules.Verdict) (Fate, bool) {
 	return "", false
 }
 
+// served takes the packet to a virtual server, if it is for one: on to a real one,
+// or, if there is none, back with an ICMP error.
+func (w *walk) served() (Fate, bool) {
+	real, ours := w.Servers[Front{w.p.Proto, w.p.Dst}]
+	if ours && len(real) == 0 {
+		w.Operations.Servers++
+		w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "has no real server")
+		return Refused, true
+	}
+	if !w.serve() {
+		return "", false
+	}
+	return w.leave(), true
+}
+
+// choose picks an endpoint: the one that the client had, under affinity, else the
+// one that the flow names.
+func (w *walk) choose(at Front, from []netip.AddrPort) netip.AddrPort {
+	for _, to := range from {
+		if w.Sticky[at] && to.Addr() == w.before {
+			return to
+		}
+	}
+	return from[w.pick%len(from)]
+}
+
+// seen tells whether the client is in a list of recent ones: that of the chain that
+// leads to the endpoint it had.
+func (w *walk) seen(list string) bool {
+	to, ok := w.Destination("nat", list)
+	return ok && to.Addr() == w.before
+}
+
 // serve looks the packet up among the virtual servers and sends it to a real one.
 func (w *walk) serve() bool {
 	if w.Servers == nil {
@@ -191,7 +251,7 @@ func (w *walk) serve() bool {
 		w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "is none")
 		return false
 	}
-	to := real[w.pick%len(real)]
+	to := w.choose(Front{w.p.Proto, w.p.Dst}, real)
 	w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "gets destination "+to.String())
 	w.p.Dst = to
 	return true
@@ -200,11 +260,14 @@ func (w *walk) serve() bool {
 // arrive hands the packet to a socket of the node: the proxy's, which opens a
 // connection of its own to an endpoint, or none.
 func (w *walk) arrive() Fate {
-	endpoints := w.Portals[Front{w.p.Proto, w.p.Dst}]
-	if len(endpoints) == 0 {
+	endpoints, ours := w.Portals[Front{w.p.Proto, w.p.Dst}]
+	if !ours {
 		return ToNode
 	}
-	to := endpoints[w.pick%len(endpoints)]
+	if len(endpoints) == 0 {
+		return Closed
+	}
+	to := w.choose(Front{w.p.Proto, w.p.Dst}, endpoints)
 	w.Copies++
 	w.say("", "", "proxy", "accepts on "+w.p.Dst.String(), "opens a connection of its own to "+to.String())
 	w.copied = true

@@ -47,6 +47,10 @@ func appendMatches(b []byte, r *Rule) []byte {
 	if r.DstLocal {
 		b = append(b, " -m addrtype --dst-type LOCAL"...)
 	}
+	if r.SrcLocal {
+		b = append(b, " -m addrtype --src-type LOCAL"...)
+	}
+	b = appendRecent(b, r)
 	if r.Set != "" {
 		b = append(b, " -m set --match-set "...)
 		b = append(b, r.Set...)
@@ -66,6 +70,20 @@ func appendMatches(b []byte, r *Rule) []byte {
 		b = append(b, r.CTState...)
 	}
 	return b
+}
+
+func appendRecent(b []byte, r *Rule) []byte {
+	if r.Recent == "" {
+		return b
+	}
+	b = append(b, " -m recent --name "...)
+	b = append(b, r.Recent...)
+	if r.Seconds == 0 {
+		return append(b, " --set"...)
+	}
+	b = append(b, " --rcheck --seconds "...)
+	b = strconv.AppendUint(b, uint64(r.Seconds), 10)
+	return append(b, " --reap"...)
 }
 
 func appendMark(b []byte, m uint32) []byte {

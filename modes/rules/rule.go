@@ -39,17 +39,22 @@ type Rule struct {
 	NotSrc   bool // the source is not in Src
 	Proto    modes.Protocol
 	DPort    uint16
-	DstLocal bool   // -m addrtype --dst-type LOCAL
-	NotMark  uint32 // the packet's mark lacks these bits
-	HasMark  uint32 // the packet's mark has these bits
-	CTState  string // -m conntrack --ctstate, for example "NEW"
-	Set      string // -m set --match-set SET SetDirs
-	SetDirs  string
-	Chance   uint32 // 1/Chance: -m statistic --mode random; 0 and 1: always
-	Target   Target
-	Chain    string // of Jump
-	To       netip.AddrPort
-	Mark     uint32
+	DstLocal bool // -m addrtype --dst-type LOCAL
+	SrcLocal bool // -m addrtype --src-type LOCAL
+	// Recent is a list of client addresses (-m recent): the rule sets the client,
+	// or with Seconds matches one that was set so lately.
+	Recent  string
+	Seconds uint32
+	NotMark uint32 // the packet's mark lacks these bits
+	HasMark uint32 // the packet's mark has these bits
+	CTState string // -m conntrack --ctstate, for example "NEW"
+	Set     string // -m set --match-set SET SetDirs
+	SetDirs string
+	Chance  uint32 // 1/Chance: -m statistic --mode random; 0 and 1: always
+	Target  Target
+	Chain   string // of Jump
+	To      netip.AddrPort
+	Mark    uint32
 }
 
 // Chain is a named list of rules. A Chain is immutable once it stands in a

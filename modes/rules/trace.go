@@ -57,6 +57,8 @@ type Tracer struct {
 	InSet func(set, dirs string, p Packet) bool
 	// Local tells whether an address is the node's own, nil: none is.
 	Local func(netip.Addr) bool
+	// Seen tells whether a client is in a list of recent ones, nil: in none.
+	Seen func(list string) bool
 	// Pick is which of the rules with a Chance, in the order in which a packet
 	// comes to them, matches; one without alternatives always does.
 	Pick int
@@ -91,6 +93,16 @@ func (t *Tracer) Hook(table, hook string, p *Packet) Verdict {
 	}
 	v, _ := t.chain(table, hook, hook, p)
 	return v
+}
+
+// Destination is where a chain's last rule rewrites packets to, if it does.
+func (t *Tracer) Destination(table, chain string) (netip.AddrPort, bool) {
+	c := t.chains[table][chain]
+	if c == nil || len(c.Rules) == 0 {
+		return netip.AddrPort{}, false
+	}
+	last := c.Rules[len(c.Rules)-1]
+	return last.To, last.Target == DNAT
 }
 
 // chain walks one chain; done is false when it came to its end.
@@ -137,7 +149,9 @@ func (t *Tracer) matches(r *Rule, p Packet) bool {
 		r.NotMark != 0 && p.Mark&r.NotMark == r.NotMark,
 		r.HasMark != 0 && p.Mark&r.HasMark != r.HasMark,
 		r.CTState != "" && !slices.Contains(strings.Split(r.CTState, ","), p.State),
-		r.DstLocal && (t.Local == nil || !t.Local(p.Dst.Addr())):
+		r.DstLocal && (t.Local == nil || !t.Local(p.Dst.Addr())),
+		r.SrcLocal && (t.Local == nil || !t.Local(p.Src.Addr())),
+		r.Seconds != 0 && (t.Seen == nil || !t.Seen(r.Recent)):
 		return false
 	}
 	if r.Set != "" {

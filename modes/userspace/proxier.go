@@ -84,6 +84,9 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	if err := p.start(s); err != nil {
 		return modes.Cost{}, err
 	}
+	if err := Limits().Check("userspace", s); err != nil {
+		return modes.Cost{}, err
+	}
 	update, opened, moved := p.plan(s)
 	cost := modes.Cost{Plan: time.Since(start)}
 	commit := time.Now()
@@ -127,7 +130,7 @@ func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState,
 			}
 		}
 		if c.New != nil {
-			moved = moved || c.Old != nil && c.Old.ClusterIP != c.New.ClusterIP
+			moved = moved || c.Old != nil && (c.Old.ClusterIP != c.New.ClusterIP || c.Old.External() || c.New.External())
 			for _, sp := range c.New.Ports {
 				k := key(c.New, sp)
 				delete(gone, k)
@@ -150,7 +153,7 @@ func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState,
 }
 
 func portal(id uint32, svc *modes.Service, sp modes.ServicePort) proxy.Portal {
-	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
+	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Affinity: svc.Affinity, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
 	for i, ep := range svc.Endpoints {
 		out.Endpoints[i] = netip.AddrPortFrom(ep.Addr, sp.TargetPort)
 	}

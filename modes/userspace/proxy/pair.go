@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -50,12 +51,33 @@ func (l *loop) join(p *portal, client int) {
 	}
 }
 
+// choose is the endpoint to try next. Under affinity it is the client's own; one
+// that cannot be reached loses the client to the next.
+func (c *pair) choose() netip.AddrPort {
+	if c.portal.affinity == 0 {
+		to, _ := c.portal.rotate()
+		return to
+	}
+	sa, err := unix.Getpeername(c.client.fd)
+	in, ok := sa.(*unix.SockaddrInet4)
+	if err != nil || !ok {
+		to, _ := c.portal.rotate()
+		return to
+	}
+	client := netip.AddrFrom4(in.Addr)
+	if c.tries > 1 {
+		delete(c.portal.sticky, client)
+	}
+	to, _ := c.portal.pick(client)
+	return to
+}
+
 // dial starts connecting to the next endpoint; it says false when every
 // endpoint has been tried.
 func (l *loop) dial(c *pair) bool {
 	for c.tries < len(c.portal.endpoints) {
 		c.tries++
-		to, _ := c.portal.pick()
+		to := c.choose()
 		fd, err := rawio.Socket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
 		if err != nil {
 			return false

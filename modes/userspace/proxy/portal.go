@@ -3,6 +3,8 @@ package proxy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,10 +18,37 @@ type portal struct {
 	udp       bool
 	endpoints []netip.AddrPort
 	next      int // round robin
+	affinity  time.Duration
+	sticky    map[netip.Addr]choice // by client
 }
 
-// pick is the next endpoint, false if there is none.
-func (p *portal) pick() (netip.AddrPort, bool) {
+// choice is a client's endpoint under affinity.
+type choice struct {
+	to   netip.AddrPort
+	last time.Time
+}
+
+// pick is the endpoint for a client, false if there is none.
+func (p *portal) pick(client netip.Addr) (netip.AddrPort, bool) {
+	if p.affinity == 0 {
+		return p.rotate()
+	}
+	now := time.Now()
+	c, known := p.sticky[client]
+	if !known || now.Sub(c.last) > p.affinity || !slices.Contains(p.endpoints, c.to) {
+		to, ok := p.rotate()
+		if !ok {
+			return to, false
+		}
+		c.to = to
+	}
+	c.last = now
+	p.sticky[client] = c
+	return c.to, true
+}
+
+// rotate is the next endpoint, false if there is none.
+func (p *portal) rotate() (netip.AddrPort, bool) {
 	if len(p.endpoints) == 0 {
 		return netip.AddrPort{}, false
 	}
@@ -60,7 +89,7 @@ func (l *loop) update(u Update) Reply {
 	var r Reply
 	for _, want := range u.Set {
 		if p := l.portals[want.ID]; p != nil {
-			p.endpoints = want.Endpoints
+			p.set(want)
 			continue
 		}
 		p, err := l.open(want, u.Ports)
@@ -82,7 +111,8 @@ func (l *loop) open(want Portal, limits [2]uint16) (*portal, error) {
 		if !ok {
 			return nil, fmt.Errorf("open portal %d: no free port from %d to %d", want.ID, limits[0], limits[1])
 		}
-		p := &portal{port: port, udp: want.UDP, endpoints: want.Endpoints}
+		p := &portal{port: port, udp: want.UDP}
+		p.set(want)
 		err := p.listen()
 		if err == unix.EADDRINUSE {
 			continue
@@ -96,6 +126,14 @@ func (l *loop) open(want Portal, limits [2]uint16) (*portal, error) {
 	}
 }
 
+// set takes over what may change of a portal. Choices that clients made outlive it.
+func (p *portal) set(want Portal) {
+	p.endpoints, p.affinity = want.Endpoints, want.Affinity
+	if p.affinity > 0 && p.sticky == nil {
+		p.sticky = map[netip.Addr]choice{}
+	}
+}
+
 func (p *portal) listen() error {
 	typ := unix.SOCK_STREAM
 	if p.udp {
@@ -106,6 +144,9 @@ func (p *portal) listen() error {
 		return err
 	}
 	p.fd = fd
+	if p.udp {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
 	if err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(p.port)}); err == nil && !p.udp {
 		// Accepted sockets inherit TCP_NODELAY from the listener.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)

@@ -11,13 +11,19 @@
 // on standard output, both gob; it ends when its input ends.
 package proxy
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Portal is one Service port to serve.
 type Portal struct {
 	ID        uint32
 	UDP       bool
 	Endpoints []netip.AddrPort
+	// Affinity is for how long after its last connection a client keeps its
+	// endpoint, 0 for none.
+	Affinity time.Duration
 }
 
 // Update opens portals, changes the endpoints of open ones, and closes others.

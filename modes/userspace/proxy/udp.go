@@ -21,15 +21,20 @@ type flow struct {
 	key  flowKey
 	fd   int
 	used time.Time
+	// local is the address that the client sent to. An answer from any other
+	// would not be the flow's for conntrack: the kernel's own choice differs when
+	// the client is on the node itself.
+	local [4]byte
 }
 
 type flowTable struct {
 	byClient map[flowKey]*flow
+	oob      [128]byte
 }
 
 // receive passes one datagram from a client on.
 func (t *flowTable) receive(l *loop, p *portal) {
-	n, from, err := unix.Recvfrom(p.fd, l.buf, 0)
+	n, oobn, _, from, err := unix.Recvmsg(p.fd, l.buf, t.oob[:], 0)
 	sa, ok := from.(*unix.SockaddrInet4)
 	if err != nil || !ok {
 		return
@@ -42,11 +47,21 @@ func (t *flowTable) receive(l *loop, p *portal) {
 		}
 	}
 	f.used = time.Now()
+	f.local = localAddress(t.oob[:oobn])
 	_, _ = unix.Write(f.fd, l.buf[:n])
 }
 
+// localAddress is the address that a datagram was sent to, as IP_PKTINFO tells.
+func localAddress(oob []byte) [4]byte {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < unix.SizeofInet4Pktinfo {
+		return [4]byte{}
+	}
+	return [4]byte(msgs[0].Data[8:12]) // struct in_pktinfo: the header's destination
+}
+
 func (t *flowTable) open(l *loop, key flowKey) *flow {
-	to, ok := key.portal.pick()
+	to, ok := key.portal.pick(key.client.Addr())
 	if !ok {
 		return nil
 	}
@@ -70,7 +85,7 @@ func (f *flow) event(l *loop, _ uint32) {
 		return // a refused datagram: the client's retry is its own affair
 	}
 	f.used = time.Now()
-	_ = unix.Sendto(f.key.portal.fd, l.buf[:n], 0, sockaddr(f.key.client))
+	_, _ = unix.SendmsgN(f.key.portal.fd, l.buf[:n], unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: f.local}), sockaddr(f.key.client), 0)
 }
 
 func (t *flowTable) expire(l *loop, now time.Time) {

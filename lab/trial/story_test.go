@@ -1,0 +1,119 @@
+package trial
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/packet/story"
+	"viplab/modes/synth"
+	"viplab/workload"
+)
+
+// TestStories tells every story with real packets, in every mode that can; a mode
+// that cannot says so before it programs anything.
+func TestStories(t *testing.T) {
+	books, err := story.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 2, Seed: 1})
+		if err := b.net.LetPodsDial(); err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		for _, book := range books {
+			_, err := b.run.sync(t.Context(), book.Snapshot)
+			var unsupported *modes.UnsupportedError
+			if errors.As(err, &unsupported) {
+				t.Logf("%s: %v", book.Name, err)
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", book.Name, err)
+			}
+			had := map[string]netip.Addr{}
+			for _, s := range book.Stories {
+				told++
+				if msg := b.tell(s, s.In(name), had); msg != "" {
+					t.Errorf("%s: %s: %s", book.Name, s.Title, msg)
+				}
+			}
+		}
+		t.Logf("%s: %d stories", name, told)
+	})
+}
+
+// Waits for what must be answered, and for what must not.
+const patient, impatient = 2500 * time.Millisecond, 300 * time.Millisecond
+
+// tell sends a story's packet and says what is wrong with what became of it.
+func (b *bench) tell(s story.Story, want story.Fate, had map[string]netip.Addr) string {
+	ns, p, sender := b.net.Client, b.prober, topo.ClientAddr.Addr()
+	switch s.From {
+	case "client":
+	case "node":
+		ns, p, sender = b.net.Node, b.inNode, topo.NodeAddr.Addr()
+	default:
+		sender = netip.MustParseAddr(s.From)
+		ns, p = b.net.Backend, b.podProber(sender)
+	}
+	p.Wait = patient
+	if want.Kind == story.Dropped || want.Kind == story.Unserved {
+		p.Wait = impatient
+	}
+	var a workload.Answer
+	err := ns.Do(func() (err error) {
+		a, err = p.AskBoth(s.Proto, s.Dst)
+		return err
+	})
+	key := s.From + s.Dst.String() + string(s.Proto)
+	before := had[key]
+	had[key] = a.Endpoint
+	refused := errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH)
+	switch {
+	case want.Kind == story.Endpoint || want.Kind == story.Stays:
+		return answered(a, err, want, before, sender, s.From)
+	case err == nil:
+		return fmt.Sprintf("%s answered", a.Endpoint)
+	case want.Kind == story.Dropped && refused, want.Kind == story.Closed && refused,
+		want.Kind == story.Refused && !refused:
+		return err.Error()
+	}
+	return ""
+}
+
+func answered(a workload.Answer, err error, want story.Fate, before, sender netip.Addr, from string) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case want.Kind == story.Stays && a.Endpoint != before:
+		return fmt.Sprintf("it went from %s to %s", before, a.Endpoint)
+	case want.Kind == story.Endpoint && !slices.Contains(want.Endpoints, a.Endpoint):
+		return fmt.Sprintf("%s answered", a.Endpoint)
+	case want.Kind == story.Endpoint && want.Kept && a.Source != sender:
+		return fmt.Sprintf("the endpoint saw %s", a.Source)
+	case want.Kind == story.Endpoint && !want.Kept && !slices.Contains([]netip.Addr{topo.NodeAddr.Addr(), netip.MustParseAddr("10.255.255.1")}, a.Source):
+		return fmt.Sprintf("the endpoint saw %s, not the node", a.Source)
+	}
+	return ""
+}
+
+// podProber is a prober that starts at an endpoint's address.
+func (b *bench) podProber(a netip.Addr) *workload.Prober {
+	if b.pods == nil {
+		b.pods = map[netip.Addr]*workload.Prober{}
+	}
+	if b.pods[a] == nil {
+		b.pods[a] = &workload.Prober{Source: a}
+	}
+	return b.pods[a]
+}

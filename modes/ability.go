@@ -1,0 +1,80 @@
+package modes
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Ability is something that a Service may ask of a mode.
+type Ability string
+
+// Abilities.
+const (
+	ClusterIPs      Ability = "ClusterIP, TCP and UDP"
+	NoEndpoints     Ability = "Service without endpoints is refused"
+	ExternalIPs     Ability = "ExternalIP"
+	LoadBalancerIPs Ability = "LoadBalancer IP"
+	SourceRanges    Ability = "LoadBalancer source ranges"
+	NodePorts       Ability = "NodePort"
+	ExternalLocal   Ability = "external traffic policy Local"
+	SessionAffinity Ability = "session affinity by client address"
+	KeepsSource     Ability = "keeps the client's address"
+	HairpinToItself Ability = "endpoint reaches itself through its Service"
+	ScheduledByNode Ability = "choice of scheduler"
+	StreamControl   Ability = "SCTP"
+	SixthVersion    Ability = "IPv6"
+)
+
+// Abilities lists them, in the order of tables.
+func Abilities() []Ability {
+	return []Ability{ClusterIPs, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
+		SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, StreamControl, SixthVersion}
+}
+
+// Limits are the abilities that a mode lacks, with the reason.
+type Limits map[Ability]string
+
+// UnsupportedError is a Service that asks for what a mode lacks.
+type UnsupportedError struct {
+	Mode, Service string
+	Ability       Ability
+	Why           string
+}
+
+// Error names the mode, the Service, what it asks for, and why it cannot have it.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("mode %s cannot serve %s: %s: %s", e.Mode, e.Service, e.Ability, e.Why)
+}
+
+// Check says whether a mode of these limits can serve a Snapshot: nil, or an
+// [UnsupportedError].
+func (l Limits) Check(mode string, s Snapshot) error {
+	for _, svc := range s.Services {
+		if !svc.External() && svc.Affinity == 0 {
+			continue
+		}
+		for _, a := range svc.asks() {
+			if why, lacks := l[a]; lacks {
+				return &UnsupportedError{mode, svc.Key(), a, why}
+			}
+		}
+	}
+	return nil
+}
+
+// asks lists what a Service asks for beyond ClusterIPs.
+func (s *Service) asks() []Ability {
+	var out []Ability
+	add := func(a Ability, asked bool) {
+		if asked {
+			out = append(out, a)
+		}
+	}
+	add(ExternalIPs, len(s.ExternalIPs) > 0)
+	add(LoadBalancerIPs, len(s.LoadBalancerIPs) > 0)
+	add(SourceRanges, len(s.SourceRanges) > 0)
+	add(NodePorts, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.NodePort != 0 }))
+	add(ExternalLocal, s.ExternalLocal)
+	add(SessionAffinity, s.Affinity > 0)
+	return out
+}

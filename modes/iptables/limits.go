@@ -1,0 +1,12 @@
+package iptables
+
+import "viplab/modes"
+
+// Limits are what the mode cannot do.
+func Limits() modes.Limits {
+	return modes.Limits{
+		modes.ScheduledByNode: "the choice is a random match in a rule",
+		modes.StreamControl:   "the lab does not program it yet",
+		modes.SixthVersion:    "the lab does not program it yet",
+	}
+}

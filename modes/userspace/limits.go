@@ -1,0 +1,16 @@
+package userspace
+
+import "viplab/modes"
+
+// Limits are what the mode cannot do.
+func Limits() modes.Limits {
+	return modes.Limits{
+		modes.NoEndpoints:     "the proxy accepts the connection before it knows that there is no endpoint, and then closes it",
+		modes.SourceRanges:    "the portal rules redirect whoever asks; kube-proxy's userspace mode did the same",
+		modes.ExternalLocal:   "the proxy sees connections, not where they came in",
+		modes.KeepsSource:     "the endpoint sees the proxy's own connection",
+		modes.ScheduledByNode: "the proxy goes round robin",
+		modes.StreamControl:   "the proxy copies TCP and UDP only",
+		modes.SixthVersion:    "the lab does not program it yet",
+	}
+}
