@@ -54,6 +54,7 @@ const (
 	ReuseFailed       = "reuse_failed_share"
 	ReuseStale        = "reuse_stale_share" // answered by a server that should get none
 	ReuseRate         = "reuse_connections_per_second"
+	Evenness          = "choice_evenness" // share of the busiest endpoint over the mean, in new connections
 	ChangeDelay       = "change_delay_seconds"
 	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
@@ -84,6 +85,7 @@ const (
 	Kind      = "kind"               // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
 	Fanout    = "fanout"             // of the tree
 	Sync      = "sync"               // how updates are written: partial, rewrite, append
+	Scheduler = "scheduler"          // of mode ipvs
 	Bind      = "bind"               // of VIPs in mode ipvs: address, route
 	ReuseMode = "conn_reuse_mode"    // of IPVS
 	Expire    = "expire_nodest_conn" // of IPVS

@@ -73,6 +73,7 @@ func rows() []row {
 		{"latency beside full syncs", results.LiveLatency, nil},
 		{"longest time without an answer", results.LiveStall, nil},
 		{"lost requests", results.LiveLost, nil},
+		{"busiest endpoint over the mean", results.Evenness, nil},
 		{"iperf3, first Service", results.Throughput, at("first")},
 		{"iperf3, last Service", results.Throughput, at("last")},
 		{"CPU of a full sync", results.CPUSeconds, map[string]string{results.Of: "sync", results.Change: "full"}},
@@ -131,6 +132,11 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 	out = append(out, where)
 	if e.Why != "" {
 		out = append(out, "Testbed: "+e.Why+".")
+	}
+	if notes, ok := run.Config["notes"].([]any); ok {
+		for _, n := range notes {
+			out = append(out, fmt.Sprintf("Changed: %v.", n))
+		}
 	}
 	if run.Config["quick"] == true {
 		out = append(out, "This was a quick run: too few samples for intervals. Look at orders of magnitude only.")

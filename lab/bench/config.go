@@ -40,9 +40,12 @@ type Config struct {
 	PolicyFor string        `yaml:"policy_packets"` // which packets cross them
 	Plain     []int         `yaml:"plain_rules"`    // plain rules to time iptables itself with
 	Reuse     bool          `yaml:"reuse"`          // clients that reuse ports, in mode ipvs
+	Scheds    []string      `yaml:"schedulers"`     // of mode ipvs
 	Limit     time.Duration `yaml:"sample_limit"`   // of a sequential installation
 	SyncLimit time.Duration `yaml:"sync_limit"`     // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
+	// Notes say what was changed of what was asked for, and why.
+	Notes []string `yaml:"notes,omitempty"`
 }
 
 // Default is a full run at published sizes.
@@ -51,7 +54,7 @@ func Default() Config {
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
-		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Limit: 30 * time.Second,
+		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Scheds: ipvs.Schedulers()[:1], Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
 		ChurnFor:  10 * time.Second, MinSync: time.Second,
@@ -120,6 +123,9 @@ func (c Config) Validate() error {
 		return err
 	}
 	if err := oneOf("bind", c.Binds, ipvs.Binds()); err != nil {
+		return err
+	}
+	if err := oneOf("scheduler", c.Scheds, ipvs.Schedulers()); err != nil {
 		return err
 	}
 	if err := oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets()); err != nil {
@@ -244,7 +250,9 @@ func (c Config) variants() []trial.Spec {
 	for _, name := range c.Modes {
 		if name == "ipvs" {
 			for _, b := range c.Binds {
-				out = append(out, trial.Spec{ID: name + "-" + b, Mode: name, Bind: b})
+				for _, s := range c.Scheds {
+					out = append(out, trial.Spec{ID: name + "-" + b + "-" + s, Mode: name, Bind: b, Scheduler: s})
+				}
 			}
 			continue
 		}

@@ -36,6 +36,7 @@ type benchFlags struct {
 	out, config, progress string
 	upTo                  int
 	resume                string
+	onMissing             string
 	finished              map[string]bool // trials of a resumed run
 }
 
@@ -86,6 +87,8 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.StringVar(&f.PolicyFor, "policy-packets", f.PolicyFor, "which packets cross them: new (first ones of flows), all")
 	fl.IntSliceVar(&f.Plain, "plain-rules", f.Plain, "time iptables itself too, with so many rules without Services (with mode direct)")
 	fl.BoolVar(&f.Reuse, "reuse", f.Reuse, "let clients reuse local ports, under every setting of IPVS that matters to it (mode ipvs)")
+	fl.StringSliceVar(&f.Scheds, "scheduler", f.Scheds, "IPVS schedulers: rr, wrr, lc, wlc, sh, dh, lblc, sed, nq, mh")
+	fl.StringVar(&f.onMissing, "on-missing", onMissingFail, "a mode that the kernel lacks: fail, skip it, or fallback from ipvs to iptables")
 	fl.DurationVar(&f.SyncLimit, "sync-limit", f.SyncLimit, "longest time for one sync; beyond it the sample is recorded as \"> limit\" (0: no limit)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
@@ -115,6 +118,9 @@ func (f *benchFlags) resolve(cmd *cobra.Command) error {
 			return usagef("--services and --up-to exclude each other")
 		}
 		f.Services = bench.Sweep(f.upTo)
+	}
+	if err := f.checkOnMissing(); err != nil {
+		return err
 	}
 	if f.Quick {
 		f.MakeQuick(changed("services") || changed("up-to"), changed("repeat"))
@@ -194,6 +200,7 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"min-sync-period": func() { c.MinSync = given.MinSync }, "live": func() { c.Live = given.Live }, "bind": func() { c.Binds = given.Binds }, "sample-limit": func() { c.Limit = given.Limit },
 		"policies": func() { c.Policies = given.Policies }, "policy-packets": func() { c.PolicyFor = given.PolicyFor },
 		"reuse":       func() { c.Reuse = given.Reuse },
+		"scheduler":   func() { c.Scheds = given.Scheds },
 		"plain-rules": func() { c.Plain = given.Plain },
 		"sync-limit":  func() { c.SyncLimit = given.SyncLimit },
 	} {
@@ -238,6 +245,9 @@ func (f *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stderr, "testbed %s: %s\nseed %d, run directory %s\n", tb.Name(), why, f.Seed, f.out)
+	for _, n := range f.Notes {
+		fmt.Fprintln(stderr, n)
+	}
 	f.Testbed = tb.Name()
 	if f.resume != "" {
 		return f.measure(ctx, tb, stdout, stderr)
@@ -272,7 +282,7 @@ func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, st
 		return usageError{err}
 	}
 	trials := slices.DeleteFunc(f.Trials(), func(t trial.Spec) bool { return f.finished[t.ID] })
-	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, Facts: facts(), OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
+	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, Facts: f.noted(), OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
 	out, runErr := runner.Run(ctx, trials, f.MaxTime)
 	out.Done += len(f.finished)
 	if err := w.Close(); err != nil {
@@ -285,6 +295,15 @@ func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, st
 func facts() map[string]string {
 	env := results.HostEnv()
 	return map[string]string{"viplab": version(), "host kernel": env.Host, "CPU": env.CPU, "CPUs": fmt.Sprint(env.CPUs)}
+}
+
+// noted are the facts with what was changed of what was asked for.
+func (f *benchFlags) noted() map[string]string {
+	out := facts()
+	if len(f.Notes) > 0 {
+		out["changed"] = strings.Join(f.Notes, "; ")
+	}
+	return out
 }
 
 // noteKernel adds to env.json what only the inside of the testbed could tell.
@@ -303,6 +322,9 @@ func (f *benchFlags) noteKernel(inside trial.Env) error {
 func (f *benchFlags) choose(ctx context.Context) (testbed.Testbed, string, error) {
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		return nil, "", &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
+	}
+	if err := f.substitute(ctx); err != nil {
+		return nil, "", err
 	}
 	return bench.Choose(ctx, f.Testbed, f.Modes, f.Backends)
 }

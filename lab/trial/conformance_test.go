@@ -517,3 +517,82 @@ func TestConntrackFull(t *testing.T) {
 		t.Errorf("marked %q", b.mark)
 	}
 }
+
+// TestAffinityEnds: a client keeps its endpoint until it has been away for the
+// timeout, and then chooses again.
+func TestAffinityEnds(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 6, Ports: 1, Seed: 1})
+		svc := *b.Synth.Service(0)
+		svc.Affinity = 2 * time.Second
+		b.sync(modes.Snapshot{Services: []*modes.Service{&svc}, ClusterCIDR: synth.EndpointRange})
+		away := 3 * time.Second
+		if name == "ipvs" {
+			// A choice that is due while connections made under it are remembered
+			// (ten seconds after a reset) is kept for a minute more
+			// (ip_vs_conn_expire in net/netfilter/ipvs/ip_vs_conn.c).
+			away = 75 * time.Second
+		}
+		chosen := map[netip.Addr]bool{}
+		for range 4 {
+			first, err := b.ask(b.net.Client, b.prober, modes.TCP, front(&svc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				if next, err := b.ask(b.net.Client, b.prober, modes.TCP, front(&svc)); err != nil || next != first {
+					t.Fatalf("first %s, then %s, %v", first, next, err)
+				}
+			}
+			if chosen[first] = true; len(chosen) > 1 {
+				return
+			}
+			time.Sleep(away)
+		}
+		t.Errorf("four times the same endpoint of six, with %s between: %v", away, chosen)
+	})
+}
+
+// TestSchedulers: every scheduler of the kernel serves, and those that are meant to
+// share evenly do.
+func TestSchedulers(t *testing.T) {
+	if inside.Testbed() != testbed.UMLName {
+		return // IPVS is in the guest only; see there
+	}
+	for _, s := range ipvs.Schedulers() {
+		t.Run(s, func(t *testing.T) {
+			mode, err := catalog.Find("ipvs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &run{Spec: Spec{Mode: "ipvs", Scheduler: s, Synth: synth.Spec{Services: 3, Endpoints: 3, Ports: 1, Seed: 1}}, out: NewEmitter(&bytes.Buffer{})}
+			r.options, r.rng, r.snap = options(t), rand.New(rand.NewPCG(1, 2)), r.Synth.Snapshot()
+			r.options.Scheduler = s
+			if err := r.setUp(t.Context(), mode); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := r.tearDown(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if _, err := r.sync(t.Context(), r.snap); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.validate(true); err != nil {
+				t.Error(err)
+			}
+			if text, err := r.dump(t.Context()); err != nil || !strings.Contains(text, "-s "+s+"\n") {
+				t.Errorf("%v: %s", err, text)
+			}
+		})
+	}
+}
+
+func (r *run) dump(ctx context.Context) (text string, err error) {
+	err = r.net.Node.Do(func() error {
+		text, err = r.mode.Dump(ctx)
+		return err
+	})
+	return text, err
+}

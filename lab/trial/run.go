@@ -55,7 +55,7 @@ func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
 		return err
 	}
 	r := &run{Spec: spec, out: out, options: catalog.Options{
-		Fanout: spec.Fanout, Backend: spec.Backend, Sync: iptables.Strategy(spec.Sync), Bind: spec.Bind, ProxyCommand: job.ProxyCommand,
+		Fanout: spec.Fanout, Backend: spec.Backend, Sync: iptables.Strategy(spec.Sync), Bind: spec.Bind, Scheduler: spec.Scheduler, ProxyCommand: job.ProxyCommand,
 	}}
 	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	start := time.Now()
@@ -106,6 +106,9 @@ func (r *run) factors(more map[string]string) map[string]string {
 	}
 	if r.PolicyPackets != "" {
 		f[results.Policies], f[results.Packets] = strconv.Itoa(r.Policies), r.PolicyPackets
+	}
+	if r.Scheduler != "" {
+		f[results.Scheduler] = r.Scheduler
 	}
 	if r.Bind != "" {
 		f[results.Bind] = r.Bind
@@ -175,6 +178,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		{"first packets", r.quietly(r.firstPackets)},
 		{"deltas", r.deltas},
 		{"connections", r.quietly(r.connections)},
+		{"evenness", r.evenness},
 		{"reused ports", r.reuse},
 		{"churn", r.churn},
 		{"live traffic beside full syncs", r.live},

@@ -29,6 +29,8 @@ type Spec struct {
 	Backend string `json:"backend,omitempty"`
 	// Bind is how mode ipvs makes VIPs local, empty for others.
 	Bind string `json:"bind,omitempty"`
+	// Scheduler is mode ipvs's, empty for others.
+	Scheduler string `json:"scheduler,omitempty"`
 	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`

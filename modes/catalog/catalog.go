@@ -27,6 +27,8 @@ type Options struct {
 	Sync    iptables.Strategy
 	// Bind is how mode ipvs makes VIPs local, see [ipvs.Binds].
 	Bind string
+	// Scheduler is mode ipvs's, see [ipvs.Schedulers].
+	Scheduler string
 	// ProxyCommand starts the userspace proxy's process.
 	ProxyCommand []string
 }
@@ -85,7 +87,11 @@ func All() []Mode {
 			}},
 		{"ipvs", "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", "one hash lookup",
 			[]string{"ip_vs", "dummy", "ip_set", "iptables"}, false, ipvs.Limits(),
-			func(o Options) modes.Proxier { return ipvs.New(o.Bind) },
+			func(o Options) modes.Proxier {
+				p := ipvs.New(o.Bind)
+				p.Scheduler = o.Scheduler
+				return p
+			},
 			func(_ Options, s modes.Snapshot, node netip.Addr) packet.Program { return ipvs.Program(s, node) }},
 	}
 }

@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type Writer struct {
 	family             uint16   // generic netlink family of IPVS
 	devices            []uint32 // indexes of kube-ipvs0, 1, ...
 	bind               string   // how VIPs are made local
+	scheduler          string   // of virtual servers, round robin if empty
 }
 
 // Do takes one operation. It may be committed now or at the next Flush.
@@ -145,7 +147,7 @@ func (e *Writer) server(o Op) error {
 	b.attr(svcFamily, native16(unix.AF_INET)...)
 	b.attr(svcProtocol, native16(uint16(o.Proto.Number()))...)
 	b.addrPort(svcAddr, svcPort, o.VIP)
-	b.attrString(svcSched, mobyipvs.RoundRobin)
+	b.attrString(svcSched, cmp.Or(e.scheduler, mobyipvs.RoundRobin))
 	// struct ip_vs_flags: the flags, and which of them are given: all.
 	persistent := byte(0)
 	if o.Persist > 0 {

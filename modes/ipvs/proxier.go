@@ -31,10 +31,18 @@ const (
 // Binds lists them, the default first.
 func Binds() []string { return []string{BindAddress, BindRoute} }
 
+// Schedulers lists the kernel's, the default first. All weights are one, so the
+// weighted ones choose like those without weights.
+func Schedulers() []string {
+	return []string{"rr", "wrr", "lc", "wlc", "sh", "dh", "lblc", "sed", "nq", "mh"}
+}
+
 // Proxier is the mode's [modes.Proxier].
 type Proxier struct {
 	// Bind is how VIPs are made local, [BindAddress] if empty.
 	Bind string
+	// Scheduler picks real servers, one of [Schedulers], round robin if empty.
+	Scheduler string
 
 	restorer iptables.Restorer
 	enc      *Writer
@@ -179,7 +187,7 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 	if p.enc, err = NewWriter(); err != nil {
 		return modes.Cost{}, err
 	}
-	p.enc.bind = p.Bind
+	p.enc.bind, p.enc.scheduler = p.Bind, p.Scheduler
 	if err := p.setSysctls(); err != nil {
 		return modes.Cost{}, err
 	}
