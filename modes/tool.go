@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -72,7 +73,12 @@ func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) (
 		err = feedErr // a tool that failed explains a broken pipe better
 	}
 	if err != nil {
-		return nil, cost, fmt.Errorf("run %s %s: %w: %s", name, strings.Join(args, " "), err, firstLine(errb.String()))
+		err = fmt.Errorf("run %s %s: %w: %s", name, strings.Join(args, " "), err, firstLine(errb.String()))
+		if feedErr != nil && !errors.Is(feedErr, syscall.EPIPE) {
+			// The tool saw its input end early because we could not write it.
+			err = fmt.Errorf("%w (writing its input: %w)", err, feedErr)
+		}
+		return nil, cost, err
 	}
 	return out.Bytes(), cost, nil
 }

@@ -55,6 +55,7 @@ const (
 	ReuseStale        = "reuse_stale_share" // answered by a server that should get none
 	ReuseRate         = "reuse_connections_per_second"
 	Evenness          = "choice_evenness" // share of the busiest endpoint over the mean, in new connections
+	Scenario          = "scenario"        // a quantity of a phase, by the factor quantity
 	ChangeDelay       = "change_delay_seconds"
 	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
@@ -71,30 +72,32 @@ const (
 
 // Factors of a record.
 const (
-	Mode      = "mode"
-	Services  = "services"
-	Endpoints = "endpoints"
-	Ports     = "ports"
-	Testbed   = "testbed"
-	Position  = "position"           // first, middle, last, random
-	Protocol  = "protocol"           // tcp, udp
-	From      = "from"               // where a probe starts: client (PREROUTING), node (OUTPUT)
-	Change    = "change"             // service-add, ...
-	Phase     = "phase"              // read-back, plan, start, encode, commit, rest
-	Of        = "of"                 // what CPU or memory or objects were of
-	Kind      = "kind"               // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
-	Fanout    = "fanout"             // of the tree
-	Sync      = "sync"               // how updates are written: partial, rewrite, append
-	Scheduler = "scheduler"          // of mode ipvs
-	Bind      = "bind"               // of VIPs in mode ipvs: address, route
-	ReuseMode = "conn_reuse_mode"    // of IPVS
-	Expire    = "expire_nodest_conn" // of IPVS
-	Conntrack = "vs.conntrack"       // of IPVS
-	RunName   = "run"                // of several runs in one report
-	Rules     = "rules"              // of plain rules, how many there are
-	Policies  = "policies"           // filter rules that packets cross beside the mode's
-	Packets   = "policy-packets"     // which packets cross them: new, all
-	Backend   = "backend"            // of iptables: legacy, nft
+	Mode         = "mode"
+	Services     = "services"
+	Endpoints    = "endpoints"
+	Ports        = "ports"
+	Testbed      = "testbed"
+	Position     = "position"           // first, middle, last, random
+	Protocol     = "protocol"           // tcp, udp
+	From         = "from"               // where a probe starts: client (PREROUTING), node (OUTPUT)
+	Change       = "change"             // service-add, ...
+	Phase        = "phase"              // read-back, plan, start, encode, commit, rest
+	Of           = "of"                 // what CPU or memory or objects were of
+	Kind         = "kind"               // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
+	Fanout       = "fanout"             // of the tree
+	Sync         = "sync"               // how updates are written: partial, rewrite, append
+	Scheduler    = "scheduler"          // of mode ipvs
+	Bind         = "bind"               // of VIPs in mode ipvs: address, route
+	ReuseMode    = "conn_reuse_mode"    // of IPVS
+	Expire       = "expire_nodest_conn" // of IPVS
+	Conntrack    = "vs.conntrack"       // of IPVS
+	ScenarioName = "scenario"
+	Quantity     = "quantity"
+	RunName      = "run"            // of several runs in one report
+	Rules        = "rules"          // of plain rules, how many there are
+	Policies     = "policies"       // filter rules that packets cross beside the mode's
+	Packets      = "policy-packets" // which packets cross them: new, all
+	Backend      = "backend"        // of iptables: legacy, nft
 )
 
 // Record is one or more samples of one quantity under one set of factors, taken

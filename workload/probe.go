@@ -106,6 +106,35 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 	return took, nil
 }
 
+// NewProber makes a Prober that begins at a local port, for several that work in one
+// namespace at once.
+func NewProber(firstPort uint16) *Prober { return &Prober{next: [2]uint16{firstPort, firstPort}} }
+
+// Open opens a TCP connection, makes one request on it and leaves it open for
+// [AskAgain].
+func Open(to netip.AddrPort) (fd int, err error) {
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, fmt.Errorf("connect to %s: %w", to, err)
+	}
+	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
+	if err = retry(func() error { return unix.Connect(fd, sockaddr(to)) }); err == nil {
+		err = AskAgain(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("open a connection to %s: %w", to, err)
+	}
+	return fd, nil
+}
+
+// AskAgain makes one more request on an open connection.
+func AskAgain(fd int) error {
+	_, err := exchange(fd, askAgain)
+	return err
+}
+
 // Send is how long the system call lasts that sends the SYN of a new flow,
 // without waiting for an answer. On the node itself the packet goes through
 // OUTPUT within that call, on the caller's own time: no answer, no other thread

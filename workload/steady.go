@@ -24,6 +24,15 @@ func (r Request) Latency() time.Duration { return r.Done - r.Intended }
 // start. The workers share the schedule; with all of them waiting for answers,
 // requests go out late. spawn is as for [Connect].
 func Steady(ctx context.Context, targets []netip.AddrPort, rate float64, workers int, length time.Duration, spawn func(func()) error) ([]Request, error) {
+	bufs := make([][64]byte, workers)
+	return SteadyDo(ctx, rate, workers, length, spawn, func(worker, i int) error {
+		return askOneConnection(targets[i%len(targets)], bufs[worker][:])
+	})
+}
+
+// SteadyDo is Steady with a request of the caller's own: do makes request i on the
+// thread of a worker. A request that was not made has Done zero.
+func SteadyDo(ctx context.Context, rate float64, workers int, length time.Duration, spawn func(func()) error, do func(worker, i int) error) ([]Request, error) {
 	total := int(rate * length.Seconds())
 	out := make([]Request, total)
 	var wg sync.WaitGroup
@@ -32,13 +41,12 @@ func Steady(ctx context.Context, targets []netip.AddrPort, rate float64, workers
 		wg.Add(1)
 		err := spawn(func() {
 			defer wg.Done()
-			buf := make([]byte, 64)
 			for i := w; i < total && ctx.Err() == nil; i += workers {
 				r := &out[i]
 				r.Intended = time.Duration(float64(i) / rate * float64(time.Second))
 				time.Sleep(r.Intended - time.Since(start))
 				r.Sent = time.Since(start)
-				r.Err = askOneConnection(targets[i%len(targets)], buf)
+				r.Err = do(w, i)
 				r.Done = time.Since(start)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"viplab/lab/scenario"
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
@@ -44,6 +45,8 @@ type Config struct {
 	Limit     time.Duration `yaml:"sample_limit"`   // of a sequential installation
 	SyncLimit time.Duration `yaml:"sync_limit"`     // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
+	// Script is a scenario to play instead of measuring.
+	Script *scenario.Script `yaml:"-"`
 	// Notes say what was changed of what was asked for, and why.
 	Notes []string `yaml:"notes,omitempty"`
 }
@@ -272,6 +275,9 @@ func (c Config) variants() []trial.Spec {
 // plan says how much to measure at a size: cheap steps are repeated within a
 // trial, dear ones (a Sync of 20000 Services takes seconds) come once a round.
 func (c Config) plan(services int) trial.Plan {
+	if c.Script != nil {
+		return trial.Plan{FullSyncs: 1, SyncLimit: c.SyncLimit, Script: c.Script}
+	}
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
 		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, SyncLimit: c.SyncLimit, Live: c.Live,

@@ -80,7 +80,7 @@ which one is faster, at which size, and by how much.`,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: valid are bench, compare, explain, reproduce, simulate, report, doctor, modes, version", args[0])
+				return usagef("unknown command %q: valid are bench, compare, explain, reproduce, scenario, simulate, report, doctor, modes, version", args[0])
 			}
 			return nil
 		},
@@ -88,7 +88,7 @@ which one is faster, at which size, and by how much.`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(benchCommand(), compareCommand(), explainCommand(), reproduceCommand(), simulateCommand(), reportCommand(), doctorCommand(), modesCommand(), versionCommand())
+	root.AddCommand(benchCommand(), compareCommand(), explainCommand(), reproduceCommand(), scenarioCommand(), simulateCommand(), reportCommand(), doctorCommand(), modesCommand(), versionCommand())
 	return root
 }
 

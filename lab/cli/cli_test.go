@@ -79,6 +79,8 @@ func TestBadInput(t *testing.T) {
 		"unknown on-missing":               "bench --on-missing cry",
 		"needs a testbed by name":          "bench --on-missing skip",
 		"unknown scheduler":                "bench --scheduler best",
+		"unknown scenario":                 "scenario nothing-like-it",
+		"scenario needs a name":            "scenario",
 		"doctor takes no arguments":        "doctor me",
 		"repeat must be":                   "bench --repeat 0",
 		"endpoints must be":                "bench --endpoints 0",

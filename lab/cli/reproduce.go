@@ -136,10 +136,16 @@ func (f *reproduceFlags) experimentRun(ctx context.Context, e reproduce.Experime
 		return nil, err
 	}
 	fmt.Fprintf(f.stderr, "experiment %s: %s\n", e.Name, e.About)
-	if err := b.run(ctx, io.Discard, f.stderr); err != nil {
+	err := b.run(ctx, io.Discard, f.stderr)
+	run, openErr := results.Open(dir)
+	if err != nil && (ctx.Err() != nil || openErr != nil || len(run.Finished()) == 0) {
 		return nil, err
 	}
-	return results.Open(dir)
+	if err != nil {
+		// What was measured is worth its verdict; a later call goes on with the rest.
+		fmt.Fprintf(f.stderr, "experiment %s: %v\n", e.Name, err)
+	}
+	return run, openErr
 }
 
 // conclude writes verdicts and plots.

@@ -180,6 +180,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		{"connections", r.quietly(r.connections)},
 		{"evenness", r.evenness},
 		{"reused ports", r.reuse},
+		{"scenario", r.scenario},
 		{"churn", r.churn},
 		{"live traffic beside full syncs", r.live},
 		{"iperf", r.iperf},

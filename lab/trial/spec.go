@@ -12,6 +12,7 @@ import (
 	"io"
 	"time"
 
+	"viplab/lab/scenario"
 	"viplab/modes/synth"
 	"viplab/results"
 )
@@ -60,6 +61,8 @@ type Plan struct {
 	SyncLimit time.Duration `json:"sync_limit" yaml:"sync_limit"`
 	// Reuse measures clients that reuse local ports, in mode ipvs.
 	Reuse bool `json:"reuse" yaml:"reuse"`
+	// Script is a scenario to play.
+	Script *scenario.Script `json:"script,omitempty" yaml:"-"`
 	// Plain lists numbers of plain rules to time iptables itself with.
 	Plain []int `json:"plain" yaml:"plain"`
 	// Install bounds the sequential installation of strategy append.

@@ -1,0 +1,138 @@
+package scenario
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"viplab/analysis/plots"
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+// Outcome is what became of a scenario.
+type Outcome struct {
+	Script Script
+	Modes  []string
+	// Values are the quantities by mode, phase and quantity.
+	Values map[string]map[string]map[string]float64
+	Checks []Check
+	rates  map[string][]float64 // by mode, answers a second in 100 ms bins
+}
+
+// Check is an expectation in one mode.
+type Check struct {
+	Mode string
+	Expectation
+	Got  float64
+	Held bool
+	// Missing is set when the quantity was not measured: that is no success.
+	Missing bool
+}
+
+// Control is the mode without a Service, which nothing is expected of.
+const control = "direct"
+
+// Judge holds a run's records against a script's expectations.
+func Judge(s Script, sum *summary.Summary) Outcome {
+	o := Outcome{Script: s, Values: map[string]map[string]map[string]float64{}, rates: map[string][]float64{}}
+	for _, c := range sum.Select(results.Scenario, map[string]string{results.ScenarioName: s.Name}) {
+		mode, phase := c.Factors[results.Mode], c.Factors[results.Phase]
+		if o.Values[mode] == nil {
+			o.Values[mode] = map[string]map[string]float64{}
+			o.Modes = append(o.Modes, mode)
+		}
+		if o.Values[mode][phase] == nil {
+			o.Values[mode][phase] = map[string]float64{}
+		}
+		o.Values[mode][phase][c.Factors[results.Quantity]] = c.Median
+	}
+	for _, c := range sum.Select(results.TPS, map[string]string{results.ScenarioName: s.Name}) {
+		o.rates[c.Factors[results.Mode]] = c.Values
+	}
+	slices.SortFunc(o.Modes, func(a, b string) int { return slices.Index(s.Modes, a) - slices.Index(s.Modes, b) })
+	for _, mode := range o.Modes {
+		for _, e := range s.Expect {
+			if mode == control || len(e.Modes) > 0 && !slices.Contains(e.Modes, mode) {
+				continue
+			}
+			got, ok := o.Values[mode][e.Phase][e.Quantity]
+			o.Checks = append(o.Checks, Check{mode, e, got, ok && e.Holds(got), !ok})
+		}
+	}
+	return o
+}
+
+// Failed lists the checks that did not hold.
+func (o Outcome) Failed() []Check {
+	return slices.DeleteFunc(slices.Clone(o.Checks), func(c Check) bool { return c.Held })
+}
+
+// Write writes quantities, checks and a verdict for people.
+func (o Outcome) Write(w io.Writer) error {
+	fmt.Fprintf(w, "## %s\n\n%s\n\n", o.Script.Name, o.Script.Question)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "phase\tmode\trequests\t%s\n", strings.Join(Quantities(), "\t"))
+	for _, phase := range o.phases() {
+		for _, mode := range o.Modes {
+			values, ok := o.Values[mode][phase]
+			if !ok {
+				continue
+			}
+			row := []string{phase, mode, number2(values, "requests")}
+			for _, q := range Quantities() {
+				row = append(row, number2(values, q))
+			}
+			fmt.Fprintln(tw, strings.Join(row, "\t"))
+		}
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	failed := o.Failed()
+	fmt.Fprintf(w, "\n%d of %d expectations held.\n", len(o.Checks)-len(failed), len(o.Checks))
+	for _, c := range failed {
+		got := strconv.FormatFloat(c.Got, 'g', 3, 64)
+		if c.Missing {
+			got = "nothing measured"
+		}
+		fmt.Fprintf(w, "  not in %s: %s, got %s\n", c.Mode, c.Text(), got)
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+func number2(values map[string]float64, q string) string {
+	v, ok := values[q]
+	if !ok {
+		return "-"
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+// phases lists the script's phases, in its order.
+func (o Outcome) phases() []string {
+	var out []string
+	for _, s := range o.Script.Steps {
+		if s.Do == "phase" {
+			out = append(out, s.Name)
+		}
+	}
+	return append(out, "end")
+}
+
+// Picture is the request rate over time, a panel a mode.
+func (o Outcome) Picture() plots.Picture {
+	p := plots.Picture{Name: o.Script.Name, Title: o.Script.Question, YLabel: "answers a second", Timeline: true}
+	for _, mode := range o.Modes {
+		line := plots.Series{Mode: mode, Label: mode}
+		for i, v := range o.rates[mode] {
+			line.Points = append(line.Points, plots.Point{X: float64(i) / 10, Y: v, Lo: v, Hi: v})
+		}
+		p.Panels = append(p.Panels, plots.Panel{Title: mode, Series: []plots.Series{line}})
+	}
+	return p
+}
