@@ -54,8 +54,9 @@ type play struct {
 }
 
 type phaseStart struct {
-	name string
-	at   time.Duration
+	name      string
+	at        time.Duration
+	endpoints int // of the Service, when it began
 }
 
 // scenario plays the plan's script.
@@ -95,7 +96,7 @@ func (p *play) since() time.Duration { return time.Since(p.start) }
 func (p *play) do(s scenario.Step) error {
 	switch s.Do {
 	case "phase":
-		p.phases = append(p.phases, phaseStart{s.Name, p.since()})
+		p.phases = append(p.phases, phaseStart{s.Name, p.since(), len(p.svc.Endpoints)})
 	case "wait":
 		p.sleep(s.For)
 	case "traffic":

@@ -1,6 +1,8 @@
 package trial
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -49,7 +51,8 @@ func (p *play) report() {
 func (p *play) tally(from, until time.Duration) tally {
 	t := tally{by: map[netip.Addr]int{}}
 	for i, q := range p.requests {
-		if q.Done == 0 || q.Intended < from || q.Intended >= until {
+		cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
+		if q.Done == 0 || cut || q.Intended < from || q.Intended >= until {
 			continue
 		}
 		t.add(p, q, p.answers[i])
@@ -88,8 +91,8 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 	for _, n := range t.by {
 		most = max(most, n)
 	}
-	if endpoints := len(p.svc.Endpoints); endpoints > 0 {
-		p.phase(ph.name, "busiest", float64(most)*float64(max(len(t.by), endpoints))/float64(max(1, t.requests-t.failed)))
+	if t.requests > t.failed {
+		p.phase(ph.name, "busiest", float64(most)*float64(max(len(t.by), ph.endpoints))/float64(t.requests-t.failed))
 	}
 	if v, err := stats.PercentileNearestRank(t.latencies, 99); err == nil {
 		p.phase(ph.name, "p99", v)
