@@ -130,7 +130,11 @@ func (o Outcome) Picture() plots.Picture {
 // one in plots/.
 func Markdown(list []Outcome, experiments []string, pictures map[string]bool) []byte {
 	var b strings.Builder
-	b.WriteString("# Published figures, measured again\n\nVerdicts are made from the data: *same shape* when the exponents of growth agree within their intervals, *same level* when measured and published differ by less than a factor of two. Provenance of points: S read in a source, P read off a published plot, D derived by arithmetic, M from memory and so not published.\n\n")
+	b.WriteString("# Published figures, measured again\n\nVerdicts are made from the data: *same shape* when the exponents of growth agree within their intervals, *same level* when measured and published differ by less than a factor of two. Provenance of points:")
+	for _, code := range []string{published.Read, published.Plot, published.Derived, published.Memory} {
+		fmt.Fprintf(&b, " %s %s;", code, published.Provenance(code))
+	}
+	b.WriteString("\n\n")
 	for _, e := range experiments {
 		fmt.Fprintf(&b, "- %s\n", e)
 	}
