@@ -131,6 +131,36 @@ func Runs(a, b *results.Run, anyway bool) (*Comparison, error) {
 	return c, nil
 }
 
+// leastForHalves is how many rounds a run needs for its halves to be compared: with
+// four rounds a side the smallest p is 0.03.
+const leastForHalves = 8
+
+// Halves compares a run with itself, its even rounds with its odd ones. Nothing
+// changed between them, so about [Alpha] of the cells may differ; more says that
+// the machine drifts faster than the rounds follow each other. It is nil for a run
+// of too few rounds.
+func Halves(run *results.Run) (*Comparison, error) {
+	even, odd := *run, *run
+	even.Records, odd.Records = nil, nil
+	even.Dir, odd.Dir = run.Dir+" (even rounds)", run.Dir+" (odd rounds)"
+	rounds := map[int]bool{}
+	for _, r := range run.Records {
+		if r.Metric == results.Environment {
+			continue
+		}
+		rounds[r.Round] = true
+		if r.Round%2 == 0 {
+			even.Records = append(even.Records, r)
+		} else {
+			odd.Records = append(odd.Records, r)
+		}
+	}
+	if len(rounds) < leastForHalves {
+		return nil, nil
+	}
+	return Runs(&even, &odd, true)
+}
+
 func different(a, b results.Env) (out []string) {
 	for _, f := range [][3]string{
 		{"testbed", a.Testbed, b.Testbed}, {"kernel", a.Kernel, b.Kernel}, {"CPU", a.CPU, b.CPU},

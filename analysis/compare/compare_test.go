@@ -77,6 +77,23 @@ func TestSameThing(t *testing.T) {
 	}
 }
 
+// TestHalves: a run that does not drift does not differ from itself, and one of few
+// rounds is not asked.
+func TestHalves(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	m := map[string]float64{}
+	for i := range 100 {
+		m[string(rune('a'+i))] = 1
+	}
+	c, err := Halves(run(rng, 12, 0.05, m))
+	if err != nil || len(c.Rows) != 200 || float64(c.Significant()) > 0.08*200 {
+		t.Errorf("%d of %d differ, %v", c.Significant(), len(c.Rows), err)
+	}
+	if c, err := Halves(run(rng, 7, 0.05, m)); c != nil || err != nil {
+		t.Errorf("seven rounds: %v, %v", c, err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	a, b := run(rng, 6, 0, map[string]float64{"m": 1}), run(rng, 6, 0, map[string]float64{"m": 1})

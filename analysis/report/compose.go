@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"viplab/analysis/compare"
 	"viplab/analysis/summary"
 	"viplab/results"
 )
@@ -185,6 +186,10 @@ func environment(e results.Env) [][2]string {
 // notes gathers the warnings of samples, each once with how often it occurred.
 func notes(run *results.Run, s *summary.Summary) []string {
 	out := slices.Concat(run.Warnings, s.Residue)
+	if c, err := compare.Halves(run); err == nil && c != nil {
+		out = append(out, fmt.Sprintf("A/A: of %d cells %d (%.1f %%) differ between even and odd rounds, where nothing changed; %.0f %% would by chance.",
+			len(c.Rows), c.Significant(), 100*float64(c.Significant())/float64(len(c.Rows)), 100*compare.Alpha))
+	}
 	for _, t := range s.SetAside {
 		out = append(out, "Samples set aside, trial "+t)
 	}

@@ -63,7 +63,7 @@ func TestBadInput(t *testing.T) {
 		"report takes at least one run":    "report",
 		"is no run directory":              "report " + dir,
 		"is no run directory: it has no":   "report nowhere",
-		"compare takes two run":            "compare " + dir,
+		"compare takes one or two":         "compare a b c",
 		"unknown format":                   "compare a b --format xml",
 		"fail-above must be":               "compare a b --fail-above lots",
 		"unknown packet":                   "explain --packet lost",

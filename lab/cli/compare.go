@@ -17,18 +17,19 @@ func compareCommand() *cobra.Command {
 	var failAbove, format string
 	var force, all bool
 	cmd := &cobra.Command{
-		Use:   "compare A B",
+		Use:   "compare A [B]",
 		Short: "Compare two runs, cell by cell, with significance",
 		Long: `compare sets two run directories side by side: for each quantity the change from
 A to B with its 95 % interval, and whether chance alone would explain it
 (Mann-Whitney, by rounds). Runs of different testbeds, kernels or CPUs are refused
-unless --force is given. With --fail-above the exit code is 1 if anything became
+unless --force is given. One run alone is compared with itself, its even rounds
+with its odd ones, which shows how far the machine drifts. With --fail-above the exit code is 1 if anything became
 worse by more than that share, with the whole interval.`,
 		Example: `  viplab compare results/runs/before results/runs/latest
   viplab compare --fail-above 5% --format markdown before after`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usagef("compare takes two run directories, got %d arguments", len(args))
+			if len(args) < 1 || len(args) > 2 {
+				return usagef("compare takes one or two run directories, got %d arguments", len(args))
 			}
 			return nil
 		},
@@ -40,13 +41,7 @@ worse by more than that share, with the whole interval.`,
 			if err != nil {
 				return err
 			}
-			var runs [2]*results.Run
-			for i, dir := range args {
-				if runs[i], err = results.Open(dir); err != nil {
-					return usageError{err}
-				}
-			}
-			c, err := compare.Runs(runs[0], runs[1], force)
+			c, err := compareDirs(args, force)
 			var different *compare.DifferentError
 			if errors.As(err, &different) {
 				return usagef("%w (--force compares nevertheless what has a counterpart)", err)
@@ -68,6 +63,26 @@ worse by more than that share, with the whole interval.`,
 	cmd.Flags().BoolVar(&force, "force", false, "compare runs of different testbeds, kernels or CPUs")
 	cmd.Flags().BoolVar(&all, "all", false, "list cells without a significant change too")
 	return cmd
+}
+
+// compareDirs compares two runs, or one with itself.
+func compareDirs(dirs []string, force bool) (*compare.Comparison, error) {
+	var runs []*results.Run
+	for _, dir := range dirs {
+		run, err := results.Open(dir)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		runs = append(runs, run)
+	}
+	if len(runs) == 2 {
+		return compare.Runs(runs[0], runs[1], force)
+	}
+	c, err := compare.Halves(runs[0])
+	if err == nil && c == nil {
+		return nil, usagef("%s has too few rounds to be compared with itself: eight are the least", dirs[0])
+	}
+	return c, err
 }
 
 // share reads a share such as "5%" or "0.05"; empty is none.
