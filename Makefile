@@ -34,6 +34,8 @@ bench-self: ## the lab beside the bare tools and HAProxy, as ratios (half an hou
 fuzz: setup ## fuzz the parsers for a minute each
 	@go test ./results -run '^$$' -fuzz FuzzOpen -fuzztime 1m
 	@go test ./workload -run '^$$' -fuzz FuzzParseIperf -fuzztime 1m
+	@go test ./modes/packet/story -run '^$$' -fuzz FuzzRead -fuzztime 1m
+	@go test ./lab/scenario -run '^$$' -fuzz FuzzRead -fuzztime 1m
 
 clean: ## remove what was built (runs stay)
 	@rm -rf viplab .build
