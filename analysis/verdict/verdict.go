@@ -64,6 +64,9 @@ type Verdict struct {
 }
 
 const (
+	// nothing is the share of a curve's first value below which it has fallen to
+	// nothing, as published figures are rounded.
+	nothing = 0.02
 	// sameLevel is the factor up to which two levels count as the same: machines
 	// of the years in question differ by about that much.
 	sameLevel = 2
@@ -150,11 +153,16 @@ func vanished(c Curve) string {
 // collapsed says where the published curve ends (falls to zero, or to a word such
 // as OOM) although the measured one does not.
 func collapsed(c Curve, ours []Sample) string {
+	fell := false
 	for _, p := range c.Published {
 		if !p.Word && p.Y > 0 {
+			fell = true // from something, if it is nothing later
 			continue
 		}
-		if y, ok := At(ours, p.X); ok && y > 0 {
+		if !fell && !p.Word {
+			continue // it begins with nothing
+		}
+		if y, ok := At(ours, p.X); ok && (p.Word || y > nothing*ours[0].Y) {
 			return fmt.Sprintf("published is %s at %s, measured is %.3g there", p.YText, p.XText, y)
 		}
 		// A measured curve that ends before it is followed by its last value only

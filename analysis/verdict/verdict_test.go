@@ -31,6 +31,10 @@ func TestJudge(t *testing.T) {
 	ours := func(f func(float64) float64) []Sample { _, o := curve(f, xs...); return o }
 	falls := theirs(flat)
 	falls[3].Y, falls[3].YText = 0, "0"
+	fallen := ours(flat)
+	fallen[3].Y, fallen[3].Rounds = 0.01, nil
+	begins := theirs(linear)
+	begins[0].Y, begins[0].YText = 0, "0"
 	oom := theirs(linear)
 	oom[3].Word, oom[3].YText = true, "OOM"
 	for name, c := range map[string]struct {
@@ -42,6 +46,8 @@ func TestJudge(t *testing.T) {
 		"ten times faster":  {Shape, "0.1 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
 		"another growth":    {NotReproduced, "exponents differ: published 2.00", Curve{Published: theirs(square), Ours: ours(linear)}},
 		"falls to nothing":  {NotReproduced, "published is 0 at 50000", Curve{Published: falls, Ours: ours(flat)}},
+		"falls as well":     {Shape, "levels cannot be compared", Curve{Published: falls, Ours: fallen, NoLevel: "no unit"}},
+		"begins with zero":  {Both, "exponents agree", Curve{Published: begins, Ours: ours(linear)}},
 		"out of memory":     {NotReproduced, "published is OOM", Curve{Published: oom, Ours: ours(linear)}},
 		"no unit":           {Shape, "levels cannot be compared: no unit", Curve{Published: theirs(flat), Ours: ours(scaled(flat, 9)), NoLevel: "no unit"}},
 		"nothing measured":  {CannotCompare, "nothing was measured", Curve{Published: theirs(flat)}},

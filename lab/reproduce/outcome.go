@@ -60,6 +60,9 @@ func Judge(targets []Target, runs Runs) ([]Outcome, error) {
 // judge sets one published series beside what a run has of it.
 func (b Beside) judge(t Target, points []published.Point, runs Runs) Row {
 	row := Row{Target: t.ID, Series: b.Series, What: b.What, Unit: t.YUnit, mode: b.Mode, Published: published.Of(points, t.ID, b.Series)}
+	if b.Point != "" {
+		row.Published = slices.DeleteFunc(row.Published, func(p published.Point) bool { return p.XText != b.Point })
+	}
 	var codes []string
 	for i, p := range row.Published {
 		if !slices.Contains(codes, p.Provenance) {

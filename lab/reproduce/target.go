@@ -21,7 +21,9 @@ type Beside struct {
 	Mode       string // for the looks in plots
 	Ours       func(*summary.Summary) []verdict.Sample
 	// Theirs turns a published value into the unit of ours, nil if it is that.
-	Theirs          func(float64) float64
+	Theirs func(float64) float64
+	// Point is the x of the only published point that is meant, empty for all.
+	Point           string
 	Cannot, NoLevel string
 }
 

@@ -186,7 +186,7 @@ func relative() Target {
 	last := map[string]string{results.Position: "last"}
 	return Target{ID: "R12", XName: "bar", YUnit: "% of direct", Beside: []Beside{
 		{Series: "userspace_go", What: "iperf3 through the proxy over iperf3 without, at 10 Services", Experiment: Curves, Mode: "userspace", Ours: smallest(share(results.Throughput, "userspace", last, 100))},
-		{Series: "iptables", What: "iperf3 through iptables over iperf3 without, at 10 Services", Experiment: Curves, Mode: "iptables", Ours: smallest(share(results.Throughput, "iptables", last, 100))},
+		{Series: "iptables", Point: "throughput", What: "iperf3 through iptables over iperf3 without, at 10 Services", Experiment: Curves, Mode: "iptables", Ours: smallest(share(results.Throughput, "iptables", last, 100))},
 		{Series: "tc_ebpf", Cannot: "the lab has no eBPF mode"}, {Series: "xdp", Cannot: "the lab has no eBPF mode"},
 		{Series: "ipvs_bpf_vs_ipvs_nodeport", Cannot: "needs a patched kernel"}, {Series: "ipvs_bpf_vs_ipvs_clusterip", Cannot: "needs a patched kernel"},
 	}}
