@@ -47,12 +47,13 @@ func (p *play) report() {
 	p.record(results.TPS, map[string]string{results.ScenarioName: p.Plan.Script.Name}, bins...)
 }
 
-// tally counts the requests that were due in a span of time.
+// tally counts the requests that were sent in a span of time. (Those that are due
+// while all threads wait for answers go out later, and meet what is there then.)
 func (p *play) tally(from, until time.Duration) tally {
 	t := tally{by: map[netip.Addr]int{}}
 	for i, q := range p.requests {
 		cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
-		if q.Done == 0 || cut || q.Intended < from || q.Intended >= until {
+		if q.Done == 0 || cut || q.Sent < from || q.Sent >= until {
 			continue
 		}
 		t.add(p, q, p.answers[i])
