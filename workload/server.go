@@ -128,7 +128,7 @@ func answer(fd int, buf []byte) {
 		if in, ok := sa.(*unix.SockaddrInet4); ok && err == nil {
 			name := netip.AddrFrom4(in.Addr).AppendTo(buf[:0:cap(buf)][1024:1024])
 			if buf[n-1] == askBoth {
-				if peer, ok := peerOf(fd); ok {
+				if peer, ok := rawio.Peer(fd); ok {
 					name = peer.AppendTo(append(name, ' '))
 				}
 			}
@@ -141,28 +141,17 @@ func answer(fd int, buf []byte) {
 	rawio.Close(fd)
 }
 
-func peerOf(fd int) (netip.Addr, bool) {
-	sa, err := unix.Getpeername(fd)
-	in, ok := sa.(*unix.SockaddrInet4)
-	if !ok || err != nil {
-		return netip.Addr{}, false
-	}
-	return netip.AddrFrom4(in.Addr), true
-}
-
 // echo answers one datagram from the address that it was sent to.
 func echo(fd int, buf, oob []byte) {
 	n, oobn, _, from, err := unix.Recvmsg(fd, buf[:1024], oob, 0)
 	if err != nil || n == 0 {
 		return
 	}
-	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < unix.SizeofInet4Pktinfo {
+	local, ok := rawio.LocalAddress(oob[:oobn])
+	if !ok {
 		return
 	}
-	// struct in_pktinfo: interface, local address, header's destination. The
-	// interface is cleared so that routing chooses it for the answer.
-	local := [4]byte(msgs[0].Data[8:12])
+	// The interface is left out, so that routing chooses it for the answer.
 	info := &unix.Inet4Pktinfo{Spec_dst: local}
 	reply := netip.AddrFrom4(local).AppendTo(buf[:1])
 	if in, ok := from.(*unix.SockaddrInet4); ok && buf[0] == askBoth {

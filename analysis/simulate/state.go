@@ -98,18 +98,16 @@ func (a State) plus(b State, share float64) State {
 }
 
 func countProgram(p packet.Program, services int) State {
-	s := State{Services: services, Servers: len(p.Servers), VIPs: len(p.Bound), Portals: len(p.Portals), Blob: p.Rules.Blob()}
-	s.Chains, s.Rules = p.Rules.Count()
-	for _, e := range p.Entries {
-		s.Entries += len(e)
-	}
+	n := p.Size()
+	s := State{Services: services, Rules: n.Rules, Chains: n.Chains, Entries: n.Entries, Servers: n.Servers, Portals: n.Portals,
+		VIPs: len(p.Bound), Blob: p.Rules.Blob()}
 	for _, r := range p.Servers {
 		s.Reals += len(r)
 	}
-	n := counter(0)
+	var text counter
 	// Writing to a counter cannot fail.
-	_, _ = rules.Edit(bufio.NewWriter(&n), rules.Ruleset{}, p.Rules)
-	s.Text = int(n)
+	_, _ = rules.Edit(bufio.NewWriter(&text), rules.Ruleset{}, p.Rules)
+	s.Text = int(text)
 	return s
 }
 

@@ -38,6 +38,7 @@ type benchFlags struct {
 	resume                string
 	onMissing             string
 	finished              map[string]bool // trials of a resumed run
+	env                   results.Env     // of this machine, learnt once
 }
 
 func benchCommand() *cobra.Command {
@@ -249,15 +250,15 @@ func (f *benchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stderr, n)
 	}
 	f.Testbed = tb.Name()
+	f.env = results.HostEnv()
+	f.env.Viplab, f.env.Testbed, f.env.Why = version(), tb.Name(), why
 	if f.resume != "" {
 		return f.measure(ctx, tb, stdout, stderr)
 	}
-	env := results.HostEnv()
-	env.Viplab, env.Testbed, env.Why = version(), tb.Name(), why
 	if err := results.WriteYAML(f.out, results.ConfigFile, f.Config); err != nil {
 		return err
 	}
-	if err := results.WriteJSON(f.out, results.EnvFile, env); err != nil {
+	if err := results.WriteJSON(f.out, results.EnvFile, f.env); err != nil {
 		return err
 	}
 	return f.measure(ctx, tb, stdout, stderr)
@@ -282,7 +283,7 @@ func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, st
 		return usageError{err}
 	}
 	trials := slices.DeleteFunc(f.Trials(), func(t trial.Spec) bool { return f.finished[t.ID] })
-	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, Facts: f.noted(), OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
+	runner := &bench.Runner{Testbed: tb, Out: w, Progress: progress, Facts: f.facts(), OnEnv: f.noteKernel, MemoryMB: f.memoryMB()}
 	out, runErr := runner.Run(ctx, trials, f.MaxTime)
 	out.Done += len(f.finished)
 	if err := w.Close(); err != nil {
@@ -291,15 +292,10 @@ func (f *benchFlags) measure(ctx context.Context, tb testbed.Testbed, stdout, st
 	return f.conclude(out, runErr, stdout, stderr)
 }
 
-// facts are what must be the same in all rounds of a run.
-func facts() map[string]string {
-	env := results.HostEnv()
-	return map[string]string{"viplab": version(), "host kernel": env.Host, "CPU": env.CPU, "CPUs": fmt.Sprint(env.CPUs)}
-}
-
-// noted are the facts with what was changed of what was asked for.
-func (f *benchFlags) noted() map[string]string {
-	out := facts()
+// facts are what must be the same in all rounds of a run, with what was changed of
+// what was asked for.
+func (f *benchFlags) facts() map[string]string {
+	out := map[string]string{"viplab": f.env.Viplab, "host kernel": f.env.Host, "CPU": f.env.CPU, "CPUs": fmt.Sprint(f.env.CPUs)}
 	if len(f.Notes) > 0 {
 		out["changed"] = strings.Join(f.Notes, "; ")
 	}
@@ -308,7 +304,7 @@ func (f *benchFlags) noted() map[string]string {
 
 // noteKernel adds to env.json what only the inside of the testbed could tell.
 func (f *benchFlags) noteKernel(inside trial.Env) error {
-	env := results.HostEnv()
+	env := f.env
 	if b, err := os.ReadFile(filepath.Join(f.out, results.EnvFile)); err == nil {
 		if err := json.Unmarshal(b, &env); err != nil {
 			return fmt.Errorf("note the kernel: %w", err)

@@ -42,19 +42,10 @@ type Question struct {
 // Answer is one mode's part.
 type Answer struct {
 	Mode     string       `json:"mode"`
-	Programs Size         `json:"programs"`
+	Programs packet.Size  `json:"programs"`
 	Ways     []packet.Way `json:"ways"`
 
 	program packet.Program
-}
-
-// Size counts what a mode programs.
-type Size struct {
-	Chains  int `json:"chains"`
-	Rules   int `json:"rules"`
-	Entries int `json:"set_entries"`
-	Servers int `json:"virtual_servers"`
-	Portals int `json:"proxy_ports"`
 }
 
 // localPort is the source port of the packets.
@@ -128,7 +119,7 @@ func Run(q Question) ([]Answer, error) {
 		}
 		a := Answer{Mode: name}
 		a.program = mode.Program(q.Options, q.Snapshot(FromClient), topo.NodeAddr.Addr())
-		a.Programs = sizeOf(a.program)
+		a.Programs = a.program.Size()
 		for _, c := range q.Cases {
 			way := packet.Follow(mode.Program(q.Options, q.Snapshot(c), topo.NodeAddr.Addr()), topo.NodeAddr.Addr(), q.flowIn(name, c))
 			way.Mode, way.Case = name, c
@@ -147,13 +138,4 @@ func (q Question) flowIn(mode, c string) packet.Flow {
 		f.Dst = netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, svc.Ports[0].TargetPort)
 	}
 	return f
-}
-
-func sizeOf(p packet.Program) Size {
-	s := Size{Servers: len(p.Servers), Portals: len(p.Portals)}
-	s.Chains, s.Rules = p.Rules.Count()
-	for _, e := range p.Entries {
-		s.Entries += len(e)
-	}
-	return s
 }

@@ -82,9 +82,9 @@ func (o Outcome) Write(w io.Writer) error {
 			if !ok {
 				continue
 			}
-			row := []string{phase, mode, number2(values, "requests")}
+			row := []string{phase, mode, figure(values, "requests")}
 			for _, q := range Quantities() {
-				row = append(row, number2(values, q))
+				row = append(row, figure(values, q))
 			}
 			fmt.Fprintln(tw, strings.Join(row, "\t"))
 		}
@@ -105,7 +105,7 @@ func (o Outcome) Write(w io.Writer) error {
 	return err
 }
 
-func number2(values map[string]float64, q string) string {
+func figure(values map[string]float64, q string) string {
 	v, ok := values[q]
 	if !ok {
 		return "-"

@@ -76,19 +76,31 @@ func (r *run) plainRules(ctx context.Context, ipt *goiptables.IPTables, n int) e
 		return err
 	}
 	r.step("%d plain rules, in one restore", n)
-	_, cost, err := modes.Exec{}.Run(ctx, func(w *bufio.Writer) error {
-		w.WriteString("*filter\n")
+	cost, err := restoreFilter(ctx, func(w *bufio.Writer) {
 		for i := range n {
 			fmt.Fprintf(w, "-A %s -s %s -j ACCEPT\n", plainChain, plainSource(i))
 		}
-		_, err := w.WriteString("COMMIT\n")
-		return err
-	}, "iptables-legacy-restore", "--noflush")
+	}, noFlush)
 	if err != nil {
 		return err
 	}
 	r.record(results.PlainRestore, r.rulesFactor(n), cost.Total().Seconds())
 	return r.plainAppends(ipt, n)
+}
+
+// noFlush keeps what is in the table already.
+const noFlush = "--noflush"
+
+// restoreFilter writes lines to table filter, in one restore. (Errors of the writer
+// stick and come back from its last write.)
+func restoreFilter(ctx context.Context, lines func(*bufio.Writer), flags ...string) (modes.Cost, error) {
+	_, cost, err := modes.Exec{}.Run(ctx, func(w *bufio.Writer) error {
+		fmt.Fprintln(w, "*filter")
+		lines(w)
+		_, err := fmt.Fprintln(w, "COMMIT")
+		return err
+	}, "iptables-legacy-restore", flags...)
+	return cost, err
 }
 
 // plainAppends times single rules on top of n.
@@ -115,8 +127,7 @@ func (r *run) manyJumps(ctx context.Context) error {
 	inner, cancel := context.WithTimeout(ctx, 4*r.Plan.Install)
 	defer cancel()
 	start := time.Now()
-	_, cost, err := modes.Exec{}.Run(inner, func(w *bufio.Writer) error {
-		w.WriteString("*filter\n")
+	cost, err := restoreFilter(inner, func(w *bufio.Writer) {
 		for i := range chainsToJumpTo {
 			fmt.Fprintf(w, ":VIPLAB-%06d - [0:0]\n", i)
 		}
@@ -125,9 +136,7 @@ func (r *run) manyJumps(ctx context.Context) error {
 				fmt.Fprintf(w, "-A INPUT -j VIPLAB-%06d\n", i)
 			}
 		}
-		_, err := w.WriteString("COMMIT\n")
-		return err
-	}, "iptables-legacy-restore")
+	})
 	if inner.Err() != nil && ctx.Err() == nil {
 		r.censored(results.JumpRestore, r.rulesFactor(chainsToJumpTo*jumpsToEach), time.Since(start))
 		return nil

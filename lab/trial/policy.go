@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-
-	"viplab/modes"
 )
 
 // policyChain holds the rules of a network policy that stand beside a mode's own.
@@ -35,17 +33,15 @@ func (r *run) policies(ctx context.Context) error {
 		state = ""
 	}
 	return r.net.Node.Do(func() error {
-		_, _, err := modes.Exec{}.Run(ctx, func(w *bufio.Writer) error {
-			fmt.Fprintf(w, "*filter\n:%s - [0:0]\n", policyChain)
+		_, err := restoreFilter(ctx, func(w *bufio.Writer) {
+			fmt.Fprintf(w, ":%s - [0:0]\n", policyChain)
 			for i := range r.Policies {
 				fmt.Fprintf(w, "-A %s -s %s -j DROP\n", policyChain, plainSource(i))
 			}
 			for _, hook := range []string{"INPUT", "FORWARD", "OUTPUT"} {
 				fmt.Fprintf(w, "-I %s 1%s -j %s\n", hook, state, policyChain)
 			}
-			_, err := w.WriteString("COMMIT\n")
-			return err
-		}, "iptables-legacy-restore", "--noflush")
+		}, noFlush)
 		return err
 	})
 }

@@ -207,18 +207,26 @@ func verdict(v rules.Verdict) (Fate, bool) {
 	return "", false
 }
 
-// served takes the packet to a virtual server, if it is for one: on to a real one,
-// or, if there is none, back with an ICMP error.
+// served looks the packet up among the virtual servers. One that is for it takes it
+// on to a real server or, having none, answers with an ICMP error.
 func (w *walk) served() (Fate, bool) {
-	real, ours := w.Servers[Front{w.p.Proto, w.p.Dst}]
-	if ours && len(real) == 0 {
-		w.Operations.Servers++
-		w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "has no real server")
-		return Refused, true
-	}
-	if !w.serve() {
+	if w.Servers == nil {
 		return "", false
 	}
+	w.Operations.Servers++
+	at := Front{w.p.Proto, w.p.Dst}
+	say := func(does string) { w.say("", "ip_vs", "virtual servers", "look up "+at.Addr.String(), does) }
+	real, ours := w.Servers[at]
+	switch {
+	case !ours:
+		say("is none")
+		return "", false
+	case len(real) == 0:
+		say("has no real server")
+		return Refused, true
+	}
+	w.p.Dst = w.choose(at, real)
+	say("gets destination " + w.p.Dst.String())
 	return w.leave(), true
 }
 
@@ -238,23 +246,6 @@ func (w *walk) choose(at Front, from []netip.AddrPort) netip.AddrPort {
 func (w *walk) seen(list string) bool {
 	to, ok := w.Destination("nat", list)
 	return ok && to.Addr() == w.before
-}
-
-// serve looks the packet up among the virtual servers and sends it to a real one.
-func (w *walk) serve() bool {
-	if w.Servers == nil {
-		return false
-	}
-	w.Operations.Servers++
-	real := w.Servers[Front{w.p.Proto, w.p.Dst}]
-	if len(real) == 0 {
-		w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "is none")
-		return false
-	}
-	to := w.choose(Front{w.p.Proto, w.p.Dst}, real)
-	w.say("", "ip_vs", "virtual servers", "look up "+w.p.Dst.String(), "gets destination "+to.String())
-	w.p.Dst = to
-	return true
 }
 
 // arrive hands the packet to a socket of the node: the proxy's, which opens a
@@ -281,4 +272,23 @@ func (w *walk) arrive() Fate {
 func (w *walk) leave() Fate {
 	w.Hook("nat", "POSTROUTING", &w.p)
 	return ToEndpoint
+}
+
+// Size counts what a Program holds.
+type Size struct {
+	Chains  int `json:"chains"`
+	Rules   int `json:"rules"`
+	Entries int `json:"set_entries"`
+	Servers int `json:"virtual_servers"`
+	Portals int `json:"proxy_ports"`
+}
+
+// Size counts what the Program holds.
+func (p Program) Size() Size {
+	s := Size{Servers: len(p.Servers), Portals: len(p.Portals)}
+	s.Chains, s.Rules = p.Rules.Count()
+	for _, e := range p.Entries {
+		s.Entries += len(e)
+	}
+	return s
 }

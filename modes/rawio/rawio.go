@@ -117,3 +117,24 @@ func ignoreInterrupt(err error) error {
 	}
 	return err
 }
+
+// LocalAddress is the address that a datagram was sent to, as the control message
+// of IP_PKTINFO tells; ok is false without one.
+func LocalAddress(oob []byte) (local [4]byte, ok bool) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < unix.SizeofInet4Pktinfo {
+		return local, false
+	}
+	// struct in_pktinfo: interface, local address, the header's destination.
+	return [4]byte(msgs[0].Data[8:12]), true
+}
+
+// Peer is the address of the other end of a connection; ok is false without one.
+func Peer(fd int) (peer netip.Addr, ok bool) {
+	sa, err := unix.Getpeername(fd)
+	in, ok := sa.(*unix.SockaddrInet4)
+	if err != nil || !ok {
+		return peer, false
+	}
+	return netip.AddrFrom4(in.Addr), true
+}

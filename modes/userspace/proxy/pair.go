@@ -58,13 +58,11 @@ func (c *pair) choose() netip.AddrPort {
 		to, _ := c.portal.rotate()
 		return to
 	}
-	sa, err := unix.Getpeername(c.client.fd)
-	in, ok := sa.(*unix.SockaddrInet4)
-	if err != nil || !ok {
+	client, ok := rawio.Peer(c.client.fd)
+	if !ok {
 		to, _ := c.portal.rotate()
 		return to
 	}
-	client := netip.AddrFrom4(in.Addr)
 	if c.tries > 1 {
 		delete(c.portal.sticky, client)
 	}

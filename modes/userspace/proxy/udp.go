@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/rawio"
 )
 
 // flowIdle is how long a UDP client's flow is kept without traffic:
@@ -47,17 +49,8 @@ func (t *flowTable) receive(l *loop, p *portal) {
 		}
 	}
 	f.used = time.Now()
-	f.local = localAddress(t.oob[:oobn])
+	f.local, _ = rawio.LocalAddress(t.oob[:oobn])
 	_, _ = unix.Write(f.fd, l.buf[:n])
-}
-
-// localAddress is the address that a datagram was sent to, as IP_PKTINFO tells.
-func localAddress(oob []byte) [4]byte {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < unix.SizeofInet4Pktinfo {
-		return [4]byte{}
-	}
-	return [4]byte(msgs[0].Data[8:12]) // struct in_pktinfo: the header's destination
 }
 
 func (t *flowTable) open(l *loop, key flowKey) *flow {
