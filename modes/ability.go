@@ -11,6 +11,7 @@ type Ability string
 // Abilities.
 const (
 	ClusterIPs      Ability = "ClusterIP, TCP and UDP"
+	PortMapping     Ability = "endpoints listen on another port"
 	NoEndpoints     Ability = "Service without endpoints is refused"
 	ExternalIPs     Ability = "ExternalIP"
 	LoadBalancerIPs Ability = "LoadBalancer IP"
@@ -27,7 +28,7 @@ const (
 
 // Abilities lists them, in the order of tables.
 func Abilities() []Ability {
-	return []Ability{ClusterIPs, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
+	return []Ability{ClusterIPs, PortMapping, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
 		SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, StreamControl, SixthVersion}
 }
 
@@ -50,9 +51,6 @@ func (e *UnsupportedError) Error() string {
 // [UnsupportedError].
 func (l Limits) Check(mode string, s Snapshot) error {
 	for _, svc := range s.Services {
-		if !svc.External() && svc.Affinity == 0 {
-			continue
-		}
 		for _, a := range svc.asks() {
 			if why, lacks := l[a]; lacks {
 				return &UnsupportedError{mode, svc.Key(), a, why}
@@ -76,5 +74,7 @@ func (s *Service) asks() []Ability {
 	add(NodePorts, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.NodePort != 0 }))
 	add(ExternalLocal, s.ExternalLocal)
 	add(SessionAffinity, s.Affinity > 0)
+	add(StreamControl, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.Protocol == SCTP }))
+	add(SixthVersion, s.Family() == IPv6)
 	return out
 }

@@ -52,8 +52,9 @@ func TestValidate(t *testing.T) {
 		"not sorted":          {svc("b", ip, port), svc("a", ip.Next(), port)},
 		"occurs twice":        {svc("a", ip, port), svc("a", ip.Next(), port)},
 		"both claim":          {svc("a", ip, port), svc("b", ip, port)},
-		"no IPv4 address":     {svc("a", netip.MustParseAddr("::1"), port)},
-		"no usable port":      {svc("a", ip, modes.ServicePort{Protocol: "sctp", Port: 1, TargetPort: 1})},
+		"loopback address":    {svc("a", netip.MustParseAddr("::1"), port)},
+		"no plain IPv4":       {svc("a", netip.MustParseAddr("::ffff:10.0.0.1"), port)},
+		"no usable port":      {svc("a", ip, modes.ServicePort{Protocol: "icmp", Port: 1, TargetPort: 1})},
 		"0 is no usable port": {svc("a", ip, modes.ServicePort{Protocol: modes.UDP, Port: 1})},
 	} {
 		err := modes.Snapshot{Services: s}.Validate()

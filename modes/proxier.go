@@ -74,6 +74,6 @@ type Refresher interface {
 // ProcessReporter is a Proxier with a process of its own on the packet path,
 // whose CPU time and memory belong to the mode.
 type ProcessReporter interface {
-	// ProcessID is the process' id, 0 if it does not run.
-	ProcessID() int
+	// ProcessIDs are the ids of those that run: one for each address family.
+	ProcessIDs() []int
 }

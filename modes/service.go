@@ -14,9 +14,13 @@ type Protocol string
 
 // The protocols that the lab's Services speak.
 const (
-	TCP Protocol = "tcp"
-	UDP Protocol = "udp"
+	TCP  Protocol = "tcp"
+	UDP  Protocol = "udp"
+	SCTP Protocol = "sctp"
 )
+
+// Protocols lists them.
+func Protocols() []Protocol { return []Protocol{TCP, UDP, SCTP} }
 
 // Number gives the IP protocol number, 0 if the protocol is unknown.
 func (p Protocol) Number() uint8 {
@@ -25,6 +29,8 @@ func (p Protocol) Number() uint8 {
 		return 6
 	case UDP:
 		return 17
+	case SCTP:
+		return 132
 	}
 	return 0
 }
@@ -99,15 +105,23 @@ const (
 // validate says what is wrong with the Service alone.
 func (s *Service) validate() error {
 	addrs := slices.Concat([]netip.Addr{s.ClusterIP}, s.ExternalIPs, s.LoadBalancerIPs)
+	for _, r := range s.SourceRanges {
+		addrs = append(addrs, r.Addr())
+	}
+	for _, a := range addrs {
+		if a.IsLoopback() {
+			return fmt.Errorf("service %s: %s is a loopback address, which no packet from elsewhere may have, and packets to it never come to IPVS", s.Key(), a)
+		}
+	}
 	for _, ep := range s.Endpoints {
 		addrs = append(addrs, ep.Addr)
 	}
 	for _, a := range addrs {
-		if !a.Is4() {
-			return fmt.Errorf("service %s: %q is no IPv4 address, and families cannot be mixed", s.Key(), a)
+		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
+			return fmt.Errorf("service %s: %q is no plain IPv4 or IPv6 address", s.Key(), a)
 		}
-		if a.IsLoopback() {
-			return fmt.Errorf("service %s: %s is a loopback address, which no packet from elsewhere may have", s.Key(), a)
+		if FamilyOf(a) != s.Family() {
+			return fmt.Errorf("service %s: families cannot be mixed in one service, but it has %s and %s (a dual-stack service is two of the same name)", s.Key(), s.ClusterIP, a)
 		}
 	}
 	if s.Affinity < 0 || s.Affinity > MaxAffinity || s.Affinity%time.Second != 0 {
@@ -133,9 +147,12 @@ func (s *Service) PortName(p ServicePort) string {
 	return s.Namespace + "/" + s.Name + ":" + p.Name
 }
 
-// Compare orders Services by namespace, then name.
+// Compare orders Services by namespace, name and family.
 func (s *Service) Compare(o *Service) int {
-	return cmp.Or(cmp.Compare(s.Namespace, o.Namespace), cmp.Compare(s.Name, o.Name))
+	if c := cmp.Or(cmp.Compare(s.Namespace, o.Namespace), cmp.Compare(s.Name, o.Name)); c != 0 {
+		return c
+	}
+	return cmp.Compare(s.ClusterIP.BitLen(), o.ClusterIP.BitLen())
 }
 
 // Snapshot is the whole desired state of a node's Services.
@@ -144,14 +161,18 @@ func (s *Service) Compare(o *Service) int {
 // rules, so a Service's position in the slice is its position in a chain.
 type Snapshot struct {
 	Services []*Service
-	// ClusterCIDR is the range of the pods. Traffic to a VIP from outside it
-	// is masqueraded, as kube-proxy does with --cluster-cidr.
-	ClusterCIDR netip.Prefix
+	// ClusterCIDR is the range of the pods, ClusterCIDR6 that of IPv6. Traffic to a
+	// VIP from outside it is masqueraded, as kube-proxy does with --cluster-cidr.
+	ClusterCIDR, ClusterCIDR6 netip.Prefix
 }
 
 // Validate says what is wrong with a Snapshot before anything is programmed:
-// order, empty or doubled VIP:port:protocol, unknown protocols.
-func (s Snapshot) Validate() error {
+// order, empty or doubled VIP:port:protocol, unknown protocols, mixed families, an
+// endpoint at one of the node's own addresses.
+func (s Snapshot) Validate(node ...netip.Addr) error {
+	if c, c6 := s.ClusterCIDR, s.ClusterCIDR6; c.IsValid() && !c.Addr().Is4() || c6.IsValid() && !c6.Addr().Is6() {
+		return fmt.Errorf("cluster ranges %s and %s: families cannot be mixed, the first is of IPv4, the second of IPv6", c, c6)
+	}
 	if !slices.IsSortedFunc(s.Services, (*Service).Compare) {
 		return errors.New("services are not sorted by namespace and name")
 	}
@@ -168,13 +189,18 @@ func (s Snapshot) Validate() error {
 		if err := svc.validate(); err != nil {
 			return err
 		}
+		for _, ep := range svc.Endpoints {
+			if slices.Contains(node, ep.Addr) {
+				return fmt.Errorf("service %s: endpoint %s is an address of the node itself, which the lab's endpoints do not run on", svc.Key(), ep.Addr)
+			}
+		}
 		for _, p := range svc.Ports {
 			claims := []front{{svc.ClusterIP, p.Port, p.Protocol}}
 			for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
 				claims = append(claims, front{a, p.Port, p.Protocol})
 			}
 			if p.NodePort != 0 {
-				claims = append(claims, front{netip.IPv4Unspecified(), p.NodePort, p.Protocol})
+				claims = append(claims, front{unspecified(svc.Family()), p.NodePort, p.Protocol})
 			}
 			for _, f := range claims {
 				if o := seen[f]; o != nil {
@@ -185,6 +211,13 @@ func (s Snapshot) Validate() error {
 		}
 	}
 	return nil
+}
+
+func unspecified(f Family) netip.Addr {
+	if f == IPv6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
 }
 
 // Ports counts the Service ports of a Snapshot.

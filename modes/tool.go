@@ -141,7 +141,7 @@ func watchMemory(pid int) func() int64 {
 // packageOf names the Debian package that holds a tool.
 func packageOf(tool string) string {
 	switch {
-	case strings.HasPrefix(tool, "iptables"):
+	case strings.HasPrefix(tool, "iptables"), strings.HasPrefix(tool, "ip6tables"):
 		return "iptables"
 	case tool == "ip":
 		return "iproute2"

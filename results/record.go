@@ -87,7 +87,10 @@ const (
 	Fanout       = "fanout"             // of the tree
 	Sync         = "sync"               // how updates are written: partial, rewrite, append
 	Scheduler    = "scheduler"          // of mode ipvs
-	Bind         = "bind"               // of VIPs in mode ipvs: address, route
+	Bind         = "bind"               // of VIPs in mode ipvs: address, route, alias
+	Forward      = "forward"            // of mode ipvs: nat, dr, tunnel; absent if no other was asked for
+	Lookup       = "lookup"             // of mode ipvs's iptables: ipset, rules; absent likewise
+	Family       = "family"             // of Services: ipv6, dual; absent for ipv4
 	ReuseMode    = "conn_reuse_mode"    // of IPVS
 	Expire       = "expire_nodest_conn" // of IPVS
 	Conntrack    = "vs.conntrack"       // of IPVS

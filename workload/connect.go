@@ -85,7 +85,7 @@ func connectOnce(to netip.AddrPort, buf []byte) error {
 func askOneConnection(to netip.AddrPort, buf []byte) error {
 	return connection(to, buf,
 		func(fd int, to netip.AddrPort) error {
-			return retry(func() error { return unix.Connect(fd, sockaddr(to)) })
+			return retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) })
 		},
 		unix.Write,
 		func(fd int, b []byte) (n int, err error) {
@@ -95,7 +95,7 @@ func askOneConnection(to netip.AddrPort, buf []byte) error {
 }
 
 func connection(to netip.AddrPort, buf []byte, connect func(int, netip.AddrPort) error, write, read func(int, []byte) (int, error)) error {
-	fd, err := rawio.Socket(unix.SOCK_STREAM)
+	fd, err := rawio.Socket(to.Addr(), unix.SOCK_STREAM)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}

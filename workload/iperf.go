@@ -24,10 +24,14 @@ type Throughput struct {
 	Retransmits   int
 }
 
-// StartIperf starts an iperf3 server on a port, in the namespace of the calling
+// StartIperf starts an iperf3 server on a port of all addresses of a family, in the namespace of the calling
 // thread, and returns when it listens. stop ends it.
-func StartIperf(port uint16) (stop func(), err error) {
-	cmd := exec.Command("iperf3", "-4", "-s", "-p", strconv.Itoa(int(port)), "--forceflush")
+func StartIperf(f modes.Family, port uint16) (stop func(), err error) {
+	family := "-4"
+	if f == modes.IPv6 {
+		family = "-6"
+	}
+	cmd := exec.Command("iperf3", family, "-s", "-p", strconv.Itoa(int(port)), "--forceflush")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

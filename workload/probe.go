@@ -34,11 +34,14 @@ type Prober struct {
 const firstLocal, lastLocal = 1024, 65535
 
 func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
-	typ, which := unix.SOCK_STREAM, 0
-	if proto == modes.UDP {
+	typ, which, number := unix.SOCK_STREAM, 0, 0
+	switch proto {
+	case modes.UDP:
 		typ, which = unix.SOCK_DGRAM, 1
+	case modes.SCTP:
+		number = unix.IPPROTO_SCTP
 	}
-	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(rawio.Domain(to.Addr()), typ|unix.SOCK_CLOEXEC, number)
 	if err != nil {
 		return 0, fmt.Errorf("probe %s: %w", to, err)
 	}
@@ -57,11 +60,11 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 		}
 		port := p.next[which]
 		p.next[which]++ // wraps to 0 after 65535, and so to firstLocal
-		local := &unix.SockaddrInet4{Port: int(port)}
+		from := rawio.Any(rawio.Domain(to.Addr()))
 		if p.Source.IsValid() {
-			local.Addr = p.Source.As4()
+			from = p.Source
 		}
-		if err = unix.Bind(fd, local); err == nil {
+		if err = unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(from, port))); err == nil {
 			return fd, nil
 		}
 		if err == unix.EADDRINUSE {
@@ -113,13 +116,13 @@ func NewProber(firstPort uint16) *Prober { return &Prober{next: [2]uint16{firstP
 // Open opens a TCP connection, makes one request on it and leaves it open for
 // [AskAgain].
 func Open(to netip.AddrPort) (fd int, err error) {
-	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+	if fd, err = unix.Socket(rawio.Domain(to.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return -1, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
-	if err = retry(func() error { return unix.Connect(fd, sockaddr(to)) }); err == nil {
+	if err = retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) }); err == nil {
 		err = AskAgain(fd)
 	}
 	if err != nil {
@@ -220,7 +223,7 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 		return answer, err
 	}
 	defer unix.Close(fd)
-	if err := retry(func() error { return unix.Connect(fd, sockaddr(to)) }); err != nil {
+	if err := retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) }); err != nil {
 		return answer, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	if answer, err = exchange(fd, request); err != nil {
@@ -231,7 +234,7 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 
 // exchange sends one request on a connected socket and reads the answer.
 func exchange(fd int, request byte) (answer Answer, err error) {
-	var buf [64]byte
+	var buf [128]byte
 	n := 0
 	if _, err = unix.Write(fd, []byte{request}); err == nil {
 		err = retry(func() (err error) {
@@ -263,8 +266,4 @@ func retry(call func() error) error {
 			return err
 		}
 	}
-}
-
-func sockaddr(ap netip.AddrPort) *unix.SockaddrInet4 {
-	return &unix.SockaddrInet4{Addr: ap.Addr().As4(), Port: int(ap.Port())}
 }

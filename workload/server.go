@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viplab/modes"
 	"viplab/modes/rawio"
 )
 
@@ -32,8 +33,17 @@ type Server struct {
 	done  chan struct{}
 }
 
-// Serve starts a Server on the given TCP and UDP ports.
-func Serve(tcpPorts, udpPorts []uint16) (*Server, error) {
+// Listen is what a Server listens on: ports of all addresses, of SCTP single
+// addresses. (SCTP tells its peer all addresses that it listens on and answers from
+// the one that its route prefers, so it must know no other.)
+type Listen struct {
+	Family   modes.Family
+	TCP, UDP []uint16
+	SCTP     []netip.AddrPort
+}
+
+// Serve starts a Server.
+func Serve(on Listen) (*Server, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("start server: %w", err)
@@ -43,11 +53,19 @@ func Serve(tcpPorts, udpPorts []uint16) (*Server, error) {
 		return nil, fmt.Errorf("start server: %w", err)
 	}
 	err = s.watch(s.stop)
-	for _, p := range tcpPorts {
-		err = errors.Join(err, s.listen(unix.SOCK_STREAM, p, s.tcp))
+	for f, domain := range map[modes.Family]int{modes.IPv4: unix.AF_INET, modes.IPv6: unix.AF_INET6} {
+		if !on.Family.Has(f) {
+			continue
+		}
+		for _, p := range on.TCP {
+			err = errors.Join(err, s.listen(unix.SOCK_STREAM, 0, netip.AddrPortFrom(rawio.Any(domain), p), s.tcp))
+		}
+		for _, p := range on.UDP {
+			err = errors.Join(err, s.listen(unix.SOCK_DGRAM, 0, netip.AddrPortFrom(rawio.Any(domain), p), s.udp))
+		}
 	}
-	for _, p := range udpPorts {
-		err = errors.Join(err, s.listen(unix.SOCK_DGRAM, p, s.udp))
+	for _, at := range on.SCTP {
+		err = errors.Join(err, s.listen(unix.SOCK_STREAM, unix.IPPROTO_SCTP, at, s.tcp))
 	}
 	if err != nil {
 		s.closeAll()
@@ -61,25 +79,22 @@ func (s *Server) watch(fd int) error {
 	return os.NewSyscallError("epoll_ctl", rawio.Watch(s.epoll, fd, unix.EPOLLIN))
 }
 
-func (s *Server) listen(typ int, port uint16, into map[int]bool) error {
-	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+func (s *Server) listen(typ, protocol int, at netip.AddrPort, into map[int]bool) error {
+	fd, err := rawio.Listener(rawio.Domain(at.Addr()), typ, protocol)
 	if err != nil {
-		return fmt.Errorf("listen on port %d: %w", port, err)
+		return fmt.Errorf("listen on %s: %w", at, err)
 	}
 	into[fd] = true
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if typ == unix.SOCK_DGRAM {
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-	}
-	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(port)})
-	}
+	err = unix.Bind(fd, rawio.Sockaddr(at))
 	if err == nil && typ == unix.SOCK_STREAM {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		if protocol == 0 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		}
 		err = unix.Listen(fd, 4096)
 	}
 	if err != nil {
-		return fmt.Errorf("listen on port %d: %w", port, err)
+		return fmt.Errorf("listen on %s: %w", at, err)
 	}
 	return s.watch(fd)
 }
@@ -124,9 +139,8 @@ func answer(fd int, buf []byte) {
 		return
 	}
 	if n > 0 {
-		sa, err := unix.Getsockname(fd)
-		if in, ok := sa.(*unix.SockaddrInet4); ok && err == nil {
-			name := netip.AddrFrom4(in.Addr).AppendTo(buf[:0:cap(buf)][1024:1024])
+		if local, ok := rawio.Local(fd); ok {
+			name := local.AppendTo(buf[:0:cap(buf)][1024:1024])
 			if buf[n-1] == askBoth {
 				if peer, ok := rawio.Peer(fd); ok {
 					name = peer.AppendTo(append(name, ' '))
@@ -151,13 +165,11 @@ func echo(fd int, buf, oob []byte) {
 	if !ok {
 		return
 	}
-	// The interface is left out, so that routing chooses it for the answer.
-	info := &unix.Inet4Pktinfo{Spec_dst: local}
-	reply := netip.AddrFrom4(local).AppendTo(buf[:1])
-	if in, ok := from.(*unix.SockaddrInet4); ok && buf[0] == askBoth {
-		reply = netip.AddrFrom4(in.Addr).AppendTo(append(reply, ' '))
+	reply := local.AppendTo(buf[:1])
+	if client, ok := rawio.AddrPort(from); ok && buf[0] == askBoth {
+		reply = client.Addr().AppendTo(append(reply, ' '))
 	}
-	_, _ = unix.SendmsgN(fd, append(reply, '\n'), unix.PktInfo4(info), from, 0)
+	_, _ = unix.SendmsgN(fd, append(reply, '\n'), rawio.SourceMessage(local), from, 0)
 }
 
 // Close stops the Server and waits for it.

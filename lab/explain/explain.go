@@ -80,24 +80,27 @@ func (q Question) Validate() error {
 func (q Question) Snapshot(c string) modes.Snapshot {
 	snap := q.Synth.Snapshot()
 	if c == NoEndpoints {
-		svc := *snap.Services[q.Position]
+		svc := *snap.Services[q.Position*q.Synth.Width()]
 		svc.Endpoints = nil
 		snap = snap.With(&svc)
 	}
 	return snap
 }
 
+// addresses are those of the family that the packet is of.
+func (q Question) addresses() topo.Addresses { return topo.Of(q.Synth.Service(q.Position).Family()) }
+
 // Flow is the packet of a case.
 func (q Question) Flow(c string) packet.Flow {
 	svc := q.Synth.Service(q.Position)
 	f := packet.Flow{
 		From: packet.Client, Proto: modes.TCP, Pick: q.Endpoint,
-		Src: netip.AddrPortFrom(topo.ClientAddr.Addr(), localPort),
+		Src: netip.AddrPortFrom(q.addresses().Client.Addr(), localPort),
 		Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port),
 	}
 	switch c {
 	case FromNode:
-		f.From, f.Src = packet.Node, netip.AddrPortFrom(topo.NodeAddr.Addr(), localPort)
+		f.From, f.Src = packet.Node, netip.AddrPortFrom(q.addresses().Node.Addr(), localPort)
 	case Hairpin:
 		f.From, f.Src = packet.Pod, netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, localPort)
 	case WrongPort:
@@ -118,10 +121,10 @@ func Run(q Question) ([]Answer, error) {
 			return nil, err
 		}
 		a := Answer{Mode: name}
-		a.program = mode.Program(q.Options, q.Snapshot(FromClient), topo.NodeAddr.Addr())
+		a.program = mode.Program(q.Options, q.Snapshot(FromClient), q.addresses().Node.Addr())
 		a.Programs = a.program.Size()
 		for _, c := range q.Cases {
-			way := packet.Follow(mode.Program(q.Options, q.Snapshot(c), topo.NodeAddr.Addr()), topo.NodeAddr.Addr(), q.flowIn(name, c))
+			way := packet.Follow(mode.Program(q.Options, q.Snapshot(c), q.addresses().Node.Addr()), q.addresses().Node.Addr(), q.flowIn(name, c))
 			way.Mode, way.Case = name, c
 			a.Ways = append(a.Ways, way)
 		}

@@ -19,7 +19,7 @@ func inLoopback(b *testing.B, fn func(net *topo.Topology, to netip.AddrPort) err
 	_ = once(b, func(b *testing.B, net *topo.Topology) time.Duration {
 		var server *workload.Server
 		err := net.Client.Do(func() (err error) {
-			server, err = workload.Serve([]uint16{port}, []uint16{port})
+			server, err = workload.Serve(workload.Listen{TCP: []uint16{port}, UDP: []uint16{port}})
 			return err
 		})
 		if err != nil {

@@ -64,7 +64,7 @@ func median(v []float64) benchmath.Summary {
 
 func once(b *testing.B, s side) time.Duration {
 	b.Helper()
-	net, err := topo.Build()
+	net, err := topo.Build(topo.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func held(rs rules.Ruleset) rules.Ruleset {
 func needIPVS(b *testing.B) {
 	var err error
 	_ = once(b, func(*testing.B, *topo.Topology) time.Duration {
-		err = ipvs.New("").Probe(context.Background())
+		err = ipvs.New(ipvs.Options{}).Probe(context.Background())
 		return 0
 	})
 	if modes.IsMissing(err) {
@@ -194,7 +194,7 @@ func BenchmarkIPVSServers(b *testing.B) {
 	input := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	compare(b, func(b *testing.B, _ *topo.Topology) time.Duration {
 		start := time.Now()
-		w, err := ipvs.NewWriter()
+		w, err := ipvs.NewWriter(ipvs.Options{})
 		if err != nil {
 			b.Error(err)
 			return 0
@@ -222,7 +222,7 @@ func BenchmarkIPVSFull(b *testing.B) {
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	entries := lines(snap, "ipset ", ipvs.AddEntry)
 	addresses := lines(snap, "ip ", ipvs.AddAddress)
-	compare(b, full(func() modes.Proxier { return ipvs.New("") }, snap),
+	compare(b, full(func() modes.Proxier { return ipvs.New(ipvs.Options{}) }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			start := time.Now()
 			prepare(b, snap)
@@ -237,7 +237,7 @@ func prepare(b *testing.B, snap modes.Snapshot) {
 	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: ipvs.Device}}); err != nil {
 		b.Error(err)
 	}
-	if err := ipvs.CreateSets(snap); err != nil {
+	if err := ipvs.CreateSets(ipvs.Options{}, snap); err != nil {
 		b.Error(err)
 	}
 }
@@ -250,7 +250,7 @@ func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 	snap := spec().Snapshot()
 	entries := strings.Split(strings.TrimSpace(string(lines(snap, "ipset ", ipvs.AddEntry))), "\n")
 	const sample = 200
-	compare(b, full(func() modes.Proxier { return ipvs.New("") }, snap),
+	compare(b, full(func() modes.Proxier { return ipvs.New(ipvs.Options{}) }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			prepare(b, snap)
 			start := time.Now()
@@ -273,7 +273,7 @@ func BenchmarkIPVSDelta(b *testing.B) {
 			s := synth.Spec{Services: n, Endpoints: 2, Ports: 1, Seed: 1}
 			var took []float64
 			_ = once(b, func(b *testing.B, _ *topo.Topology) time.Duration {
-				p, snap := ipvs.New(bind), s.Snapshot()
+				p, snap := ipvs.New(ipvs.Options{Bind: bind}), s.Snapshot()
 				if _, err := p.Sync(context.Background(), snap); err != nil {
 					b.Error(err)
 				}

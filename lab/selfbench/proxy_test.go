@@ -48,7 +48,7 @@ func ourProxy(b *testing.B, net *topo.Topology, _ string) (netip.AddrPort, func(
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := userspace.New([]string{self, testbed.RoleProxy})
+	p := userspace.New([]string{self, testbed.RoleProxy}, modes.IPv4)
 	one := synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}
 	err = net.Node.Do(func() error {
 		_, err := p.Sync(context.Background(), one.Snapshot())
@@ -58,7 +58,7 @@ func ourProxy(b *testing.B, net *topo.Topology, _ string) (netip.AddrPort, func(
 		b.Fatal(err)
 	}
 	// The first portal listens on the first port of the range.
-	return netip.AddrPortFrom(topo.NodeAddr.Addr(), userspace.FirstPort), func() { _ = net.Node.Do(p.Close) }
+	return netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), userspace.FirstPort), func() { _ = net.Node.Do(p.Close) }
 }
 
 func haproxy(b *testing.B, net *topo.Topology, dir string) (netip.AddrPort, func()) {
@@ -82,7 +82,7 @@ func haproxy(b *testing.B, net *topo.Topology, dir string) (netip.AddrPort, func
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
-	to := netip.AddrPortFrom(topo.NodeAddr.Addr(), haproxyPort)
+	to := netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), haproxyPort)
 	for range 100 {
 		err := net.Client.Do(func() error {
 			_, err := (&workload.Prober{}).FirstPacket(modes.TCP, to)
@@ -104,7 +104,7 @@ func versus(b *testing.B, unit string, measure func(*testing.B, *topo.Topology, 
 		b.Skipf("SKIPPED: %v; to mend: sudo apt-get install haproxy", err)
 	}
 	one := func(start proxied) float64 {
-		net, err := topo.Build()
+		net, err := topo.Build(topo.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func BenchmarkProxyConnections(b *testing.B) {
 	versus(b, "conns/s", func(b *testing.B, net *topo.Topology, to netip.AddrPort) float64 {
 		var server *workload.Server
 		err := net.Backend.Do(func() (err error) {
-			server, err = workload.Serve([]uint16{synth.FirstTargetPort}, nil)
+			server, err = workload.Serve(workload.Listen{TCP: []uint16{synth.FirstTargetPort}})
 			return err
 		})
 		if err != nil {
@@ -158,7 +158,7 @@ func BenchmarkProxyThroughput(b *testing.B) {
 	versus(b, "Gbit/s", func(b *testing.B, net *topo.Topology, to netip.AddrPort) float64 {
 		var stop func()
 		err := net.Backend.Do(func() (err error) {
-			stop, err = workload.StartIperf(synth.FirstTargetPort)
+			stop, err = workload.StartIperf(modes.IPv4, synth.FirstTargetPort)
 			return err
 		})
 		if err != nil {

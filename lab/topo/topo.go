@@ -6,7 +6,8 @@
 // with the mode programmed in node. The backend owns the whole endpoint range
 // by one local route (AnyIP), so every endpoint of every Service is live. The
 // client is a pod by its address, the node is not: traffic from the node to a
-// VIP is masqueraded, as kube-proxy would have it.
+// VIP is masqueraded, as kube-proxy would have it. With IPv6 there is a second set of
+// addresses on the same links: see [Of].
 package topo
 
 import (
@@ -20,25 +21,38 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"viplab/modes/synth"
+	"viplab/modes"
 )
 
-// Addresses of the namespaces.
-var (
-	ClientAddr  = netip.MustParsePrefix("10.255.255.2/30")
-	nodeClient  = netip.MustParsePrefix("10.255.255.1/30")
-	NodeAddr    = netip.MustParsePrefix("10.64.0.1/30")
-	BackendAddr = netip.MustParsePrefix("10.64.0.2/30")
-)
+// Options say what the network must carry.
+type Options struct {
+	Family modes.Family
+	// Past joins backend and client by a further link, on which answers come back
+	// past the node, makes the backend end tunnels, and lets the node send packets
+	// for VIPs nowhere: for forwarding methods that leave packets as they are.
+	Past bool
+}
+
+func (o Options) families() []Addresses {
+	var out []Addresses
+	for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
+		if o.Family.Has(f) {
+			out = append(out, Of(f))
+		}
+	}
+	return out
+}
 
 // Topology is the three namespaces.
 type Topology struct {
 	Client, Node, Backend *Namespace
+
+	options Options
 }
 
 // Build makes the namespaces and the links between them.
-func Build() (*Topology, error) {
-	t := &Topology{}
+func Build(o Options) (*Topology, error) {
+	t := &Topology{options: o}
 	for name, into := range map[string]**Namespace{"client": &t.Client, "node": &t.Node, "backend": &t.Backend} {
 		ns, err := newNamespace(name)
 		if err != nil {
@@ -52,35 +66,75 @@ func Build() (*Topology, error) {
 	return t, nil
 }
 
-func (t *Topology) connect() error {
-	steps := []struct {
-		ns *Namespace
-		fn func() error
-	}{
-		{t.Client, prepare}, {t.Node, prepare}, {t.Backend, prepare},
-		{t.Node, func() error { return addVeth("to-client", nodeClient, t.Client, "to-node") }},
-		{t.Node, func() error { return addVeth("to-backend", NodeAddr, t.Backend, "to-node") }},
-		{t.Client, func() error { return setAddress("to-node", ClientAddr) }},
-		{t.Backend, func() error { return setAddress("to-node", BackendAddr) }},
-		{t.Client, func() error { return addRoute("0.0.0.0/0", nodeClient.Addr()) }},
-		{t.Backend, func() error { return addRoute("0.0.0.0/0", NodeAddr.Addr()) }},
-		{t.Node, func() error { return addRoute(synth.EndpointRange.String(), BackendAddr.Addr()) }},
-		{t.Node, func() error { return addRoute("0.0.0.0/0", BackendAddr.Addr()) }},
-		{t.Backend, ownEndpoints},
-		{t.Backend, refuseVIPs},
-		{t.Node, func() error { return writeSysctl("net/ipv4/ip_forward", "1") }},
-	}
+// step is one thing to do in one namespace.
+type step struct {
+	ns *Namespace
+	fn func() error
+}
+
+func do(steps ...step) error {
 	for _, s := range steps {
 		if err := s.ns.Do(s.fn); err != nil {
 			return fmt.Errorf("namespace %s: %w", s.ns.Name, err)
 		}
 	}
-	return t.fixNeighbours()
+	return nil
 }
 
-// prepare brings loopback up and turns off what would add noise: IPv6 with its
-// duplicate address detection, and reverse path filters.
-func prepare() error {
+func (t *Topology) connect() error {
+	prepare := func() error { return prepare(t.options.Family) }
+	err := do(step{t.Client, prepare}, step{t.Node, prepare}, step{t.Backend, prepare},
+		step{t.Node, func() error { return addVeth("to-client", t.Client, "to-node") }},
+		step{t.Node, func() error { return addVeth("to-backend", t.Backend, "to-node") }},
+		step{t.Node, func() error { return writeSysctl("net/ipv4/ip_forward", "1") }})
+	if err != nil {
+		return err
+	}
+	for _, a := range t.options.families() {
+		if err := t.connectFamily(a); err != nil {
+			return err
+		}
+	}
+	if t.options.Past {
+		return t.past()
+	}
+	return nil
+}
+
+// connectFamily gives the links their addresses and routes of one family.
+func (t *Topology) connectFamily(a Addresses) error {
+	steps := []step{
+		{t.Node, func() error { return setAddress("to-client", a.ToClient) }},
+		{t.Node, func() error { return setAddress("to-backend", a.Node) }},
+		{t.Client, func() error { return setAddress("to-node", a.Client) }},
+		{t.Backend, func() error { return setAddress("to-node", a.Backend) }},
+		{t.Client, func() error { return addRoute(a.anywhere(), a.ToClient.Addr()) }},
+		{t.Backend, func() error { return addRoute(a.anywhere(), a.Node.Addr()) }},
+		{t.Node, func() error { return addRoute(a.Endpoints, a.Backend.Addr()) }},
+		{t.Node, func() error { return addRoute(a.anywhere(), a.Backend.Addr()) }},
+		{t.Backend, func() error { return ownEndpoints(a) }},
+		// The backend owns the VIPs too, on which nothing listens: what the node
+		// lets through to a VIP is answered with a reset at once, so that a probe of
+		// an address that is no Service fails in microseconds.
+		{t.Backend, func() error { return ownRange(a.VIPs) }},
+	}
+	if a.Client.Addr().Is6() {
+		steps = append(steps,
+			step{t.Node, func() error { return writeSysctl("net/ipv6/conf/all/forwarding", "1") }},
+			// With IPv6 a range that is local by a route is not the backend's to send
+			// from, unless it is told so.
+			step{t.Backend, func() error { return writeSysctl("net/ipv6/ip_nonlocal_bind", "1") }})
+	}
+	if err := do(steps...); err != nil {
+		return err
+	}
+	return t.fixNeighbours(a)
+}
+
+// prepare brings loopback up and turns off what would add noise: IPv6 where it is
+// not asked for, its duplicate address detection where it is, and reverse path
+// filters.
+func prepare(f modes.Family) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
@@ -92,9 +146,19 @@ func prepare() error {
 		if err := writeSysctl("net/ipv4/conf/"+s+"/rp_filter", "0"); err != nil {
 			return err
 		}
-		err := writeSysctl("net/ipv6/conf/"+s+"/disable_ipv6", "1")
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+		settings := [][2]string{{"disable_ipv6", "1"}}
+		if f.Has(modes.IPv6) {
+			// addr_gen_mode 1: no address but those that are given.
+			settings = [][2]string{{"disable_ipv6", "0"}, {"accept_dad", "0"}, {"accept_ra", "0"}, {"addr_gen_mode", "1"}}
+		}
+		for _, set := range settings {
+			err := writeSysctl("net/ipv6/conf/"+s+"/"+set[0], set[1])
+			if errors.Is(err, os.ErrNotExist) && f.Has(modes.IPv6) {
+				return &modes.MissingError{Need: "IPv6 in this kernel", Mend: "use --family ipv4 or --testbed uml", Err: err}
+			}
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	return nil
@@ -107,13 +171,13 @@ func writeSysctl(name, value string) error {
 	return nil
 }
 
-func addVeth(name string, addr netip.Prefix, peer *Namespace, peerName string) error {
+func addVeth(name string, peer *Namespace, peerName string) error {
 	veth := netlink.NewVeth(netlink.LinkAttrs{Name: name})
 	veth.PeerName, veth.PeerNamespace = peerName, netlink.NsFd(int(peer.fd))
 	if err := netlink.LinkAdd(veth); err != nil {
 		return fmt.Errorf("add veth %s: %w", name, err)
 	}
-	return setAddress(name, addr)
+	return nil
 }
 
 func setAddress(link string, addr netip.Prefix) error {
@@ -121,7 +185,7 @@ func setAddress(link string, addr netip.Prefix) error {
 	if err != nil {
 		return fmt.Errorf("find link %s: %w", link, err)
 	}
-	if err := netlink.AddrAdd(l, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
+	if err := netlink.AddrAdd(l, &netlink.Addr{IPNet: ipNet(addr), Flags: unix.IFA_F_NODAD}); err != nil {
 		return fmt.Errorf("add address %s to %s: %w", addr, link, err)
 	}
 	if err := netlink.LinkSetUp(l); err != nil {
@@ -130,23 +194,26 @@ func setAddress(link string, addr netip.Prefix) error {
 	return nil
 }
 
-func addRoute(to string, via netip.Addr) error {
-	dst := ipNet(netip.MustParsePrefix(to))
-	if err := netlink.RouteAdd(&netlink.Route{Dst: dst, Gw: via.AsSlice()}); err != nil {
+func addRoute(to netip.Prefix, via netip.Addr) error {
+	if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()}); err != nil {
 		return fmt.Errorf("add route to %s via %s: %w", to, via, err)
 	}
 	return nil
 }
 
 // ownEndpoints makes every endpoint address local to the backend.
-func ownEndpoints() error {
-	if err := ownRange(synth.EndpointRange); err != nil {
+func ownEndpoints(a Addresses) error {
+	if err := ownRange(a.Endpoints); err != nil {
 		return err
 	}
 	// The client's link lies in that range too, but is not the backend's.
-	return netlink.RouteAdd(&netlink.Route{
-		Dst: ipNet(ClientAddr.Masked()), Gw: NodeAddr.Addr().AsSlice(), Table: unix.RT_TABLE_LOCAL,
+	err := netlink.RouteAdd(&netlink.Route{
+		Dst: ipNet(a.Client.Masked()), Gw: a.Node.Addr().AsSlice(), Table: unix.RT_TABLE_LOCAL,
 	})
+	if err != nil {
+		return fmt.Errorf("leave %s to the client: %w", a.Client.Masked(), err)
+	}
+	return nil
 }
 
 // ownRange makes all addresses of a range local.
@@ -165,11 +232,6 @@ func ownRange(p netip.Prefix) error {
 	return nil
 }
 
-// refuseVIPs makes the backend own the VIPs too, on which nothing listens: what
-// the node lets through to a VIP is answered with a reset at once, so that a
-// probe of an address that is no Service fails in microseconds.
-func refuseVIPs() error { return ownRange(synth.VIPRange) }
-
 // podTable is the routing table of [Topology.LetPodsDial].
 const podTable = 100
 
@@ -180,52 +242,54 @@ const podTable = 100
 // nothing is timed after it.
 func (t *Topology) LetPodsDial() error {
 	return t.Backend.Do(func() error {
-		lo, err := netlink.LinkByName("lo")
-		if err != nil {
-			return fmt.Errorf("find lo: %w", err)
-		}
-		route := &netlink.Route{
-			Dst: ipNet(synth.VIPRange), LinkIndex: lo.Attrs().Index,
-			Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
-		}
-		if err := netlink.RouteDel(route); err != nil {
-			return fmt.Errorf("give up the VIPs: %w", err)
-		}
-		route.Table = podTable
-		if err := netlink.RouteAdd(route); err != nil {
-			return fmt.Errorf("take VIPs that come in: %w", err)
-		}
-		rule := netlink.NewRule()
-		rule.IifName, rule.Table, rule.Priority = "to-node", podTable, podTable
-		if err := netlink.RuleAdd(rule); err != nil {
-			return fmt.Errorf("take VIPs that come in: %w", err)
+		for _, a := range t.options.families() {
+			if err := takeWhatComesIn(a); err != nil {
+				return fmt.Errorf("let pods dial %s: %w", a.VIPs, err)
+			}
 		}
 		return nil
 	})
 }
 
+func takeWhatComesIn(a Addresses) error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	route := &netlink.Route{
+		Dst: ipNet(a.VIPs), LinkIndex: lo.Attrs().Index,
+		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+	}
+	if err := netlink.RouteDel(route); err != nil {
+		return err
+	}
+	route.Table = podTable
+	if err := netlink.RouteAdd(route); err != nil {
+		return err
+	}
+	rule := netlink.NewRule()
+	rule.IifName, rule.Table, rule.Priority = "to-node", podTable, podTable
+	if a.VIPs.Addr().Is6() {
+		rule.Family = netlink.FAMILY_V6
+	}
+	return netlink.RuleAdd(rule)
+}
+
 // fixNeighbours enters both ends of each link in the other's neighbour table
 // for good, so that no probe ever waits for ARP.
-func (t *Topology) fixNeighbours() error {
+func (t *Topology) fixNeighbours(a Addresses) error {
 	ends := []struct {
 		ns, peer       *Namespace
 		link, peerLink string
 		peerAddr       netip.Prefix
 	}{
-		{t.Client, t.Node, "to-node", "to-client", nodeClient},
-		{t.Node, t.Client, "to-client", "to-node", ClientAddr},
-		{t.Node, t.Backend, "to-backend", "to-node", BackendAddr},
-		{t.Backend, t.Node, "to-node", "to-backend", NodeAddr},
+		{t.Client, t.Node, "to-node", "to-client", a.ToClient},
+		{t.Node, t.Client, "to-client", "to-node", a.Client},
+		{t.Node, t.Backend, "to-backend", "to-node", a.Backend},
+		{t.Backend, t.Node, "to-node", "to-backend", a.Node},
 	}
 	for _, e := range ends {
-		var mac net.HardwareAddr
-		err := e.peer.Do(func() error {
-			l, err := netlink.LinkByName(e.peerLink)
-			if err == nil {
-				mac = l.Attrs().HardwareAddr
-			}
-			return err
-		})
+		mac, err := hardware(e.peer, e.peerLink)
 		if err == nil {
 			err = e.ns.Do(func() error { return addNeighbour(e.link, e.peerAddr.Addr(), mac) })
 		}
@@ -234,6 +298,18 @@ func (t *Topology) fixNeighbours() error {
 		}
 	}
 	return nil
+}
+
+// hardware is the link address of a device.
+func hardware(ns *Namespace, link string) (mac net.HardwareAddr, err error) {
+	err = ns.Do(func() error {
+		l, err := netlink.LinkByName(link)
+		if err == nil {
+			mac = l.Attrs().HardwareAddr
+		}
+		return err
+	})
+	return mac, err
 }
 
 func addNeighbour(link string, ip netip.Addr, mac net.HardwareAddr) error {
@@ -247,7 +323,7 @@ func addNeighbour(link string, ip netip.Addr, mac net.HardwareAddr) error {
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
 // Close takes the namespaces down, with all that is in them.

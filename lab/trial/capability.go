@@ -36,7 +36,7 @@ func Capabilities(ctx context.Context, names []string, backend string) (map[stri
 		if err != nil {
 			return nil, err
 		}
-		net, err := topo.Build()
+		net, err := topo.Build(topo.Options{})
 		if err != nil {
 			return nil, fmt.Errorf("try mode %s: %w", name, err)
 		}

@@ -48,13 +48,20 @@ func options(t *testing.T) catalog.Options {
 // needs, and never in the guest.
 func setUp(t *testing.T, name string, spec synth.Spec) *bench {
 	t.Helper()
+	return setUpSpec(t, Spec{Mode: name, Synth: spec})
+}
+
+func setUpSpec(t *testing.T, spec Spec) *bench {
+	t.Helper()
+	name := spec.Mode
 	mode, err := catalog.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{Spec: Spec{Mode: name, Synth: spec, Testbed: inside.Testbed()}, out: NewEmitter(&bytes.Buffer{}), options: options(t)}
+	spec.Testbed = inside.Testbed()
+	r := &run{Spec: spec, out: NewEmitter(&bytes.Buffer{}), options: spec.options(options(t).ProxyCommand)}
 	r.rng = rand.New(rand.NewPCG(1, 2))
-	r.snap = spec.Snapshot()
+	r.snap = spec.Synth.Snapshot()
 	err = r.setUp(t.Context(), mode)
 	if modes.IsMissing(err) && inside.Testbed() != testbed.UMLName {
 		r.tearDown()
@@ -88,6 +95,7 @@ func (b *bench) state() string {
 	err := b.net.Node.Do(func() error {
 		for _, args := range [][]string{
 			{"iptables-legacy-save", "-t", "nat"}, {"iptables-legacy-save", "-t", "filter"},
+			{"ip6tables-legacy-save", "-t", "nat"}, {"ip6tables-legacy-save", "-t", "filter"}, {"ip", "-6", "route"},
 			{"ip", "-o", "addr"}, {"ip", "route"}, {"ip", "rule"}, {"sysctl", "net.ipv4.ip_forward", "net.ipv4.ip_local_port_range"},
 		} {
 			text, err := exec.Command(args[0], args[1:]...).CombinedOutput()
@@ -171,16 +179,16 @@ func TestCloseLeavesNothing(t *testing.T) {
 		if b.state() == before {
 			t.Fatal("sync changed nothing that this test could see")
 		}
-		pid := b.proxyPID()
+		pid := b.proxyPIDs()
 		if err := b.net.Node.Do(b.mode.Close); err != nil {
 			t.Fatal(err)
 		}
 		if after := b.state(); after != before {
 			t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 		}
-		if pid != 0 {
-			if _, err := workload.UsageOf(pid); err == nil {
-				t.Errorf("the proxy process %d is still there", pid)
+		for _, id := range pid {
+			if _, err := workload.UsageOf(id); err == nil {
+				t.Errorf("the proxy process %d is still there", id)
 			}
 		}
 		if err := b.net.Node.Do(b.mode.Close); err != nil {
@@ -436,30 +444,87 @@ func TestUnevenChoiceIsSeen(t *testing.T) {
 	}
 }
 
-// TestBindRoute: mode ipvs forwards rightly also where VIPs are local by a route
-// only, and follows changes.
-func TestBindRoute(t *testing.T) {
-	spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1}
-	b := setUp(t, "ipvs", spec)
-	p, ok := b.mode.(*ipvs.Proxier)
-	if !ok {
-		t.Fatal("not mode ipvs")
+// TestVariants: mode ipvs forwards rightly and follows changes however VIPs are
+// bound, packets forwarded, and what to masquerade looked up.
+func TestVariants(t *testing.T) {
+	type variant struct{ bind, forward, lookup string }
+	var all []variant
+	for _, b := range ipvs.Binds() {
+		all = append(all, variant{bind: b})
 	}
-	p.Bind = ipvs.BindRoute
-	b.sync(b.snap)
-	if err := b.validate(true); err != nil {
-		t.Fatal(err)
+	for _, f := range ipvs.Forwards()[1:] {
+		all = append(all, variant{forward: f}, variant{forward: f, bind: ipvs.BindRoute})
 	}
-	gone := b.snap.Services[4]
-	b.sync(b.snap.Without(4))
-	if err := b.unanswered(front(gone)); err != nil {
-		t.Error(err)
+	all = append(all, variant{lookup: ipvs.LookupRules})
+	for _, v := range all {
+		t.Run(strings.Join([]string{v.bind, v.forward, v.lookup}, "-"), func(t *testing.T) {
+			spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, SamePort: v.forward != ""}
+			b := setUpSpec(t, Spec{Mode: "ipvs", Synth: spec, Bind: v.bind, Forward: v.forward, Lookup: v.lookup})
+			before := b.state()
+			b.sync(b.snap)
+			if err := b.validate(true); err != nil {
+				t.Fatal(err)
+			}
+			gone := b.snap.Services[4]
+			b.sync(b.snap.Without(4))
+			if err := b.unanswered(front(gone)); err != nil {
+				t.Error(err)
+			}
+			if err := b.net.Node.Do(b.mode.Close); err != nil {
+				t.Fatal(err)
+			}
+			if after := b.state(); after != before {
+				t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+}
+
+// TestFamilies: every mode serves IPv6, and both families at once.
+func TestFamilies(t *testing.T) {
+	for _, f := range modes.Families()[1:] {
+		eachMode(t, catalog.Names(), func(t *testing.T, name string) {
+			spec := synth.Spec{Services: 20, Endpoints: 3, Ports: 2, Seed: 7, Family: f}
+			b := setUp(t, name, spec)
+			before := b.state()
+			b.sync(b.snap)
+			if err := b.validate(true); err != nil {
+				t.Fatal(err)
+			}
+			for _, kind := range synth.ChangeKinds() {
+				next, svc, err := spec.Apply(b.snap, kind)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.sync(next)
+				if name == catalog.Direct {
+					continue
+				}
+				if kind == synth.ServiceDelete {
+					err = b.unanswered(front(svc))
+				} else {
+					err = b.rightEndpoint(b.net.Client, b.prober, modes.TCP, svc)
+				}
+				if err != nil {
+					t.Errorf("after %s: %v", kind, err)
+				}
+			}
+			if again := b.sync(b.snap); again.Rules+again.Objects+again.ToolCalls != 0 {
+				t.Errorf("the same snapshot again cost %+v", again)
+			}
+			if err := b.net.Node.Do(b.mode.Close); err != nil {
+				t.Fatal(err)
+			}
+			if after := b.state(); after != before {
+				t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+			}
+		})
 	}
 }
 
 // TestTopologyIsGone proves that closing a topology frees its namespaces.
 func TestTopologyIsGone(t *testing.T) {
-	net, err := topo.Build()
+	net, err := topo.Build(topo.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,8 @@ package trial
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
+	"slices"
 
-	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/results"
 )
@@ -23,18 +21,12 @@ func (r *run) evenness(context.Context) error {
 	if r.Mode == catalog.Direct || r.Synth.Endpoints < 2 || r.Scheduler == "" {
 		return nil
 	}
-	svc := r.snap.Services[(len(r.snap.Services)-1)/2]
-	seen := map[netip.Addr]int{}
+	svc := r.service((r.count() - 1) / 2)
 	n := asksPerEndpoint * len(svc.Endpoints)
-	most := 0
-	for range n {
-		from, err := r.ask(r.net.Client, r.prober, modes.TCP, front(svc))
-		if err != nil {
-			return fmt.Errorf("service %s: %w", svc.Key(), err)
-		}
-		seen[from]++
-		most = max(most, seen[from])
+	seen, err := r.choices(svc, n)
+	if err != nil {
+		return err
 	}
-	r.record(results.Evenness, nil, float64(most)*float64(len(svc.Endpoints))/float64(n))
+	r.record(results.Evenness, nil, slices.Max(seen)*float64(len(svc.Endpoints))/float64(n))
 	return nil
 }

@@ -10,10 +10,7 @@ import (
 	"time"
 
 	mobyipvs "github.com/moby/ipvs"
-	"golang.org/x/sys/unix"
-
 	"viplab/modes"
-	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -76,7 +73,7 @@ func (r *run) reuseUnder(ctx context.Context, f map[string]string, firstPort int
 	for i := range ports {
 		ports[i] = uint16(firstPort + i)
 	}
-	svc := r.snap.Services[0]
+	svc := r.service(0)
 	gone := svc.Endpoints[0]
 	_ = r.reuseRound(ctx, svc, ports) // makes the flows that the rest meets again
 	for _, phase := range []struct {
@@ -116,8 +113,8 @@ func (r *run) onServer(svc *modes.Service, ep modes.Endpoint, change func(*mobyi
 			return fmt.Errorf("open ipvs: %w", err)
 		}
 		defer h.Close()
-		s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IP(svc.ClusterIP.AsSlice()), Port: synth.FirstPort, SchedName: mobyipvs.RoundRobin, Netmask: 0xffffffff}
-		d := &mobyipvs.Destination{AddressFamily: unix.AF_INET, Address: net.IP(ep.Addr.AsSlice()), Port: synth.FirstTargetPort, Weight: 1, ConnectionFlags: mobyipvs.ConnectionFlagMasq}
+		s := r.virtualServer(svc)
+		d := &mobyipvs.Destination{AddressFamily: s.AddressFamily, Address: net.IP(ep.Addr.AsSlice()), Port: r.Synth.TargetPort(), Weight: 1, ConnectionFlags: mobyipvs.ConnectionFlagMasq}
 		return change(h, s, d)
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
-	"viplab/modes/synth"
+	"viplab/modes/ipvs"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -50,13 +50,19 @@ func inspect() *Env {
 	return e
 }
 
+// options are the mode's parameters for the trial.
+func (s Spec) options(proxyCommand []string) catalog.Options {
+	return catalog.Options{
+		Fanout: s.Fanout, Backend: s.Backend, Sync: iptables.Strategy(s.Sync), Bind: s.Bind, Scheduler: s.Scheduler,
+		Forward: s.Forward, Lookup: s.Lookup, Family: s.Synth.Family, ProxyCommand: proxyCommand,
+	}
+}
+
 func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
-	r := &run{Spec: spec, out: out, options: catalog.Options{
-		Fanout: spec.Fanout, Backend: spec.Backend, Sync: iptables.Strategy(spec.Sync), Bind: spec.Bind, Scheduler: spec.Scheduler, ProxyCommand: job.ProxyCommand,
-	}}
+	r := &run{Spec: spec, out: out, options: spec.options(job.ProxyCommand)}
 	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	start := time.Now()
 	err := r.all(ctx)
@@ -110,8 +116,12 @@ func (r *run) factors(more map[string]string) map[string]string {
 	if r.Scheduler != "" {
 		f[results.Scheduler] = r.Scheduler
 	}
-	if r.Bind != "" {
-		f[results.Bind] = r.Bind
+	for name, v := range map[string]string{
+		results.Bind: r.Bind, results.Forward: r.Forward, results.Lookup: r.Lookup, results.Family: string(r.Synth.Family),
+	} {
+		if v != "" {
+			f[name] = v
+		}
 	}
 	for k, v := range more {
 		f[k] = v
@@ -144,7 +154,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		return err
 	}
 	r.snap = r.Synth.Snapshot()
-	if err := r.snap.Validate(); err != nil {
+	if err := r.snap.Validate(topo.NodeAddrs()...); err != nil {
 		return err
 	}
 	if r.Sync == string(iptables.Append) {
@@ -215,9 +225,18 @@ func (r *run) quietly(step func(context.Context) error) func(context.Context) er
 	}
 }
 
+// past tells whether real servers answer past the node.
+func (r *run) past() bool { return r.Forward != "" && r.Forward != ipvs.NAT }
+
+// count is how many Services there are, a dual-stack one counted once.
+func (r *run) count() int { return len(r.snap.Services) / r.Synth.Width() }
+
+// service is the Service at a position, of a dual-stack one the part of IPv4.
+func (r *run) service(i int) *modes.Service { return r.snap.Services[i*r.Synth.Width()] }
+
 func (r *run) buildNet() (err error) {
 	r.step("topology")
-	r.net, err = topo.Build()
+	r.net, err = topo.Build(topo.Options{Family: r.Synth.Family, Past: r.past()})
 	return err
 }
 
@@ -228,10 +247,10 @@ func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
 	r.prober, r.inNode = &workload.Prober{}, &workload.Prober{}
 	var ports []uint16
 	for p := range r.Synth.Ports {
-		ports = append(ports, synth.FirstTargetPort+uint16(p))
+		ports = append(ports, r.Synth.TargetPort()+uint16(p))
 	}
 	err = r.net.Backend.Do(func() (err error) {
-		r.server, err = workload.Serve(ports, ports[:1])
+		r.server, err = workload.Serve(workload.Listen{Family: r.Synth.Family, TCP: ports, UDP: ports[:1]})
 		return err
 	})
 	if err != nil {

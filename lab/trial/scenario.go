@@ -20,7 +20,6 @@ import (
 	"viplab/lab/scenario"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -64,7 +63,7 @@ func (r *run) scenario(ctx context.Context) error {
 	if r.Plan.Script == nil {
 		return nil
 	}
-	p := &play{run: r, ctx: ctx, start: time.Now(), snap: r.snap, svc: r.snap.Services[(len(r.snap.Services)-1)/2],
+	p := &play{run: r, ctx: ctx, start: time.Now(), snap: r.snap, svc: r.service((r.count() - 1) / 2),
 		added: map[netip.Addr]bool{}, gone: map[netip.Addr]time.Duration{}, stop: func() {}}
 	defer p.closeKept()
 	var err error
@@ -210,7 +209,7 @@ func (p *play) startTraffic(rate float64, reuse bool) error {
 	p.answers = make([]netip.Addr, n)
 	to := front(p.svc)
 	if p.Mode == catalog.Direct {
-		to = netip.AddrPortFrom(p.svc.Endpoints[0].Addr, synth.FirstTargetPort)
+		to = netip.AddrPortFrom(p.svc.Endpoints[0].Addr, p.Synth.TargetPort())
 	}
 	probers := make([]*workload.Prober, scenarioWorkers)
 	for i := range probers {
@@ -268,7 +267,7 @@ func (p *play) stopTraffic() error {
 func (p *play) keep(n int) error {
 	to := front(p.svc)
 	if p.Mode == catalog.Direct {
-		to = netip.AddrPortFrom(p.svc.Endpoints[0].Addr, synth.FirstTargetPort)
+		to = netip.AddrPortFrom(p.svc.Endpoints[0].Addr, p.Synth.TargetPort())
 	}
 	return p.net.Client.Do(func() error {
 		for range n {

@@ -32,6 +32,9 @@ type Spec struct {
 	Bind string `json:"bind,omitempty"`
 	// Scheduler is mode ipvs's, empty for others.
 	Scheduler string `json:"scheduler,omitempty"`
+	// Forward and Lookup are mode ipvs's; factors of records if not empty.
+	Forward string `json:"forward,omitempty"`
+	Lookup  string `json:"lookup,omitempty"`
 	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`

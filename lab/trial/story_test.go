@@ -25,7 +25,7 @@ func TestStories(t *testing.T) {
 		t.Fatal(err)
 	}
 	eachMode(t, services(), func(t *testing.T, name string) {
-		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 2, Seed: 1})
+		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 2, Seed: 1, Family: modes.Dual})
 		if err := b.net.LetPodsDial(); err != nil {
 			t.Fatal(err)
 		}
@@ -57,11 +57,12 @@ const patient, impatient = 2500 * time.Millisecond, 300 * time.Millisecond
 
 // tell sends a story's packet and says what is wrong with what became of it.
 func (b *bench) tell(s story.Story, want story.Fate, had map[string]netip.Addr) string {
-	ns, p, sender := b.net.Client, b.prober, topo.ClientAddr.Addr()
+	at := topo.Of(modes.FamilyOf(s.Dst.Addr()))
+	ns, p, sender := b.net.Client, b.prober, at.Client.Addr()
 	switch s.From {
 	case "client":
 	case "node":
-		ns, p, sender = b.net.Node, b.inNode, topo.NodeAddr.Addr()
+		ns, p, sender = b.net.Node, b.inNode, at.Node.Addr()
 	default:
 		sender = netip.MustParseAddr(s.From)
 		ns, p = b.net.Backend, b.podProber(sender)
@@ -101,7 +102,7 @@ func answered(a workload.Answer, err error, want story.Fate, before, sender neti
 		return fmt.Sprintf("%s answered", a.Endpoint)
 	case want.Kind == story.Endpoint && want.Kept && a.Source != sender:
 		return fmt.Sprintf("the endpoint saw %s", a.Source)
-	case want.Kind == story.Endpoint && !want.Kept && !slices.Contains([]netip.Addr{topo.NodeAddr.Addr(), netip.MustParseAddr("10.255.255.1")}, a.Source):
+	case want.Kind == story.Endpoint && !want.Kept && !slices.Contains(topo.NodeAddrs(), a.Source):
 		return fmt.Sprintf("the endpoint saw %s, not the node", a.Source)
 	}
 	return ""

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"viplab/modes"
@@ -175,7 +174,7 @@ func (r *run) recordDelta(s synced, kind string, svc *modes.Service) error {
 	for {
 		from, err := r.ask(r.net.Client, r.prober, modes.TCP, front(svc))
 		took := time.Since(s.start)
-		if err == nil && slices.Contains(svc.Endpoints, modes.Endpoint{Addr: from}) {
+		if err == nil && r.isRight(svc, from) == nil {
 			r.record(results.SyncDelta, change, s.took.Seconds())
 			r.record(results.FirstCorrect, change, took.Seconds())
 			r.recordCost(s, kind)

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"viplab/modes"
-	"viplab/modes/catalog"
-	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -27,17 +25,17 @@ func (r *run) at(position string, proto modes.Protocol) *modes.Service {
 	pick := func(i int) int { return places[i] }
 	n := len(places)
 	if proto == modes.TCP {
-		n, pick = len(r.snap.Services), func(i int) int { return i }
+		n, pick = r.count(), func(i int) int { return i }
 	}
 	switch position {
 	case First:
-		return r.snap.Services[pick(0)]
+		return r.service(pick(0))
 	case Middle:
-		return r.snap.Services[pick((n-1)/2)]
+		return r.service(pick((n - 1) / 2))
 	case Last:
-		return r.snap.Services[pick(n-1)]
+		return r.service(pick(n - 1))
 	}
-	return r.snap.Services[pick(r.rng.IntN(n))]
+	return r.service(pick(r.rng.IntN(n)))
 }
 
 // cell is one kind of first packet.
@@ -224,18 +222,30 @@ func (r *run) connections(ctx context.Context) error {
 // server, and the kernel on their behalf) and the mode's own process.
 func (r *run) usage() (time.Duration, error) {
 	u, err := workload.SelfUsage()
-	if pid := r.proxyPID(); err == nil && pid != 0 {
-		p, perr := workload.UsageOf(pid)
-		return u.CPU + p.CPU, perr
+	if err != nil {
+		return 0, err
 	}
-	return u.CPU, err
+	p, err := r.proxyUsage()
+	return u.CPU + p.CPU, err
 }
 
-func (r *run) proxyPID() int {
+func (r *run) proxyPIDs() []int {
 	if p, ok := r.mode.(modes.ProcessReporter); ok {
-		return p.ProcessID()
+		return p.ProcessIDs()
 	}
-	return 0
+	return nil
+}
+
+// proxyUsage is the sum over the mode's own processes.
+func (r *run) proxyUsage() (sum workload.ProcessUsage, err error) {
+	for _, pid := range r.proxyPIDs() {
+		u, err := workload.UsageOf(pid)
+		if err != nil {
+			return sum, err
+		}
+		sum.CPU, sum.RSS, sum.PeakRSS = sum.CPU+u.CPU, sum.RSS+u.RSS, sum.PeakRSS+u.PeakRSS
+	}
+	return sum, nil
 }
 
 // iperf measures bulk throughput through the first and the last Service. The
@@ -248,7 +258,7 @@ func (r *run) iperf(ctx context.Context) error {
 	r.server = nil
 	var stop func()
 	err := r.net.Backend.Do(func() (err error) {
-		stop, err = workload.StartIperf(synth.FirstTargetPort)
+		stop, err = workload.StartIperf(r.service(0).Family(), r.Synth.TargetPort())
 		return err
 	})
 	if err != nil {
@@ -282,13 +292,12 @@ func (r *run) iperf(ctx context.Context) error {
 	return nil
 }
 
-// memory records what the mode's own process holds.
+// memory records what the mode's own processes hold.
 func (r *run) memory(context.Context) error {
-	pid := r.proxyPID()
-	if pid == 0 || r.Mode == catalog.Direct {
+	if len(r.proxyPIDs()) == 0 {
 		return nil
 	}
-	u, err := workload.UsageOf(pid)
+	u, err := r.proxyUsage()
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,13 @@ package trial
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"time"
 
+	mobyipvs "github.com/moby/ipvs"
+	"golang.org/x/sys/unix"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
@@ -31,7 +35,7 @@ func front(svc *modes.Service) netip.AddrPort {
 // its endpoints.
 func (r *run) target(svc *modes.Service) netip.AddrPort {
 	if r.Mode == catalog.Direct {
-		return netip.AddrPortFrom(svc.Endpoints[r.rng.IntN(len(svc.Endpoints))].Addr, synth.FirstTargetPort)
+		return netip.AddrPortFrom(svc.Endpoints[r.rng.IntN(len(svc.Endpoints))].Addr, r.Synth.TargetPort())
 	}
 	return front(svc)
 }
@@ -47,7 +51,7 @@ func (r *run) ask(ns *topo.Namespace, p *workload.Prober, proto modes.Protocol, 
 // validate proves that the mode forwards as it should; whole adds the random
 // sample of Services and the choice among endpoints.
 func (r *run) validate(whole bool) error {
-	n := len(r.snap.Services)
+	n := r.count()
 	sample := []int{0, (n - 1) / 2, n - 1}
 	if whole {
 		for range 20 {
@@ -55,8 +59,11 @@ func (r *run) validate(whole bool) error {
 		}
 	}
 	for _, i := range sample {
-		if err := r.rightEndpoint(r.net.Client, r.prober, modes.TCP, r.snap.Services[i]); err != nil {
-			return err
+		// A dual-stack Service is answered over both families.
+		for _, svc := range r.snap.Services[i*r.Synth.Width() : (i+1)*r.Synth.Width()] {
+			if err := r.rightEndpoint(r.net.Client, r.prober, modes.TCP, svc); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.unanswered(netip.AddrPortFrom(r.Synth.VIP(n+1000), synth.FirstPort)); err != nil {
@@ -66,19 +73,23 @@ func (r *run) validate(whole bool) error {
 		return nil
 	}
 	for _, i := range r.Synth.UDPPositions() {
-		if err := r.rightEndpoint(r.net.Client, r.prober, modes.UDP, r.snap.Services[i]); err != nil {
+		if err := r.rightEndpoint(r.net.Client, r.prober, modes.UDP, r.service(i)); err != nil {
 			return err
 		}
 	}
+	// A real server that has the VIP itself answers the node's own packets there.
 	for _, i := range []int{0, n - 1} {
-		if err := r.rightEndpoint(r.net.Node, r.inNode, modes.TCP, r.snap.Services[i]); err != nil {
+		if r.past() {
+			break
+		}
+		if err := r.rightEndpoint(r.net.Node, r.inNode, modes.TCP, r.service(i)); err != nil {
 			return fmt.Errorf("from the node: %w", err)
 		}
 	}
 	if !evenChoices(r.Scheduler) {
 		return nil
 	}
-	return r.evenChoice(r.snap.Services[(n-1)/2])
+	return r.evenChoice(r.service((n - 1) / 2))
 }
 
 func (r *run) rightEndpoint(ns *topo.Namespace, p *workload.Prober, proto modes.Protocol, svc *modes.Service) error {
@@ -86,10 +97,16 @@ func (r *run) rightEndpoint(ns *topo.Namespace, p *workload.Prober, proto modes.
 	if err != nil {
 		return fmt.Errorf("service %s: %w", svc.Key(), err)
 	}
-	if !slices.Contains(svc.Endpoints, modes.Endpoint{Addr: from}) {
-		return fmt.Errorf("service %s was answered by %s, which is none of its endpoints", svc.Key(), from)
+	return r.isRight(svc, from)
+}
+
+// isRight tells whether an answer is from an endpoint of the Service. Where packets
+// are left as they are, the endpoint was reached at the VIP.
+func (r *run) isRight(svc *modes.Service, from netip.Addr) error {
+	if r.past() && from == svc.ClusterIP || slices.Contains(svc.Endpoints, modes.Endpoint{Addr: from}) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("service %s was answered by %s, which is none of its endpoints", svc.Key(), from)
 }
 
 // unanswered proves that nobody serves an address.
@@ -106,18 +123,11 @@ func (r *run) evenChoice(svc *modes.Service) error {
 	if e < 2 {
 		return nil
 	}
-	seen, want := make([]float64, e), make([]float64, e)
-	for range e * asksPerEndpoint {
-		from, err := r.ask(r.net.Client, r.prober, modes.TCP, r.target(svc))
-		if err != nil {
-			return fmt.Errorf("service %s: %w", svc.Key(), err)
-		}
-		i := slices.Index(svc.Endpoints, modes.Endpoint{Addr: from})
-		if i < 0 {
-			return fmt.Errorf("service %s was answered by %s, which is none of its endpoints", svc.Key(), from)
-		}
-		seen[i]++
+	seen, err := r.choices(svc, e*asksPerEndpoint)
+	if err != nil {
+		return err
 	}
+	want := make([]float64, e)
 	for i := range want {
 		want[i] = asksPerEndpoint
 	}
@@ -126,4 +136,78 @@ func (r *run) evenChoice(svc *modes.Service) error {
 		return errors.New("the choice among endpoints is not even: " + fmt.Sprintf("%v answers of %d endpoints, chi-square p = %.2g below %g", seen, e, p, Level))
 	}
 	return nil
+}
+
+// choices asks a Service n times and counts the answers of each of its endpoints.
+// Where packets are left as they are, the answers do not tell; the kernel's count of
+// connections to each real server does.
+func (r *run) choices(svc *modes.Service, n int) ([]float64, error) {
+	seen := make([]float64, len(svc.Endpoints))
+	var before []float64
+	if r.past() {
+		var err error
+		if before, err = r.serverConnections(svc); err != nil {
+			return nil, err
+		}
+	}
+	for range n {
+		from, err := r.ask(r.net.Client, r.prober, modes.TCP, r.target(svc))
+		if err == nil {
+			err = r.isRight(svc, from)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", svc.Key(), err)
+		}
+		if i := slices.Index(svc.Endpoints, modes.Endpoint{Addr: from}); i >= 0 {
+			seen[i]++
+		}
+	}
+	if !r.past() {
+		return seen, nil
+	}
+	after, err := r.serverConnections(svc)
+	for i := range after {
+		seen[i] = after[i] - before[i]
+	}
+	return seen, err
+}
+
+// statsPeriod is a little more than the two seconds after which the kernel adds up
+// its counts of connections.
+const statsPeriod = 2200 * time.Millisecond
+
+// serverConnections is how many connections IPVS has given to each endpoint of a
+// Service's first port.
+func (r *run) serverConnections(svc *modes.Service) ([]float64, error) {
+	time.Sleep(statsPeriod)
+	out := make([]float64, len(svc.Endpoints))
+	err := r.net.Node.Do(func() error {
+		h, err := mobyipvs.New("")
+		if err != nil {
+			return fmt.Errorf("open ipvs: %w", err)
+		}
+		defer h.Close()
+		list, err := h.GetDestinations(r.virtualServer(svc))
+		if err != nil {
+			return fmt.Errorf("list real servers of %s: %w", svc.Key(), err)
+		}
+		for _, d := range list {
+			a, _ := netip.AddrFromSlice(d.Address)
+			if i := slices.Index(svc.Endpoints, modes.Endpoint{Addr: a.Unmap()}); i >= 0 {
+				out[i] = float64(d.Stats.Connections)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// virtualServer is a Service's first port as moby/ipvs names it.
+func (r *run) virtualServer(svc *modes.Service) *mobyipvs.Service {
+	s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IP(svc.ClusterIP.AsSlice()),
+		Port: synth.FirstPort, SchedName: mobyipvs.RoundRobin, Netmask: 0xffffffff}
+	if svc.Family() == modes.IPv6 {
+		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
+	}
+	return s
 }

@@ -46,7 +46,7 @@ func served(svc *modes.Service) bool {
 
 // match is a rule that matches packets for an address and port.
 func match(comment string, port modes.ServicePort, to netip.Addr) rules.Rule {
-	return rules.Rule{Comment: comment, Proto: port.Protocol, Dst: netip.PrefixFrom(to, 32), DPort: port.Port}
+	return rules.Rule{Comment: comment, Proto: port.Protocol, Dst: modes.Host(to), DPort: port.Port}
 }
 
 // externalLeaves is the dispatch rules of a Service port's external addresses. Under

@@ -6,7 +6,5 @@ import "viplab/modes"
 func Limits() modes.Limits {
 	return modes.Limits{
 		modes.ScheduledByNode: "the choice is a random match in a rule",
-		modes.StreamControl:   "the lab does not program it yet",
-		modes.SixthVersion:    "the lab does not program it yet",
 	}
 }

@@ -189,7 +189,7 @@ func Leaves(svc *modes.Service) []rules.Rule {
 func leaf(svc *modes.Service, port modes.ServicePort) rules.Rule {
 	name := svc.PortName(port)
 	return rules.Rule{
-		Comment: name + " cluster IP", Proto: port.Protocol, Dst: netip.PrefixFrom(svc.ClusterIP, 32), DPort: port.Port,
+		Comment: name + " cluster IP", Proto: port.Protocol, Dst: modes.Host(svc.ClusterIP), DPort: port.Port,
 		Chain: ServiceChain(name, port.Protocol),
 	}
 }
@@ -199,7 +199,7 @@ func appendRejects(reject []rules.Rule, svc *modes.Service) []rules.Rule {
 	for _, port := range svc.Ports {
 		reject = append(reject, rules.Rule{
 			Comment: svc.PortName(port) + " has no endpoints", Proto: port.Protocol,
-			Dst: netip.PrefixFrom(svc.ClusterIP, 32), DPort: port.Port, Target: rules.Reject,
+			Dst: modes.Host(svc.ClusterIP), DPort: port.Port, Target: rules.Reject,
 		})
 	}
 	return reject
@@ -280,7 +280,7 @@ func (p *Planner) portChains(svc *modes.Service, port modes.ServicePort, leaf ru
 			dnat.Recent = sep
 		}
 		chains = append(chains, &rules.Chain{Name: sep, Rules: []rules.Rule{
-			{Comment: say(name), Src: netip.PrefixFrom(ep.Addr, 32), Chain: MarkMasqChain}, dnat,
+			{Comment: say(name), Src: modes.Host(ep.Addr), Chain: MarkMasqChain}, dnat,
 		}})
 	}
 	return chains

@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -51,6 +52,8 @@ type Restorer struct {
 	Backend string
 	// Strategy is how updates are written, [Partial] if empty.
 	Strategy Strategy
+	// Family is IPv4 (the default) or IPv6, each of which has tables of its own.
+	Family modes.Family
 
 	current rules.Ruleset
 	calls   *goiptables.IPTables // of strategy Append
@@ -63,12 +66,22 @@ func (r *Restorer) runner() modes.Runner {
 	return r.Runner
 }
 
-// command is the program of the backend: "iptables-legacy".
+// command is the program of the backend and family: "iptables-legacy".
 func (r *Restorer) command() string {
-	if r.Backend == "" {
-		return "iptables-" + Legacy
+	name := "iptables-"
+	if r.Family == modes.IPv6 {
+		name = "ip6tables-"
 	}
-	return "iptables-" + r.Backend
+	return name + cmp.Or(r.Backend, Legacy)
+}
+
+// finder is go-iptables for the same program.
+func (r *Restorer) finder() (*goiptables.IPTables, error) {
+	protocol := goiptables.ProtocolIPv4
+	if r.Family == modes.IPv6 {
+		protocol = goiptables.ProtocolIPv6
+	}
+	return goiptables.New(goiptables.Path(r.command()), goiptables.Timeout(5), goiptables.IPFamily(protocol))
 }
 
 // Commit makes the kernel hold the Ruleset. Nothing is started when nothing
@@ -142,7 +155,7 @@ func (r *Restorer) rewrite(ctx context.Context, whole rules.Ruleset) (modes.Cost
 // calls, with the cost so far.
 func (r *Restorer) call(ctx context.Context, calls iter.Seq[rules.Call]) (cost modes.Cost, err error) {
 	if r.calls == nil {
-		if r.calls, err = goiptables.New(goiptables.Path(r.command()), goiptables.Timeout(5)); err != nil {
+		if r.calls, err = r.finder(); err != nil {
 			return cost, fmt.Errorf("find %s: %w", r.command(), err)
 		}
 	}
@@ -183,7 +196,7 @@ func (r *Restorer) Current() rules.Ruleset { return r.current }
 // Clear removes all that was committed.
 func (r *Restorer) Clear() error {
 	// In one call, however the rules were written.
-	part := Restorer{Runner: r.Runner, Backend: r.Backend, current: r.current}
+	part := Restorer{Runner: r.Runner, Backend: r.Backend, Family: r.Family, current: r.current}
 	_, err := part.Commit(context.Background(), rules.Ruleset{})
 	r.current = part.current
 	if err != nil {
@@ -196,18 +209,22 @@ func (r *Restorer) Clear() error {
 // the rules need, by committing one rule of each kind to a chain that nothing
 // jumps to and taking it away again.
 func (r *Restorer) Probe(ctx context.Context) error {
-	if _, err := goiptables.New(goiptables.Path(r.command())); err != nil {
+	if _, err := r.finder(); err != nil {
 		return &modes.MissingError{Need: "the tool " + r.command(), Mend: "sudo apt-get install iptables", Err: err}
 	}
-	const input = `*nat
+	vip, to := "10.96.0.1", "10.128.0.1:80"
+	if r.Family == modes.IPv6 {
+		vip, to = "fd00::1", "[fd00::2]:80"
+	}
+	input := fmt.Sprintf(`*nat
 :VIPLAB-PROBE - [0:0]
--A VIPLAB-PROBE -m comment --comment probe -m statistic --mode random --probability 0.5 -m tcp -p tcp -d 10.96.0.1 --dport 80 -j DNAT --to-destination 10.128.0.1:80
+-A VIPLAB-PROBE -m comment --comment probe -m statistic --mode random --probability 0.5 -m tcp -p tcp -d %s --dport 80 -j DNAT --to-destination %s
 -A VIPLAB-PROBE -m addrtype --dst-type LOCAL -m mark ! --mark 0x4000/0x4000 -j RETURN
 -A VIPLAB-PROBE -j MARK --or-mark 0x4000
 -F VIPLAB-PROBE
 -X VIPLAB-PROBE
 COMMIT
-`
+`, vip, to)
 	_, _, err := r.runner().Run(ctx, modes.Text(input), r.command()+"-restore", "-w", "5", "--noflush")
 	home := "uml"
 	if r.Backend == NFT {

@@ -15,6 +15,7 @@ package iptablestree
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -76,7 +77,7 @@ func (t *tree) split(leaves []rules.Rule, length int) []rules.Rule {
 	for common := commonBits(first, last); length+t.step <= common; {
 		length += t.step
 	}
-	next := min(length+t.step, 32)
+	next := min(length+t.step, first.BitLen())
 	var out []rules.Rule
 	for len(leaves) > 0 {
 		prefix, _ := leaves[0].Dst.Addr().Prefix(next)
@@ -94,7 +95,7 @@ func (t *tree) child(prefix netip.Prefix, leaves []rules.Rule, length int) rules
 	if len(leaves) == 1 {
 		return leaves[0]
 	}
-	name := fmt.Sprintf("KUBE-TREE-%s-%d", prefix.Addr(), prefix.Bits())
+	name := chainName(prefix)
 	at := len(t.chains)
 	t.chains = append(t.chains, nil) // parents before children
 	t.chains[at] = &rules.Chain{Name: name, Rules: t.split(leaves, length)}
@@ -102,11 +103,22 @@ func (t *tree) child(prefix netip.Prefix, leaves []rules.Rule, length int) rules
 }
 
 func commonBits(a, b netip.Addr) int {
-	x, y := a.As4(), b.As4()
-	for i := range x {
+	x, y := a.AsSlice(), b.AsSlice()
+	for i := range min(len(x), len(y)) {
 		if d := x[i] ^ y[i]; d != 0 {
 			return 8*i + bits.LeadingZeros8(d)
 		}
 	}
-	return 32
+	return a.BitLen()
+}
+
+// chainName is the chain for a prefix. A chain's name has at most 28 letters, too
+// few for a prefix of IPv6: that is hashed.
+func chainName(p netip.Prefix) string {
+	if p.Addr().Is4() {
+		return fmt.Sprintf("KUBE-TREE-%s-%d", p.Addr(), p.Bits())
+	}
+	h := fnv.New64a()
+	_, _ = h.Write(p.Addr().AsSlice())
+	return fmt.Sprintf("KUBE-T6-%016x-%d", h.Sum64(), p.Bits())
 }

@@ -1,14 +1,12 @@
 package ipvs
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/netip"
 
-	mobyipvs "github.com/moby/ipvs"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +14,7 @@ import (
 // Numbers of the kernel's interfaces that no library of ours exports:
 // include/uapi/linux/ip_vs.h and linux/netfilter/ipset/ip_set.h.
 const (
-	ipvsNewService, ipvsDelService, ipvsNewDest, ipvsDelDest = 1, 3, 5, 7
+	ipvsNewService, ipvsSetService, ipvsDelService, ipvsNewDest, ipvsDelDest = 1, 2, 3, 5, 7
 
 	ipvsAttrService, ipvsAttrDest = 1, 2
 
@@ -29,7 +27,7 @@ const (
 	ipsetAttrProtocol, ipsetAttrName, ipsetAttrData          = 1, 2, 7
 	ipsetAttrIP, ipsetAttrPort, ipsetAttrProto, ipsetAttrIP2 = 1, 4, 7, 20
 	ipsetAttrCIDR2                                           = 21
-	ipsetAttrIPv4                                            = 1
+	ipsetAttrIPv4, ipsetAttrIPv6                             = 1, 2
 	ipsetProtocolVersion                                     = 6
 	nfnlSubsysIPSet                                          = 6
 )
@@ -37,11 +35,10 @@ const (
 // Writer commits operations to the kernel, many in one message. It belongs to
 // the network namespace of the thread that made it.
 type Writer struct {
+	Options
 	route, ipset, ipvs *batch
-	family             uint16   // generic netlink family of IPVS
+	genl               uint16   // generic netlink family of IPVS
 	devices            []uint32 // indexes of kube-ipvs0, 1, ...
-	bind               string   // how VIPs are made local
-	scheduler          string   // of virtual servers, round robin if empty
 }
 
 // Do takes one operation. It may be committed now or at the next Flush.
@@ -49,7 +46,7 @@ func (e *Writer) Do(o Op) error {
 	switch o.Kind {
 	case AddAddress, DelAddress:
 		return e.address(o)
-	case AddServer, DelServer, AddReal, DelReal:
+	case AddServer, SetServer, DelServer, AddReal, DelReal:
 		return e.server(o)
 	default:
 		return e.entry(o)
@@ -64,18 +61,25 @@ func (e *Writer) Flush() error {
 
 // NewWriter opens the sockets. The devices must exist if addresses are to be
 // written, the sets if entries are.
-func NewWriter() (*Writer, error) {
+func NewWriter(o Options) (*Writer, error) {
 	family, err := netlink.GenlFamilyGet("IPVS")
 	if err != nil {
 		return nil, fmt.Errorf("find the IPVS netlink family: %w", err)
 	}
-	e := &Writer{family: family.ID}
-	for {
-		link, err := netlink.LinkByName(deviceName(len(e.devices)))
+	e := &Writer{Options: o, genl: family.ID}
+	for o.Bind != BindAlias {
+		link, err := netlink.LinkByName(o.deviceName(len(e.devices)))
 		if err != nil {
 			break
 		}
 		e.devices = append(e.devices, uint32(link.Attrs().Index))
+	}
+	if o.Bind == BindAlias {
+		index, err := o.uplink()
+		if err != nil {
+			return nil, err
+		}
+		e.devices = []uint32{index}
 	}
 	for protocol, b := range map[int]**batch{unix.NETLINK_ROUTE: &e.route, unix.NETLINK_NETFILTER: &e.ipset, unix.NETLINK_GENERIC: &e.ipvs} {
 		if *b, err = newBatch(protocol); err != nil {
@@ -104,29 +108,30 @@ func (e *Writer) address(o Op) error {
 	if len(e.devices) == 0 {
 		return fmt.Errorf("bind %s: there is no device %s", o.VIP.Addr(), Device)
 	}
-	ip := o.VIP.Addr().As4()
+	ip := o.VIP.Addr().AsSlice()
 	// A VIP's device follows from the VIP alone, so that it is found again.
-	device := e.devices[crc32.ChecksumIEEE(ip[:])%uint32(len(e.devices))]
-	if e.bind == BindRoute {
+	device := e.devices[crc32.ChecksumIEEE(ip)%uint32(len(e.devices))]
+	if e.Bind == BindRoute {
 		return e.localRoute(o.Kind, ip, device)
 	}
-	header := binary.NativeEndian.AppendUint32([]byte{unix.AF_INET, 32, 0, 0}, device)
+	// IFA_F_NODAD: an address of IPv6 is not to wait for others to object.
+	header := binary.NativeEndian.AppendUint32([]byte{byte(e.domain()), byte(8 * len(ip)), unix.IFA_F_NODAD, 0}, device)
 	e.route.begin(typ, flags, header...)
-	e.route.attr(unix.IFA_LOCAL, ip[:]...)
-	e.route.attr(unix.IFA_ADDRESS, ip[:]...)
+	e.route.attr(unix.IFA_LOCAL, ip...)
+	e.route.attr(unix.IFA_ADDRESS, ip...)
 	return e.route.end()
 }
 
 // localRoute makes a VIP local by a route alone.
-func (e *Writer) localRoute(kind Kind, ip [4]byte, device uint32) error {
+func (e *Writer) localRoute(kind Kind, ip []byte, device uint32) error {
 	typ, flags := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	if kind == DelAddress {
 		typ, flags = unix.RTM_DELROUTE, 0
 	}
 	// struct rtmsg: family, destination and source length, TOS, table,
 	// protocol, scope, type, flags.
-	e.route.begin(typ, flags, unix.AF_INET, 32, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
-	e.route.attr(unix.RTA_DST, ip[:]...)
+	e.route.begin(typ, flags, byte(e.domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
+	e.route.attr(unix.RTA_DST, ip...)
 	e.route.attr32(unix.RTA_OIF, device)
 	return e.route.end()
 }
@@ -134,6 +139,8 @@ func (e *Writer) localRoute(kind Kind, ip [4]byte, device uint32) error {
 func (e *Writer) server(o Op) error {
 	cmd := byte(ipvsNewService)
 	switch o.Kind {
+	case SetServer:
+		cmd = ipvsSetService
 	case DelServer:
 		cmd = ipvsDelService
 	case AddReal:
@@ -142,12 +149,12 @@ func (e *Writer) server(o Op) error {
 		cmd = ipvsDelDest
 	}
 	b := e.ipvs
-	b.begin(e.family, 0, cmd, 1, 0, 0)
+	b.begin(e.genl, 0, cmd, 1, 0, 0)
 	b.open(ipvsAttrService)
-	b.attr(svcFamily, native16(unix.AF_INET)...)
+	b.attr(svcFamily, native16(e.domain())...)
 	b.attr(svcProtocol, native16(uint16(o.Proto.Number()))...)
 	b.addrPort(svcAddr, svcPort, o.VIP)
-	b.attrString(svcSched, cmp.Or(e.scheduler, mobyipvs.RoundRobin))
+	b.attrString(svcSched, e.scheduler())
 	// struct ip_vs_flags: the flags, and which of them are given: all.
 	persistent := byte(0)
 	if o.Persist > 0 {
@@ -155,12 +162,17 @@ func (e *Writer) server(o Op) error {
 	}
 	b.attr(svcFlags, persistent, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)
 	b.attr32(svcTimeout, o.Persist)
-	b.attr32(svcNetmask, 0xffffffff)
+	// Persistence is by whole addresses: a mask, or a prefix length for IPv6.
+	netmask := uint32(0xffffffff)
+	if e.domain() == unix.AF_INET6 {
+		netmask = 128
+	}
+	b.attr32(svcNetmask, netmask)
 	b.shut()
 	if o.Kind == AddReal || o.Kind == DelReal {
 		b.open(ipvsAttrDest)
 		b.addrPort(destAddr, destPort, o.Real)
-		b.attr32(destForward, mobyipvs.ConnectionFlagMasq)
+		b.attr32(destForward, e.forwardFlag())
 		b.attr32(destWeight, 1)
 		b.attr32(destUpper, 0)
 		b.attr32(destLower, 0)
@@ -179,9 +191,9 @@ func (e *Writer) entry(o Op) error {
 		at = o.Real
 	}
 	b := e.ipset
-	b.begin(nfnlSubsysIPSet<<8|cmd, flags, unix.AF_INET, 0, 0, 0)
+	b.begin(nfnlSubsysIPSet<<8|cmd, flags, byte(e.domain()), 0, 0, 0)
 	b.attr(ipsetAttrProtocol, ipsetProtocolVersion)
-	b.attrString(ipsetAttrName, o.Set)
+	b.attrString(ipsetAttrName, e.setName(o.Set))
 	b.open(ipsetAttrData)
 	typ := setType(o.Set)
 	if typ != "bitmap:port" {
@@ -203,15 +215,17 @@ func (e *Writer) entry(o Op) error {
 }
 
 func (b *batch) addrPort(addr, port uint16, ap netip.AddrPort) {
-	ip := ap.Addr().As4()
-	b.attr(addr, ip[:]...)
+	b.attr(addr, ap.Addr().AsSlice()...)
 	b.attr(port, binary.BigEndian.AppendUint16(nil, ap.Port())...)
 }
 
 func (b *batch) ipsetAddr(typ uint16, a netip.Addr) {
-	ip := a.As4()
+	family := uint16(ipsetAttrIPv4)
+	if a.Is6() {
+		family = ipsetAttrIPv6
+	}
 	b.open(typ)
-	b.attr(ipsetAttrIPv4|unix.NLA_F_NET_BYTEORDER, ip[:]...)
+	b.attr(family|unix.NLA_F_NET_BYTEORDER, a.AsSlice()...)
 	b.shut()
 }
 

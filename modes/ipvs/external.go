@@ -27,7 +27,7 @@ func outer(svc *modes.Service) []modes.Endpoint {
 func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	to := outer(svc)
 	for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
-		ops = bind(ops, a)
+		ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(a, 0), Shared: true})
 	}
 	for _, p := range svc.Ports {
 		entry := func(set string, vip netip.AddrPort) {
@@ -62,10 +62,15 @@ func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 		for _, node := range nodes {
 			ops = serve(ops, svc, p, netip.AddrPortFrom(node, p.NodePort), to)
 		}
-		at := netip.AddrPortFrom(netip.IPv4Unspecified(), p.NodePort)
-		entry(nodePortSet(false, p.Protocol), at)
-		if svc.ExternalLocal {
-			entry(nodePortSet(true, p.Protocol), at)
+		at := []netip.Addr{netip.IPv4Unspecified()}
+		if p.Protocol == modes.SCTP {
+			at = nodes
+		}
+		for _, node := range at {
+			entry(nodePortSet(false, p.Protocol), netip.AddrPortFrom(node, p.NodePort))
+			if svc.ExternalLocal {
+				entry(nodePortSet(true, p.Protocol), netip.AddrPortFrom(node, p.NodePort))
+			}
 		}
 	}
 	return ops
@@ -78,7 +83,7 @@ const (
 
 // externalRules adds to the mode's constant rules those for Services that are
 // reached from outside. They do not grow with the Services either.
-func externalRules(rs rules.Ruleset) rules.Ruleset {
+func (o Options) externalRules(rs rules.Ruleset) rules.Ruleset {
 	rs = rs.Fixed()
 	for i := range rs.Tables {
 		t := &rs.Tables[i]
@@ -88,25 +93,25 @@ func externalRules(rs rules.Ruleset) rules.Ruleset {
 			}
 			switch c.Name {
 			case iptables.ServicesChain:
-				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: outsideDispatch(c.Rules)}
+				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: o.inSets(outsideDispatch(c.Rules))}
 			case nodePortChain:
-				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: nodePortRules()}
+				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: o.inSets(nodePortRules())}
 			}
 		}
 		if t.Name == "nat" {
-			t.Chains = append(t.Chains, &rules.Chain{Name: balancerChain, Rules: []rules.Rule{
+			t.Chains = append(t.Chains, &rules.Chain{Name: balancerChain, Rules: o.inSets([]rules.Rule{
 				{Set: BalancerLocalSet, SetDirs: clusterDirs, Target: rules.Return}, {Chain: iptables.MarkMasqChain},
-			}})
+			})})
 			continue
 		}
 		t.Chains = append(t.Chains,
 			&rules.Chain{Name: "INPUT", Rules: []rules.Rule{{Comment: "kube-proxy firewall rules", Chain: iptables.FirewallChain}}},
-			&rules.Chain{Name: iptables.FirewallChain, Rules: []rules.Rule{
+			&rules.Chain{Name: iptables.FirewallChain, Rules: o.inSets([]rules.Rule{
 				{Comment: "Kubernetes service load balancer ip + port for load balancer with sourceRange", Set: BalancerFWSet, SetDirs: clusterDirs, Chain: sourcesChain},
-			}},
-			&rules.Chain{Name: sourcesChain, Rules: []rules.Rule{
+			})},
+			&rules.Chain{Name: sourcesChain, Rules: o.inSets([]rules.Rule{
 				{Set: BalancerSourceSet, SetDirs: loopBackDirs, Target: rules.Return}, {Target: rules.Drop},
-			}})
+			})})
 	}
 	return rs
 }
@@ -128,10 +133,14 @@ func outsideDispatch(plain []rules.Rule) []rules.Rule {
 
 func nodePortRules() []rules.Rule {
 	var out []rules.Rule
-	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+	for _, proto := range modes.Protocols() {
+		dirs := "dst"
+		if proto == modes.SCTP {
+			dirs = clusterDirs
+		}
 		out = append(out,
-			rules.Rule{Proto: proto, Set: nodePortSet(true, proto), SetDirs: "dst", Target: rules.Return},
-			rules.Rule{Proto: proto, Set: nodePortSet(false, proto), SetDirs: "dst", Chain: iptables.MarkMasqChain})
+			rules.Rule{Proto: proto, Set: nodePortSet(true, proto), SetDirs: dirs, Target: rules.Return},
+			rules.Rule{Proto: proto, Set: nodePortSet(false, proto), SetDirs: dirs, Chain: iptables.MarkMasqChain})
 	}
 	return out
 }

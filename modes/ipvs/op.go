@@ -23,6 +23,7 @@ const (
 	DelReal
 	DelServer
 	DelAddress
+	SetServer // another persistence of a virtual server
 )
 
 // Names of the objects, as kube-proxy has them.
@@ -38,8 +39,8 @@ const (
 	BalancerLocalSet  = "KUBE-LOAD-BALANCER-LOCAL"       // hash:ip,port
 	BalancerFWSet     = "KUBE-LOAD-BALANCER-FW"          // hash:ip,port
 	BalancerSourceSet = "KUBE-LOAD-BALANCER-SOURCE-CIDR" // hash:ip,port,net
-	NodePortSet       = "KUBE-NODE-PORT-"                // bitmap:port, for TCP and UDP
-	NodePortLocalSet  = "KUBE-NODE-PORT-LOCAL-"          // bitmap:port, for TCP and UDP
+	NodePortSet       = "KUBE-NODE-PORT-"                // bitmap:port, SCTP-HASH hash:ip,port
+	NodePortLocalSet  = "KUBE-NODE-PORT-LOCAL-"          // the same
 )
 
 // setType is the type of a set.
@@ -49,7 +50,7 @@ func setType(name string) string {
 		return "hash:ip,port,ip"
 	case name == BalancerSourceSet:
 		return "hash:ip,port,net"
-	case strings.HasPrefix(name, NodePortSet):
+	case strings.HasPrefix(name, NodePortSet) && !strings.HasSuffix(name, "-HASH"):
 		return "bitmap:port"
 	}
 	return "hash:ip,port"
@@ -57,16 +58,20 @@ func setType(name string) string {
 
 // nodePortSet is the set of node ports of a protocol.
 func nodePortSet(local bool, proto modes.Protocol) string {
-	if local {
-		return NodePortLocalSet + strings.ToUpper(string(proto))
+	suffix := ""
+	if proto == modes.SCTP {
+		suffix = "-HASH" // SCTP's are looked up by address too, as in kube-proxy
 	}
-	return NodePortSet + strings.ToUpper(string(proto))
+	if local {
+		return NodePortLocalSet + strings.ToUpper(string(proto)) + suffix
+	}
+	return NodePortSet + strings.ToUpper(string(proto)) + suffix
 }
 
 // externalSets lists the sets that Services reached from outside need.
 func externalSets() []string {
 	out := []string{ExternalIPSet, ExternalLocalSet, LoadBalancerSet, BalancerLocalSet, BalancerFWSet, BalancerSourceSet}
-	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+	for _, proto := range modes.Protocols() {
 		out = append(out, nodePortSet(false, proto), nodePortSet(true, proto))
 	}
 	return out
@@ -83,9 +88,6 @@ const addressesPerDevice = 1024
 // kube-ipvs1 and so on. Up to 1023 Services it is one, as in kube-proxy.
 func Devices(n int) int { return 1 + n/addressesPerDevice }
 
-// deviceName is the name of the i-th device.
-func deviceName(i int) string { return fmt.Sprintf("kube-ipvs%d", i) }
-
 // Op is one operation on one kernel object.
 type Op struct {
 	Kind  Kind
@@ -98,31 +100,56 @@ type Op struct {
 	// Persist is for how many seconds a virtual server keeps a client's choice,
 	// 0 for not at all.
 	Persist uint32
+	// Shared is of an address that several Services may have.
+	Shared bool
+}
+
+// flag is ipvsadm's for a virtual server of the protocol.
+func (o Op) flag() string {
+	switch o.Proto {
+	case modes.UDP:
+		return "-u"
+	case modes.SCTP:
+		return "--sctp-service"
+	}
+	return "-t"
+}
+
+// protocolOf is the protocol of a number, TCP for others than those that the mode
+// programs.
+func protocolOf(number uint16) modes.Protocol {
+	for _, p := range modes.Protocols() {
+		if uint16(p.Number()) == number {
+			return p
+		}
+	}
+	return modes.TCP
 }
 
 // String is the command line that would do the same.
 func (o Op) String() string {
-	flag := "t"
-	if o.Proto == modes.UDP {
-		flag = "u"
-	}
+	flag := o.flag()
 	switch o.Kind {
 	case AddAddress:
-		return fmt.Sprintf("ip addr add %s/32 dev %s", o.VIP.Addr(), Device)
+		return fmt.Sprintf("ip addr add %s dev %s", modes.Host(o.VIP.Addr()), Device)
 	case DelAddress:
-		return fmt.Sprintf("ip addr del %s/32 dev %s", o.VIP.Addr(), Device)
-	case AddServer:
+		return fmt.Sprintf("ip addr del %s dev %s", modes.Host(o.VIP.Addr()), Device)
+	case AddServer, SetServer:
 		persist := ""
 		if o.Persist > 0 {
 			persist = fmt.Sprintf(" -p %d", o.Persist)
 		}
-		return fmt.Sprintf("ipvsadm -A -%s %s -s rr%s", flag, o.VIP, persist)
+		verb := "-A"
+		if o.Kind == SetServer {
+			verb = "-E"
+		}
+		return fmt.Sprintf("ipvsadm %s %s %s -s rr%s", verb, flag, o.VIP, persist)
 	case DelServer:
-		return fmt.Sprintf("ipvsadm -D -%s %s", flag, o.VIP)
+		return fmt.Sprintf("ipvsadm -D %s %s", flag, o.VIP)
 	case AddReal:
-		return fmt.Sprintf("ipvsadm -a -%s %s -r %s -m -w 1", flag, o.VIP, o.Real)
+		return fmt.Sprintf("ipvsadm -a %s %s -r %s -m -w 1", flag, o.VIP, o.Real)
 	case DelReal:
-		return fmt.Sprintf("ipvsadm -d -%s %s -r %s", flag, o.VIP, o.Real)
+		return fmt.Sprintf("ipvsadm -d %s %s -r %s", flag, o.VIP, o.Real)
 	case AddEntry:
 		return fmt.Sprintf("ipset add %s %s", o.Set, o.entry())
 	case DelEntry:
@@ -133,37 +160,101 @@ func (o Op) String() string {
 
 // Plan lists the operations that carry out the changes, in an order in which
 // no traffic meets a half-made Service: what a packet needs later is made
-// earlier, and taken away in the opposite order. The list is never held whole:
+// earlier, and taken away in the opposite order. Only where a Service takes over
+// another's address is the old one taken away first. The list is never held whole:
 // at 20000 Services it would be 14 MB. nodes are the node's own addresses, on which
 // node ports are served.
 func Plan(changes []modes.Change, nodes ...netip.Addr) iter.Seq[Op] {
 	return func(yield func(Op) bool) {
-		var from, to []Op
-		for _, c := range changes {
-			from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
-			for _, o := range to {
-				if !slices.Contains(from, o) && !yield(o) {
-					return
-				}
+		if takesOver(changes) {
+			if removals(changes, nodes, yield) {
+				additions(changes, nodes, yield)
 			}
+			return
 		}
-		for _, c := range changes {
-			from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
-			for _, o := range slices.Backward(from) {
-				if slices.Contains(to, o) {
-					continue
-				}
-				o.Kind = DelAddress - o.Kind
-				// Deleting a virtual server takes its real servers along.
-				if o.Kind == DelReal && c.New == nil {
-					continue
-				}
-				if !yield(o) {
-					return
-				}
+		if additions(changes, nodes, yield) {
+			removals(changes, nodes, yield)
+		}
+	}
+}
+
+// takesOver tells whether a Service gets an address that another one had.
+func takesOver(changes []modes.Change) bool {
+	if len(changes) < 2 {
+		return false
+	}
+	had := map[netip.Addr]*modes.Service{}
+	addrs := func(svc *modes.Service) []netip.Addr {
+		return slices.Concat([]netip.Addr{svc.ClusterIP}, svc.ExternalIPs, svc.LoadBalancerIPs)
+	}
+	for _, c := range changes {
+		if c.Old != nil {
+			for _, a := range addrs(c.Old) {
+				had[a] = c.Old
 			}
 		}
 	}
+	if len(had) == 0 {
+		return false
+	}
+	for _, c := range changes {
+		if c.New == nil {
+			continue
+		}
+		for _, a := range addrs(c.New) {
+			if o := had[a]; o != nil && o != c.Old {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// additions yields what the changes add and alter, false if it was stopped.
+func additions(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) bool {
+	var from, to []Op
+	for _, c := range changes {
+		from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
+		for _, o := range to {
+			if slices.Contains(from, o) {
+				continue
+			}
+			if o.Kind == AddServer && slices.ContainsFunc(from, o.sameServer) {
+				o.Kind = SetServer
+			}
+			if !yield(o) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// removals yields what the changes take away, false if it was stopped.
+func removals(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) bool {
+	var from, to []Op
+	for _, c := range changes {
+		from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
+		for _, o := range slices.Backward(from) {
+			if slices.Contains(to, o) || o.Kind == AddServer && slices.ContainsFunc(to, o.sameServer) {
+				continue
+			}
+			o.Kind = DelAddress - o.Kind
+			// Deleting a virtual server takes its real servers along.
+			if o.Kind == DelReal && c.New == nil {
+				continue
+			}
+			if !yield(o) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sameServer tells whether another operation is about the same virtual server.
+func (o Op) sameServer(other Op) bool {
+	return other.Kind == AddServer && other.Proto == o.Proto && other.VIP == o.VIP
 }
 
 // objects appends what one Service needs, as the operations that add it.
@@ -171,7 +262,7 @@ func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	if svc == nil {
 		return ops
 	}
-	ops = bind(ops, svc.ClusterIP)
+	ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(svc.ClusterIP, 0)})
 	for _, p := range svc.Ports {
 		vip := netip.AddrPortFrom(svc.ClusterIP, p.Port)
 		ops = serve(ops, svc, p, vip, svc.Endpoints)
@@ -184,10 +275,6 @@ func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 		ops = external(ops, svc, nodes)
 	}
 	return ops
-}
-
-func bind(ops []Op, a netip.Addr) []Op {
-	return append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(a, 0)})
 }
 
 // serve appends a virtual server with its real servers.

@@ -40,7 +40,7 @@ func TestPlan(t *testing.T) {
 
 func TestRules(t *testing.T) {
 	var b strings.Builder
-	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Rules(synth.EndpointRange)); err != nil {
+	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{}.Rules(modes.Snapshot{ClusterCIDR: synth.EndpointRange})); err != nil {
 		t.Fatal(err)
 	}
 	golden.Check(t, "rules.txt", b.String())

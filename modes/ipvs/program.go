@@ -9,18 +9,18 @@ import (
 )
 
 // Program is what the mode puts into a node of the given address, as values.
-func Program(s modes.Snapshot, node netip.Addr) packet.Program {
+func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
 	p := packet.Program{
-		Rules:   Rules(s.ClusterCIDR),
-		Entries: map[string]map[string]bool{ClusterIPSet: {}, LoopBackSet: {}},
+		Rules:   opt.Rules(s),
+		Entries: map[string]map[string]bool{opt.setName(ClusterIPSet): {}, opt.setName(LoopBackSet): {}},
 		Servers: map[packet.Front][]netip.AddrPort{},
 		Bound:   map[netip.Addr]bool{},
 		Sticky:  map[packet.Front]bool{},
 	}
 	if hasExternal(s) {
-		p.Rules = externalRules(p.Rules)
+		p.Rules = opt.externalRules(p.Rules)
 		for _, set := range externalSets() {
-			p.Entries[set] = map[string]bool{}
+			p.Entries[opt.setName(set)] = map[string]bool{}
 		}
 	}
 	for o := range Plan(modes.Diff(modes.Snapshot{}, s), node) {
@@ -34,7 +34,9 @@ func Program(s modes.Snapshot, node netip.Addr) packet.Program {
 		case AddReal:
 			p.Servers[front] = append(p.Servers[front], o.Real)
 		case AddEntry:
-			p.Entries[o.Set][o.entry()] = true
+			if !opt.byRules() {
+				p.Entries[opt.setName(o.Set)][o.entry()] = true
+			}
 		}
 	}
 	return p

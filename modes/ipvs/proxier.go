@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -12,49 +13,28 @@ import (
 
 	mobyipvs "github.com/moby/ipvs"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/rules"
 )
 
-// Ways to make a VIP local to the node, so that IPVS sees its packets.
-const (
-	// BindAddress: an address of a dummy device, as kube-proxy has it. The
-	// kernel looks through all addresses of the host whenever one is added.
-	BindAddress = "address"
-	// BindRoute: a route of type local, without an address.
-	BindRoute = "route"
-)
-
-// Binds lists them, the default first.
-func Binds() []string { return []string{BindAddress, BindRoute} }
-
-// Schedulers lists the kernel's, the default first. All weights are one, so the
-// weighted ones choose like those without weights.
-func Schedulers() []string {
-	return []string{"rr", "wrr", "lc", "wlc", "sh", "dh", "lblc", "sed", "nq", "mh"}
-}
-
 // Proxier is the mode's [modes.Proxier].
 type Proxier struct {
-	// Bind is how VIPs are made local, [BindAddress] if empty.
-	Bind string
-	// Scheduler picks real servers, one of [Schedulers], round robin if empty.
-	Scheduler string
-
+	options  Options
 	restorer iptables.Restorer
 	enc      *Writer
 	current  modes.Snapshot
-	external bool         // sets and rules for external addresses are there
-	nodes    []netip.Addr // the node's own addresses
+	external bool               // sets and rules for external addresses are there
+	nodes    []netip.Addr       // the node's own addresses
+	shared   map[netip.Addr]int // how many Services have an external address
 	sysctls  []sysctl
 }
 
-// New makes a Proxier that binds VIPs in one of the ways of [Binds]. It touches
-// nothing yet.
-func New(bind string) *Proxier { return &Proxier{Bind: bind} }
+// New makes a Proxier. It touches nothing yet.
+func New(o Options) *Proxier {
+	return &Proxier{options: o, restorer: iptables.Restorer{Family: o.Family}, shared: map[netip.Addr]int{}}
+}
 
 // Probe implements [modes.Proxier]: IPVS, ipset, the dummy device and iptables
 // must all be there.
@@ -114,6 +94,12 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 			return cost, err
 		}
 	}
+	planStart := time.Now()
+	changes := modes.Diff(p.current, s)
+	if err := p.options.check(changes); err != nil {
+		return cost, err
+	}
+	cost.Plan += time.Since(planStart)
 	if !p.external && hasExternal(s) {
 		c, err := p.setUpExternal(ctx, s)
 		cost.Add(c)
@@ -121,18 +107,32 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 			return cost, fmt.Errorf("set up ipvs for external addresses: %w", err)
 		}
 	}
-	planStart := time.Now()
-	changes := modes.Diff(p.current, s)
-	planned := time.Now()
-	cost.Plan += planned.Sub(planStart)
+	if err := p.program(ctx, changes, &cost); err != nil {
+		return cost, err
+	}
+	p.current = s
+	if p.options.byRules() && len(changes) > 0 {
+		c, err := p.restorer.Commit(ctx, p.rules(s))
+		cost.Add(c)
+		return cost, err
+	}
+	return cost, nil
+}
+
+// program carries the changes out over netlink.
+func (p *Proxier) program(ctx context.Context, changes []modes.Change, cost *modes.Cost) (err error) {
+	start := time.Now()
 	sent, ops := p.enc.sent(), 0
 	for o := range Plan(changes, p.nodes...) {
+		if p.spared(o) {
+			continue
+		}
 		if err = p.enc.Do(o); err != nil {
 			break
 		}
 		if ops++; ops%opsPerCheck == 0 && ctx.Err() != nil {
 			cost.Objects += ops
-			return cost, ctx.Err()
+			return ctx.Err()
 		}
 	}
 	encoded := time.Now()
@@ -140,9 +140,8 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		err = p.enc.Flush()
 	}
 	if err != nil {
-		return cost, fmt.Errorf("program ipvs object %d: %w", ops+1, err)
+		return fmt.Errorf("program ipvs object %d: %w", ops+1, err)
 	}
-	p.current = s
 	cost.Objects += ops
 	cost.Bytes += p.enc.sent() - sent
 	// A full batch is committed while others are written: what that took is no
@@ -150,8 +149,24 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	// read once.
 	between := p.enc.committing()
 	cost.Commit += between + time.Since(encoded)
-	cost.Encode += encoded.Sub(planned) - between
-	return cost, nil
+	cost.Encode += encoded.Sub(start) - between
+	return nil
+}
+
+// spared tells whether an operation is not to be carried out: an external address
+// that another Service has too stays bound, and without ipsets there are no entries.
+func (p *Proxier) spared(o Op) bool {
+	switch {
+	case (o.Kind == AddEntry || o.Kind == DelEntry) && p.options.byRules():
+		return true
+	case o.Kind == AddAddress && o.Shared:
+		p.shared[o.VIP.Addr()]++
+		return p.shared[o.VIP.Addr()] > 1
+	case o.Kind == DelAddress && o.Shared:
+		p.shared[o.VIP.Addr()]--
+		return p.shared[o.VIP.Addr()] > 0
+	}
+	return false
 }
 
 func (e *Writer) sent() int { return e.route.bytes + e.ipset.bytes + e.ipvs.bytes }
@@ -171,30 +186,37 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 		return modes.Cost{}, err
 	}
 	for i := range Devices(len(s.Services)) {
-		dummy := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: deviceName(i)}}
-		if err := netlink.LinkAdd(dummy); err != nil {
-			return modes.Cost{}, fmt.Errorf("add device %s: %w", deviceName(i), err)
-		}
-		if p.Bind != BindRoute {
-			continue
-		}
-		// Routes need a device that is up; addresses do not.
-		if err := netlink.LinkSetUp(dummy); err != nil {
-			return modes.Cost{}, fmt.Errorf("set device %s up: %w", deviceName(i), err)
+		if err := p.addDevice(p.options.deviceName(i)); err != nil {
+			return modes.Cost{}, err
 		}
 	}
 	var err error
-	if p.enc, err = NewWriter(); err != nil {
+	if p.enc, err = NewWriter(p.options); err != nil {
 		return modes.Cost{}, err
 	}
-	p.enc.bind, p.enc.scheduler = p.Bind, p.Scheduler
 	if err := p.setSysctls(); err != nil {
 		return modes.Cost{}, err
 	}
-	if err := CreateSets(s); err != nil {
+	if err := p.options.createSets(s); err != nil {
 		return modes.Cost{}, err
 	}
-	return p.restorer.Commit(ctx, Rules(s.ClusterCIDR))
+	return p.restorer.Commit(ctx, p.options.Rules(s))
+}
+
+func (p *Proxier) addDevice(name string) error {
+	dummy := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: name}}
+	if err := netlink.LinkAdd(dummy); err != nil {
+		return fmt.Errorf("add device %s: %w", name, err)
+	}
+	// Routes and addresses of IPv6 need a device that is up; addresses of IPv4 do
+	// not.
+	if p.options.Bind != BindRoute && p.options.Family != modes.IPv6 {
+		return nil
+	}
+	if err := netlink.LinkSetUp(dummy); err != nil {
+		return fmt.Errorf("set device %s up: %w", name, err)
+	}
+	return nil
 }
 
 // hasExternal tells whether any Service is reached from outside.
@@ -206,65 +228,24 @@ func hasExternal(s modes.Snapshot) bool {
 // outside; without such a Service packets need not be looked up there.
 func (p *Proxier) setUpExternal(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
 	for _, set := range externalSets() {
-		options := netlink.IpsetCreateOptions{}
-		if setType(set) == "bitmap:port" {
-			options.PortTo = 65535
-		}
-		if err := netlink.IpsetCreate(set, setType(set), options); err != nil {
-			return modes.Cost{}, fmt.Errorf("create ipset %s: %w", set, err)
+		if err := p.options.createSet(set, netlink.IpsetCreateOptions{}); err != nil {
+			return modes.Cost{}, err
 		}
 	}
 	p.external = true
-	links, err := netlink.LinkList()
-	if err != nil {
-		return modes.Cost{}, fmt.Errorf("list the node's devices: %w", err)
-	}
-	for _, l := range links {
-		if l.Attrs().Name == "lo" || strings.HasPrefix(l.Attrs().Name, Device[:len(Device)-1]) {
-			continue
-		}
-		addrs, err := netlink.AddrList(l, unix.AF_INET)
-		if err != nil {
-			return modes.Cost{}, fmt.Errorf("list addresses of %s: %w", l.Attrs().Name, err)
-		}
-		for _, a := range addrs {
-			if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok {
-				p.nodes = append(p.nodes, ip)
-			}
-		}
+	var err error
+	if p.nodes, err = p.options.nodeAddresses(); err != nil {
+		return modes.Cost{}, err
 	}
 	return p.restorer.Commit(ctx, p.rules(s))
 }
 
-// rules are the constant rules for a Snapshot.
+// rules are the rules for a Snapshot.
 func (p *Proxier) rules(s modes.Snapshot) rules.Ruleset {
 	if p.external {
-		return externalRules(Rules(s.ClusterCIDR))
+		return p.options.externalRules(p.options.Rules(s))
 	}
-	return Rules(s.ClusterCIDR)
-}
-
-// CreateSets makes the ipsets that a Snapshot needs. kube-proxy gives them 65536 entries at most; a
-// larger Snapshot gets the room that it needs and as much again for changes.
-func CreateSets(s modes.Snapshot) error {
-	ports, endpoints := 0, 0
-	for _, svc := range s.Services {
-		ports += len(svc.Ports)
-		endpoints += len(svc.Ports) * len(svc.Endpoints)
-	}
-	for _, set := range []struct {
-		name, typ string
-		need      int
-	}{{ClusterIPSet, "hash:ip,port", ports}, {LoopBackSet, "hash:ip,port,ip", endpoints}} {
-		room := uint32(65536)
-		for int(room) < 2*set.need {
-			room *= 2
-		}
-		if err := netlink.IpsetCreate(set.name, set.typ, netlink.IpsetCreateOptions{MaxElements: room}); err != nil {
-			return fmt.Errorf("create ipset %s: %w", set.name, err)
-		}
-	}
-	return nil
+	return p.options.Rules(s)
 }
 
 // Refresh implements [modes.Refresher]. As in kube-proxy it reads every virtual
@@ -277,9 +258,9 @@ func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) {
 		return modes.Cost{}, fmt.Errorf("open ipvs: %w", err)
 	}
 	defer h.Close()
-	there, err := h.GetServices()
+	there, err := p.servers(h)
 	if err != nil {
-		return modes.Cost{}, fmt.Errorf("list virtual servers: %w", err)
+		return modes.Cost{}, err
 	}
 	for _, s := range there {
 		if _, err := h.GetDestinations(s); err != nil {
@@ -309,27 +290,34 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("open ipvs: %w", err)
 	}
 	defer h.Close()
-	services, err := h.GetServices()
+	services, err := p.servers(h)
 	if err != nil {
-		return "", fmt.Errorf("list virtual servers: %w", err)
+		return "", err
 	}
 	var b strings.Builder
 	for _, s := range services {
-		flag := "t"
-		if s.Protocol == unix.IPPROTO_UDP {
-			flag = "u"
-		}
-		fmt.Fprintf(&b, "-A -%s %s:%d -s %s\n", flag, s.Address, s.Port, s.SchedName)
+		flag := Op{Proto: protocolOf(s.Protocol)}.flag()
+		vip := net.JoinHostPort(s.Address.String(), fmt.Sprint(s.Port))
+		fmt.Fprintf(&b, "-A %s %s -s %s\n", flag, vip, s.SchedName)
 		dests, err := h.GetDestinations(s)
 		if err != nil {
 			return "", fmt.Errorf("list real servers of %s:%d: %w", s.Address, s.Port, err)
 		}
 		for _, d := range dests {
-			fmt.Fprintf(&b, "-a -%s %s:%d -r %s:%d -m -w %d\n", flag, s.Address, s.Port, d.Address, d.Port, d.Weight)
+			fmt.Fprintf(&b, "-a %s %s -r %s %s -w %d\n", flag, vip, net.JoinHostPort(d.Address.String(), fmt.Sprint(d.Port)), p.options.forwardLetter(), d.Weight)
 		}
 	}
 	out, err := p.restorer.Dump(ctx)
 	return b.String() + out, err
+}
+
+// servers lists the virtual servers of the Proxier's family.
+func (p *Proxier) servers(h *mobyipvs.Handle) ([]*mobyipvs.Service, error) {
+	all, err := h.GetServices()
+	if err != nil {
+		return nil, fmt.Errorf("list virtual servers: %w", err)
+	}
+	return slices.DeleteFunc(all, func(s *mobyipvs.Service) bool { return s.AddressFamily != p.options.domain() }), nil
 }
 
 // Close implements [modes.Proxier].
@@ -337,18 +325,22 @@ func (p *Proxier) Close() error {
 	if p.enc == nil {
 		return nil
 	}
-	errs := []error{p.restorer.Clear(), flushServers()}
+	errs := []error{p.restorer.Clear(), p.flushServers()}
+	if p.options.Bind == BindAlias {
+		errs = append(errs, p.unbind())
+	}
 	sets := []string{ClusterIPSet, LoopBackSet}
 	if p.external {
 		sets = append(sets, externalSets()...)
 	}
 	for _, set := range sets {
-		if err := netlink.IpsetDestroy(set); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("destroy ipset %s: %w", set, err))
+		name := p.options.setName(set)
+		if err := netlink.IpsetDestroy(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("destroy ipset %s: %w", name, err))
 		}
 	}
 	for i := 0; ; i++ {
-		link, err := netlink.LinkByName(deviceName(i))
+		link, err := netlink.LinkByName(p.options.deviceName(i))
 		if err != nil {
 			break
 		}
@@ -356,18 +348,50 @@ func (p *Proxier) Close() error {
 	}
 	errs = append(errs, p.enc.Close())
 	errs = append(errs, p.restoreSysctls())
-	p.enc, p.current, p.external, p.nodes = nil, modes.Snapshot{}, false, nil
+	p.enc, p.current, p.external, p.nodes, p.shared = nil, modes.Snapshot{}, false, nil, map[netip.Addr]int{}
 	return errors.Join(errs...)
 }
 
-func flushServers() error {
+// unbind takes addresses away that do not go with a device.
+func (p *Proxier) unbind() error {
+	gone := map[netip.Addr]bool{}
+	for o := range Plan(modes.Diff(p.current, modes.Snapshot{}), p.nodes...) {
+		if o.Kind != DelAddress || gone[o.VIP.Addr()] {
+			continue
+		}
+		gone[o.VIP.Addr()] = true
+		if err := p.enc.Do(o); err != nil {
+			return fmt.Errorf("unbind %s: %w", o.VIP.Addr(), err)
+		}
+	}
+	return p.enc.Flush()
+}
+
+// flushServers deletes the virtual servers of the Proxier's family.
+func (p *Proxier) flushServers() error {
 	h, err := mobyipvs.New("")
 	if err != nil {
 		return fmt.Errorf("open ipvs: %w", err)
 	}
 	defer h.Close()
-	if err := h.Flush(); err != nil {
-		return fmt.Errorf("flush virtual servers: %w", err)
+	there, err := h.GetServices()
+	if err != nil {
+		return fmt.Errorf("list virtual servers: %w", err)
+	}
+	ours, err := p.servers(h)
+	if err != nil {
+		return err
+	}
+	if len(ours) == len(there) {
+		if err := h.Flush(); err != nil {
+			return fmt.Errorf("flush virtual servers: %w", err)
+		}
+		return nil
+	}
+	for _, s := range ours {
+		if err := h.DelService(s); err != nil {
+			return fmt.Errorf("delete virtual server %s:%d: %w", s.Address, s.Port, err)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ipvs
 import (
 	"net/netip"
 
+	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/rules"
 )
@@ -13,25 +14,18 @@ const (
 	loopBackDirs  = "dst,dst,src"
 )
 
-// Rules is the constant iptables part of the mode: what to masquerade is looked
-// up in ipsets, so the rules do not grow with the Services.
-func Rules(cluster netip.Prefix) rules.Ruleset {
+// Rules is the iptables part of the mode: what to masquerade is looked up in ipsets,
+// so the rules do not grow with the Services; or it is not, and they do.
+func (o Options) Rules(s modes.Snapshot) rules.Ruleset {
 	const portals = "kubernetes service portals"
-	var services []rules.Rule
-	if cluster.IsValid() {
-		services = append(services, rules.Rule{
-			Comment: "Kubernetes service cluster ip + port for masquerade purpose",
-			Src:     cluster, NotSrc: true, Set: ClusterIPSet, SetDirs: clusterDirs, Chain: iptables.MarkMasqChain,
-		})
-	}
-	services = append(services,
-		rules.Rule{DstLocal: true, Chain: nodePortChain},
-		rules.Rule{Set: ClusterIPSet, SetDirs: clusterDirs, Target: rules.Accept},
-	)
-	postrouting := append([]rules.Rule{{
+	services, hairpins := o.inSets(setDispatch(s.ClusterCIDR)), o.inSets([]rules.Rule{{
 		Comment: "Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose",
 		Set:     LoopBackSet, SetDirs: loopBackDirs, Target: rules.Masquerade,
-	}}, iptables.Postrouting()...)
+	}})
+	if o.byRules() {
+		services, hairpins = ruleDispatch(s)
+	}
+	postrouting := append(hairpins, iptables.Postrouting()...)
 	return rules.Ruleset{Tables: []rules.Table{
 		{Name: "filter", Chains: []*rules.Chain{
 			{Name: "FORWARD", Rules: []rules.Rule{{Comment: "kubernetes forwarding rules", Chain: iptables.ForwardChain}}},
@@ -50,4 +44,50 @@ func Rules(cluster netip.Prefix) rules.Ruleset {
 			{Name: iptables.MarkMasqChain, Rules: []rules.Rule{{Target: rules.OrMark, Mark: iptables.MasqueradeMark}}},
 		}},
 	}}
+}
+
+// setDispatch is KUBE-SERVICES with ipsets.
+func setDispatch(cluster netip.Prefix) (services []rules.Rule) {
+	if cluster.IsValid() {
+		services = append(services, rules.Rule{
+			Comment: "Kubernetes service cluster ip + port for masquerade purpose",
+			Src:     cluster, NotSrc: true, Set: ClusterIPSet, SetDirs: clusterDirs, Chain: iptables.MarkMasqChain,
+		})
+	}
+	return append(services,
+		rules.Rule{DstLocal: true, Chain: nodePortChain},
+		rules.Rule{Set: ClusterIPSet, SetDirs: clusterDirs, Target: rules.Accept},
+	)
+}
+
+// ruleDispatch is the same without ipsets: a rule for each entry that a set would
+// have, in each place where the set is looked up.
+func ruleDispatch(s modes.Snapshot) (services, hairpins []rules.Rule) {
+	var accept []rules.Rule
+	for _, svc := range s.Services {
+		for _, p := range svc.Ports {
+			r := rules.Rule{Proto: p.Protocol, Dst: modes.Host(svc.ClusterIP), DPort: p.Port, Target: rules.Accept}
+			accept = append(accept, r)
+			if s.ClusterCIDR.IsValid() {
+				r.Src, r.NotSrc, r.Target, r.Chain = s.ClusterCIDR, true, rules.Jump, iptables.MarkMasqChain
+				services = append(services, r)
+			}
+			for _, ep := range svc.Endpoints {
+				at := modes.Host(ep.Addr)
+				hairpins = append(hairpins, rules.Rule{Proto: p.Protocol, Src: at, Dst: at, DPort: p.TargetPort, Target: rules.Masquerade})
+			}
+		}
+	}
+	services = append(services, rules.Rule{DstLocal: true, Chain: nodePortChain})
+	return append(services, accept...), hairpins
+}
+
+// inSets gives the sets of some rules their names in the kernel.
+func (o Options) inSets(list []rules.Rule) []rules.Rule {
+	for i := range list {
+		if list[i].Set != "" {
+			list[i].Set = o.setName(list[i].Set)
+		}
+	}
+	return list
 }

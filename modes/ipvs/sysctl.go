@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"viplab/modes"
 )
 
 // sysctl is a setting and the value that it had before.
@@ -13,17 +15,21 @@ type sysctl struct{ path, before string }
 
 // settings are the sysctls that kube-proxy sets in this mode. (It also sets
 // conn_reuse_mode to 0, but only on kernels from 4.1 to 5.8.)
-func settings() [][2]string {
+func (o Options) settings() [][2]string {
+	forward := "net/ipv4/ip_forward"
+	if o.Family == modes.IPv6 {
+		forward = "net/ipv6/conf/all/forwarding"
+	}
 	return [][2]string{
 		{"net/ipv4/vs/conntrack", "1"},
 		{"net/ipv4/vs/expire_nodest_conn", "1"},
 		{"net/ipv4/vs/expire_quiescent_template", "1"},
-		{"net/ipv4/ip_forward", "1"},
+		{forward, "1"},
 	}
 }
 
 func (p *Proxier) setSysctls() error {
-	for _, s := range settings() {
+	for _, s := range p.options.settings() {
 		path := filepath.Join("/proc/sys", s[0])
 		before, err := os.ReadFile(path)
 		if err != nil {

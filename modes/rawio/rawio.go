@@ -10,6 +10,7 @@
 package rawio
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"unsafe"
 
@@ -46,22 +47,33 @@ func Close(fd int) {
 	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
-// Socket is socket(2) for IPv4, with close-on-exec.
-func Socket(typ int) (int, error) {
-	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, unix.AF_INET, uintptr(typ|unix.SOCK_CLOEXEC), 0)
+// Socket is socket(2) for talking to an address of the given one's family, with
+// close-on-exec.
+func Socket(to netip.Addr, typ int) (int, error) {
+	r, _, e := unix.RawSyscall(unix.SYS_SOCKET, uintptr(Domain(to)), uintptr(typ|unix.SOCK_CLOEXEC), 0)
 	return result(r, e)
 }
 
-// Connect is connect(2) to an IPv4 address.
+// Connect is connect(2).
 func Connect(fd int, to netip.AddrPort) error {
-	sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: to.Addr().As4()}
-	port := (*[2]byte)(unsafe.Pointer(&sa.Port))
-	port[0], port[1] = byte(to.Port()>>8), byte(to.Port())
-	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unix.SizeofSockaddrInet4)
+	if to.Addr().Is4() {
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: bigEndian(to.Port()), Addr: to.Addr().As4()}
+		return connect(fd, unsafe.Pointer(&sa), unix.SizeofSockaddrInet4)
+	}
+	sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: bigEndian(to.Port()), Addr: to.Addr().As16()}
+	return connect(fd, unsafe.Pointer(&sa), unix.SizeofSockaddrInet6)
+}
+
+func connect(fd int, sa unsafe.Pointer, size uintptr) error {
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(sa), size)
 	if e != 0 {
 		return e
 	}
 	return nil
+}
+
+func bigEndian(v uint16) uint16 {
+	return binary.NativeEndian.Uint16([]byte{byte(v >> 8), byte(v)})
 }
 
 // Accept is accept4(2) for a non-blocking connection.
@@ -116,25 +128,4 @@ func ignoreInterrupt(err error) error {
 		return nil
 	}
 	return err
-}
-
-// LocalAddress is the address that a datagram was sent to, as the control message
-// of IP_PKTINFO tells; ok is false without one.
-func LocalAddress(oob []byte) (local [4]byte, ok bool) {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || len(msgs) == 0 || len(msgs[0].Data) < unix.SizeofInet4Pktinfo {
-		return local, false
-	}
-	// struct in_pktinfo: interface, local address, the header's destination.
-	return [4]byte(msgs[0].Data[8:12]), true
-}
-
-// Peer is the address of the other end of a connection; ok is false without one.
-func Peer(fd int) (peer netip.Addr, ok bool) {
-	sa, err := unix.Getpeername(fd)
-	in, ok := sa.(*unix.SockaddrInet4)
-	if err != nil || !ok {
-		return peer, false
-	}
-	return netip.AddrFrom4(in.Addr), true
 }

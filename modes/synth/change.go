@@ -23,30 +23,54 @@ func ChangeKinds() []string {
 }
 
 // Apply makes one change and returns the new Snapshot and the changed Service
-// (for service-delete: the one that is gone). Services come and go at the end;
-// endpoints come and go at the Service in the middle.
+// (for service-delete: the one that is gone), of a dual-stack Service the part of
+// IPv4. Services come and go at the end; endpoints come and go at the Service in the
+// middle.
 func (s Spec) Apply(snap modes.Snapshot, kind string) (modes.Snapshot, *modes.Service, error) {
-	last := len(snap.Services) - 1
+	w := s.Width()
+	n := len(snap.Services) / w
 	switch kind {
 	case ServiceAdd:
-		svc := s.Service(len(snap.Services))
-		return snap.With(svc), svc, nil
+		added := s.both(n)
+		for _, svc := range added {
+			snap = snap.With(svc)
+		}
+		return snap, added[0], nil
 	case ServiceDelete:
-		if last < 0 {
+		if n == 0 {
 			return snap, nil, fmt.Errorf("%s: no service to delete", kind)
 		}
-		return snap.Without(last), snap.Services[last], nil
-	case EndpointAdd:
-		svc := *snap.Services[last/2]
-		svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: s.SpareEndpoint(0)})
-		return snap.With(&svc), &svc, nil
-	case EndpointDelete:
-		svc := *snap.Services[last/2]
-		if len(svc.Endpoints) == 0 {
-			return snap, nil, fmt.Errorf("%s: service %s has no endpoint", kind, svc.Key())
+		gone := snap.Services[(n-1)*w]
+		for i := w - 1; i >= 0; i-- {
+			snap = snap.Without((n-1)*w + i)
 		}
-		svc.Endpoints = slices.Clone(svc.Endpoints[:len(svc.Endpoints)-1])
-		return snap.With(&svc), &svc, nil
+		return snap, gone, nil
+	case EndpointAdd, EndpointDelete:
+		if n == 0 {
+			return snap, nil, fmt.Errorf("%s: no service to change", kind)
+		}
+		return s.applyEndpoint(snap, (n-1)/2*w, kind == EndpointAdd)
 	}
 	return snap, nil, fmt.Errorf("unknown change %q: valid are %v", kind, ChangeKinds())
+}
+
+func (s Spec) applyEndpoint(snap modes.Snapshot, at int, add bool) (modes.Snapshot, *modes.Service, error) {
+	var changed []*modes.Service
+	for _, old := range snap.Services[at : at+s.Width()] {
+		svc := *old
+		s.Family = svc.Family()
+		switch {
+		case add:
+			svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: s.SpareEndpoint(0)})
+		case len(svc.Endpoints) == 0:
+			return snap, nil, fmt.Errorf("%s: service %s has no endpoint", EndpointDelete, svc.Key())
+		default:
+			svc.Endpoints = slices.Clone(svc.Endpoints[:len(svc.Endpoints)-1])
+		}
+		changed = append(changed, &svc)
+	}
+	for _, svc := range changed {
+		snap = snap.With(svc)
+	}
+	return snap, changed[0], nil
 }

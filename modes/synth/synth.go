@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"viplab/modes"
 )
@@ -19,6 +20,9 @@ import (
 var (
 	VIPRange      = netip.MustParsePrefix("10.96.0.0/12")
 	EndpointRange = netip.MustParsePrefix("10.128.0.0/9")
+
+	VIPRange6      = netip.MustParsePrefix("fd00:10:96::/108")
+	EndpointRange6 = netip.MustParsePrefix("fd00:10:128::/64")
 )
 
 // Limits of a Spec, given by the address ranges and port numbers.
@@ -46,6 +50,28 @@ type Spec struct {
 	Endpoints int    `json:"endpoints" yaml:"endpoints"` // per Service
 	Ports     int    `json:"ports" yaml:"ports"`         // TCP ports per Service
 	Seed      uint64 `json:"seed" yaml:"seed"`
+	// Family is the Services' address family, IPv4 if empty. With [modes.Dual] each
+	// Service is two of the same name.
+	Family modes.Family `json:"family,omitempty" yaml:"family,omitempty"`
+	// SamePort lets endpoints listen on the Service's own port, which forwarding
+	// methods that leave packets as they are need.
+	SamePort bool `json:"same_port,omitempty" yaml:"same_port,omitempty"`
+}
+
+// Width is how many entries of a Snapshot a Service is: two if it is dual-stack.
+func (s Spec) Width() int {
+	if s.Family == modes.Dual {
+		return 2
+	}
+	return 1
+}
+
+// TargetPort is the port of endpoints behind the first port of every Service.
+func (s Spec) TargetPort() uint16 {
+	if s.SamePort {
+		return FirstPort
+	}
+	return FirstTargetPort
 }
 
 // Validate says in one sentence what is out of range.
@@ -57,6 +83,8 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("endpoints must be 1 to 250 for each Service, got %d", s.Endpoints)
 	case s.Services*s.Endpoints > MaxEndpoints:
 		return fmt.Errorf("%d services of %d endpoints do not fit in %s (at most %d endpoints)", s.Services, s.Endpoints, EndpointRange, MaxEndpoints)
+	case s.Family != "" && !slices.Contains(modes.Families(), s.Family):
+		return fmt.Errorf("unknown address family %q: valid are %v", s.Family, modes.Families())
 	case s.Ports < 1 || s.Ports > MaxPorts:
 		return fmt.Errorf("ports must be 1 to %d for each Service, got %d", MaxPorts, s.Ports)
 	}
@@ -65,15 +93,29 @@ func (s Spec) Validate() error {
 
 // Snapshot makes all Services of the Spec.
 func (s Spec) Snapshot() modes.Snapshot {
-	snap := modes.Snapshot{Services: make([]*modes.Service, s.Services), ClusterCIDR: EndpointRange}
-	for i := range snap.Services {
-		snap.Services[i] = s.Service(i)
+	snap := modes.Snapshot{Services: make([]*modes.Service, 0, s.Services*s.Width()), ClusterCIDR: EndpointRange}
+	if s.Family.Has(modes.IPv6) {
+		snap.ClusterCIDR6 = EndpointRange6
+	}
+	for i := range s.Services {
+		snap.Services = append(snap.Services, s.both(i)...)
 	}
 	return snap
 }
 
-// Service makes the Service at position i. Positions at and above s.Services
-// are Services that the Snapshot does not hold, for a change to add.
+// both makes the Service at position i, once for each family.
+func (s Spec) both(i int) []*modes.Service {
+	out := []*modes.Service{s.Service(i)}
+	if s.Family == modes.Dual {
+		s.Family = modes.IPv6
+		out = append(out, s.Service(i))
+	}
+	return out
+}
+
+// Service makes the Service at position i, of a dual-stack one the part of IPv4.
+// Positions at and above s.Services are Services that the Snapshot does not hold,
+// for a change to add.
 func (s Spec) Service(i int) *modes.Service {
 	svc := &modes.Service{
 		Namespace: "lab",
@@ -85,12 +127,12 @@ func (s Spec) Service(i int) *modes.Service {
 	for p := range s.Ports {
 		svc.Ports = append(svc.Ports, modes.ServicePort{
 			Name: fmt.Sprintf("p%d", p), Protocol: modes.TCP,
-			Port: FirstPort + uint16(p), TargetPort: FirstTargetPort + uint16(p),
+			Port: FirstPort + uint16(p), TargetPort: s.TargetPort() + uint16(p),
 		})
 	}
 	if s.HasUDP(i) {
 		svc.Ports = append(svc.Ports, modes.ServicePort{
-			Name: "udp", Protocol: modes.UDP, Port: FirstPort, TargetPort: FirstTargetPort,
+			Name: "udp", Protocol: modes.UDP, Port: FirstPort, TargetPort: s.TargetPort(),
 		})
 	}
 	for e := range svc.Endpoints {
@@ -135,6 +177,9 @@ func (s Spec) VIP(i int) netip.Addr {
 	for {
 		// 0 is the network's own address: walk the permutation's cycle on.
 		if v = s.permute(v); v != 0 {
+			if s.Family == modes.IPv6 {
+				return offset(VIPRange6, v)
+			}
 			return offset(VIPRange, v)
 		}
 	}
@@ -146,7 +191,12 @@ func (s Spec) SpareEndpoint(k int) netip.Addr {
 	return s.endpoint((s.Services+1)*s.Endpoints + k)
 }
 
-func (s Spec) endpoint(k int) netip.Addr { return offset(EndpointRange, uint32(k+1)) }
+func (s Spec) endpoint(k int) netip.Addr {
+	if s.Family == modes.IPv6 {
+		return offset(EndpointRange6, uint32(k+1))
+	}
+	return offset(EndpointRange, uint32(k+1))
+}
 
 // permute is a bijection on 20 bits: a four-round Feistel network whose round
 // function is a hash (FNV-1a) of the seed, the round and one half.
@@ -166,8 +216,11 @@ func (s Spec) permute(v uint32) uint32 {
 	return l<<half | r
 }
 
+// offset is the address n after the first of a range.
 func offset(p netip.Prefix, n uint32) netip.Addr {
-	a := p.Addr().As4()
-	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+n)
-	return netip.AddrFrom4(a)
+	b := p.Addr().AsSlice()
+	last := b[len(b)-4:]
+	binary.BigEndian.PutUint32(last, binary.BigEndian.Uint32(last)+n)
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }

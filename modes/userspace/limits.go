@@ -11,6 +11,5 @@ func Limits() modes.Limits {
 		modes.KeepsSource:     "the endpoint sees the proxy's own connection",
 		modes.ScheduledByNode: "the proxy goes round robin",
 		modes.StreamControl:   "the proxy copies TCP and UDP only",
-		modes.SixthVersion:    "the lab does not program it yet",
 	}
 }

@@ -27,13 +27,13 @@ func Rules(s modes.Snapshot, host netip.Addr, port func(*modes.Service, modes.Se
 		for _, p := range svc.Ports {
 			r := rules.Rule{
 				Comment: svc.PortName(p), Proto: p.Protocol, DPort: p.Port,
-				Dst: netip.PrefixFrom(svc.ClusterIP, 32), Target: rules.Redirect,
+				Dst: modes.Host(svc.ClusterIP), Target: rules.Redirect,
 				To: netip.AddrPortFrom(host, port(svc, p)),
 			}
 			container.Rules, toHost.Rules = both(container.Rules, toHost.Rules, r)
 			for _, list := range [][]netip.Addr{svc.ExternalIPs, svc.LoadBalancerIPs} {
 				for _, ip := range list {
-					r.Dst = netip.PrefixFrom(ip, 32)
+					r.Dst = modes.Host(ip)
 					container.Rules, toHost.Rules = both(container.Rules, toHost.Rules, r)
 				}
 			}

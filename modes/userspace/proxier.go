@@ -39,6 +39,7 @@ type Proxier struct {
 	// standard input and output.
 	Command []string
 
+	family   modes.Family
 	restorer iptables.Restorer
 	child    *child
 	host     netip.Addr
@@ -59,20 +60,20 @@ type portalState struct {
 	port uint16
 }
 
-// New makes a Proxier. It starts nothing yet.
-func New(command []string) *Proxier {
-	return &Proxier{Command: command}
+// New makes a Proxier of one address family. It starts nothing yet.
+func New(command []string, family modes.Family) *Proxier {
+	return &Proxier{Command: command, family: family, restorer: iptables.Restorer{Family: family}}
 }
 
 // Probe implements [modes.Proxier].
 func (p *Proxier) Probe(ctx context.Context) error { return p.restorer.Probe(ctx) }
 
-// ProcessID implements [modes.ProcessReporter].
-func (p *Proxier) ProcessID() int {
+// ProcessIDs implements [modes.ProcessReporter].
+func (p *Proxier) ProcessIDs() []int {
 	if p.child == nil {
-		return 0
+		return nil
 	}
-	return p.child.cmd.Process.Pid
+	return []int{p.child.cmd.Process.Pid}
 }
 
 // Sync implements [modes.Proxier].
@@ -153,7 +154,7 @@ func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState,
 }
 
 func portal(id uint32, svc *modes.Service, sp modes.ServicePort) proxy.Portal {
-	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Affinity: svc.Affinity, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
+	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, IPv6: svc.Family() == modes.IPv6, Affinity: svc.Affinity, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
 	for i, ep := range svc.Endpoints {
 		out.Endpoints[i] = netip.AddrPortFrom(ep.Addr, sp.TargetPort)
 	}
@@ -165,7 +166,7 @@ func (p *Proxier) start(s modes.Snapshot) error {
 	if p.child != nil {
 		return nil
 	}
-	host, err := hostAddress()
+	host, err := hostAddress(p.family)
 	if err != nil {
 		return err
 	}
@@ -184,15 +185,19 @@ func (p *Proxier) start(s modes.Snapshot) error {
 	return err
 }
 
-// hostAddress is the node's first address that others can reach.
-func hostAddress() (netip.Addr, error) {
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+// hostAddress is the node's first address of a family that others can reach.
+func hostAddress(f modes.Family) (netip.Addr, error) {
+	which := netlink.FAMILY_V4
+	if f == modes.IPv6 {
+		which = netlink.FAMILY_V6
+	}
+	addrs, err := netlink.AddrList(nil, which)
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("list addresses: %w", err)
 	}
 	for _, a := range addrs {
-		if ip, ok := netip.AddrFromSlice(a.IP.To4()); ok && !ip.IsLoopback() {
-			return ip, nil
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+			return ip.Unmap(), nil
 		}
 	}
 	return netip.Addr{}, errors.New("the node has no address beside loopback for the proxy to listen on")

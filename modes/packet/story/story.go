@@ -3,7 +3,7 @@
 // story, in a real kernel and in the tracer; where a mode cannot, the story says
 // what becomes of the packet there.
 //
-//	# one snapshot a file
+//	# one snapshot a file, of one or both address families
 //	cluster 10.128.0.0/9
 //	service web 10.96.0.10 port tcp/80:8080:30080 to 10.128.0.1,10.128.0.2@local
 //	service api 10.96.0.11 port tcp/80:8080 external 10.111.0.1 affinity 10s
@@ -113,7 +113,12 @@ func (b *Book) line(line string) (err error) {
 		if len(words) != 2 {
 			return fmt.Errorf("cluster needs one range")
 		}
-		b.Snapshot.ClusterCIDR, err = netip.ParsePrefix(words[1])
+		p, err := netip.ParsePrefix(words[1])
+		if p.IsValid() && p.Addr().Is6() {
+			b.Snapshot.ClusterCIDR6 = p
+			return err
+		}
+		b.Snapshot.ClusterCIDR = p
 		return err
 	case "service":
 		svc, err := service(words[1:])

@@ -13,10 +13,20 @@ import (
 	"viplab/modes/packet/story"
 )
 
-var (
-	node   = netip.MustParseAddr("10.64.0.1")
-	client = netip.MustParseAddr("10.255.255.2")
-)
+// node and client are those of the lab's topology.
+func node(f modes.Family) netip.Addr {
+	if f == modes.IPv6 {
+		return netip.MustParseAddr("fd00:10:64::1")
+	}
+	return netip.MustParseAddr("10.64.0.1")
+}
+
+func client(f modes.Family) netip.Addr {
+	if f == modes.IPv6 {
+		return netip.MustParseAddr("fd00:10:128:0:ffff::2")
+	}
+	return netip.MustParseAddr("10.255.255.2")
+}
 
 // TestTracer tells every story with the tracer, in every mode that can.
 func TestTracer(t *testing.T) {
@@ -31,11 +41,14 @@ func TestTracer(t *testing.T) {
 			if err := mode.Limits.Check(mode.Name, b.Snapshot); err != nil {
 				continue
 			}
-			program := mode.Program(catalog.Options{}, b.Snapshot, node)
+			programs := map[modes.Family]packet.Program{}
+			for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
+				programs[f] = mode.Program(catalog.Options{}, b.Snapshot, node(f))
+			}
 			had := map[string]netip.Addr{}
 			for _, s := range b.Stories {
 				told++
-				if msg := follow(program, s, s.In(mode.Name), had); msg != "" {
+				if msg := follow(programs[modes.FamilyOf(s.Dst.Addr())], s, s.In(mode.Name), had); msg != "" {
 					t.Errorf("%s, %s: %s: %s", mode.Name, b.Name, s.Title, msg)
 				}
 			}
@@ -50,11 +63,12 @@ func TestTracer(t *testing.T) {
 
 // follow tells one story and says what is wrong with how it went.
 func follow(program packet.Program, s story.Story, want story.Fate, had map[string]netip.Addr) string {
-	f := packet.Flow{From: packet.Client, Proto: s.Proto, Src: netip.AddrPortFrom(client, 40000), Dst: s.Dst}
+	family := modes.FamilyOf(s.Dst.Addr())
+	f := packet.Flow{From: packet.Client, Proto: s.Proto, Src: netip.AddrPortFrom(client(family), 40000), Dst: s.Dst}
 	switch s.From {
 	case "client":
 	case "node":
-		f.From, f.Src = packet.Node, netip.AddrPortFrom(node, 40000)
+		f.From, f.Src = packet.Node, netip.AddrPortFrom(node(family), 40000)
 	default:
 		f.From, f.Src = packet.Pod, netip.AddrPortFrom(netip.MustParseAddr(s.From), 40000)
 	}
@@ -62,7 +76,7 @@ func follow(program packet.Program, s story.Story, want story.Fate, had map[stri
 	if want.Kind == story.Stays {
 		f.Before, f.Pick = had[key], 1
 	}
-	w := packet.Follow(program, node, f)
+	w := packet.Follow(program, node(family), f)
 	had[key] = w.To.Addr()
 	switch want.Kind {
 	case story.Endpoint:

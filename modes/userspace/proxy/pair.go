@@ -76,7 +76,7 @@ func (l *loop) dial(c *pair) bool {
 	for c.tries < len(c.portal.endpoints) {
 		c.tries++
 		to := c.choose()
-		fd, err := rawio.Socket(unix.SOCK_STREAM | unix.SOCK_NONBLOCK)
+		fd, err := rawio.Socket(to.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
 		if err != nil {
 			return false
 		}

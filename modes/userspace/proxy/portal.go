@@ -16,6 +16,7 @@ type portal struct {
 	fd        int
 	port      uint16
 	udp       bool
+	domain    int
 	endpoints []netip.AddrPort
 	next      int // round robin
 	affinity  time.Duration
@@ -111,7 +112,10 @@ func (l *loop) open(want Portal, limits [2]uint16) (*portal, error) {
 		if !ok {
 			return nil, fmt.Errorf("open portal %d: no free port from %d to %d", want.ID, limits[0], limits[1])
 		}
-		p := &portal{port: port, udp: want.UDP}
+		p := &portal{port: port, udp: want.UDP, domain: unix.AF_INET}
+		if want.IPv6 {
+			p.domain = unix.AF_INET6
+		}
 		p.set(want)
 		err := p.listen()
 		if err == unix.EADDRINUSE {
@@ -139,15 +143,12 @@ func (p *portal) listen() error {
 	if p.udp {
 		typ = unix.SOCK_DGRAM
 	}
-	fd, err := unix.Socket(unix.AF_INET, typ|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := rawio.Listener(p.domain, typ, 0)
 	if err != nil {
 		return err
 	}
 	p.fd = fd
-	if p.udp {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-	}
-	if err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(p.port)}); err == nil && !p.udp {
+	if err = unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(rawio.Any(p.domain), p.port))); err == nil && !p.udp {
 		// Accepted sockets inherit TCP_NODELAY from the listener.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		err = unix.Listen(fd, 1024)
@@ -168,8 +169,4 @@ func (p *portal) event(l *loop, _ uint32) {
 		return
 	}
 	l.join(p, fd)
-}
-
-func sockaddr(ap netip.AddrPort) *unix.SockaddrInet4 {
-	return &unix.SockaddrInet4{Addr: ap.Addr().As4(), Port: int(ap.Port())}
 }

@@ -20,6 +20,7 @@ import (
 type Portal struct {
 	ID        uint32
 	UDP       bool
+	IPv6      bool
 	Endpoints []netip.AddrPort
 	// Affinity is for how long after its last connection a client keeps its
 	// endpoint, 0 for none.

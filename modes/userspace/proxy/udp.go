@@ -26,7 +26,7 @@ type flow struct {
 	// local is the address that the client sent to. An answer from any other
 	// would not be the flow's for conntrack: the kernel's own choice differs when
 	// the client is on the node itself.
-	local [4]byte
+	local netip.Addr
 }
 
 type flowTable struct {
@@ -37,11 +37,11 @@ type flowTable struct {
 // receive passes one datagram from a client on.
 func (t *flowTable) receive(l *loop, p *portal) {
 	n, oobn, _, from, err := unix.Recvmsg(p.fd, l.buf, t.oob[:], 0)
-	sa, ok := from.(*unix.SockaddrInet4)
+	client, ok := rawio.AddrPort(from)
 	if err != nil || !ok {
 		return
 	}
-	key := flowKey{p, netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))}
+	key := flowKey{p, client}
 	f := t.byClient[key]
 	if f == nil {
 		if f = t.open(l, key); f == nil {
@@ -58,12 +58,12 @@ func (t *flowTable) open(l *loop, key flowKey) *flow {
 	if !ok {
 		return nil
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(rawio.Domain(to.Addr()), unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	f := &flow{key: key, fd: fd}
-	if unix.Connect(fd, sockaddr(to)) != nil || l.watch(fd, unix.EPOLLIN, f) != nil {
+	if unix.Connect(fd, rawio.Sockaddr(to)) != nil || l.watch(fd, unix.EPOLLIN, f) != nil {
 		_ = unix.Close(fd)
 		return nil
 	}
@@ -78,7 +78,7 @@ func (f *flow) event(l *loop, _ uint32) {
 		return // a refused datagram: the client's retry is its own affair
 	}
 	f.used = time.Now()
-	_, _ = unix.SendmsgN(f.key.portal.fd, l.buf[:n], unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: f.local}), sockaddr(f.key.client), 0)
+	_, _ = unix.SendmsgN(f.key.portal.fd, l.buf[:n], rawio.SourceMessage(f.local), rawio.Sockaddr(f.key.client), 0)
 }
 
 func (t *flowTable) expire(l *loop, now time.Time) {

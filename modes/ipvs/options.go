@@ -1,0 +1,127 @@
+package ipvs
+
+import (
+	"cmp"
+
+	mobyipvs "github.com/moby/ipvs"
+
+	"viplab/modes"
+)
+
+// Options are the mode's variants. Their zero values are what kube-proxy does.
+type Options struct {
+	// Family is IPv4 (the default) or IPv6.
+	Family modes.Family
+	// Bind is how VIPs are made local, one of [Binds].
+	Bind string
+	// Scheduler picks real servers, one of [Schedulers].
+	Scheduler string
+	// Forward is how packets get to the real server, one of [Forwards].
+	Forward string
+	// Lookup is how iptables finds what to masquerade, one of [Lookups].
+	Lookup string
+}
+
+// Ways to make a VIP local to the node, so that IPVS sees its packets.
+const (
+	// BindAddress: an address of a dummy device, as kube-proxy has it. The
+	// kernel looks through all addresses of the host whenever one is added.
+	BindAddress = "address"
+	// BindRoute: a route of type local, without an address.
+	BindRoute = "route"
+	// BindAlias: a further address of the device that leads to the endpoints.
+	BindAlias = "alias"
+)
+
+// Binds lists them, the default first.
+func Binds() []string { return []string{BindAddress, BindRoute, BindAlias} }
+
+// Schedulers lists the kernel's, the default first. All weights are one, so the
+// weighted ones choose like those without weights.
+func Schedulers() []string {
+	return []string{"rr", "wrr", "lc", "wlc", "sh", "dh", "lblc", "sed", "nq", "mh"}
+}
+
+// Ways in which a packet gets to its real server.
+const (
+	// NAT rewrites addresses and ports; answers come back through the node.
+	NAT = "nat"
+	// DirectRouting leaves the packet as it is and sends it to the real server's
+	// link: the real server must have the VIP too and listen on the Service's own
+	// port; it answers the client past the node.
+	DirectRouting = "dr"
+	// Tunnel puts the packet into another one for the real server (IP in IP), which
+	// needs not be on the node's link; all else is as with direct routing.
+	Tunnel = "tunnel"
+)
+
+// Forwards lists them, the default first.
+func Forwards() []string { return []string{NAT, DirectRouting, Tunnel} }
+
+// Ways in which the mode's iptables rules find what to masquerade.
+const (
+	// LookupIPSet: in ipsets, with a constant number of rules.
+	LookupIPSet = "ipset"
+	// LookupRules: by two rules a Service port and one an endpoint, which is what
+	// ipsets spare. Services that are reached from outside are not served so.
+	LookupRules = "rules"
+)
+
+// Lookups lists them, the default first.
+func Lookups() []string { return []string{LookupIPSet, LookupRules} }
+
+func (o Options) scheduler() string { return cmp.Or(o.Scheduler, mobyipvs.RoundRobin) }
+
+func (o Options) byRules() bool { return o.Lookup == LookupRules }
+
+// forwardFlag is the kernel's number of the forwarding method.
+func (o Options) forwardFlag() uint32 {
+	switch o.Forward {
+	case DirectRouting:
+		return mobyipvs.ConnectionFlagDirectRoute
+	case Tunnel:
+		return mobyipvs.ConnectionFlagTunnel
+	}
+	return mobyipvs.ConnectionFlagMasq
+}
+
+// forwardLetter is ipvsadm's for the forwarding method.
+func (o Options) forwardLetter() string {
+	switch o.Forward {
+	case DirectRouting:
+		return "-g"
+	case Tunnel:
+		return "-i"
+	}
+	return "-m"
+}
+
+// check says what of the changes the options cannot serve.
+func (o Options) check(changes []modes.Change) error {
+	for _, c := range changes {
+		if c.New == nil {
+			continue
+		}
+		refuse := func(a modes.Ability, why string) error {
+			return &modes.UnsupportedError{Mode: "ipvs", Service: c.New.Key(), Ability: a, Why: why}
+		}
+		if o.byRules() && c.New.External() {
+			return refuse(modes.ExternalIPs, "without ipsets only cluster IPs are served")
+		}
+		if o.Forward == Tunnel && o.Family == modes.IPv6 {
+			return refuse(modes.SixthVersion, "the lab's real servers end tunnels of IPv4 only")
+		}
+		if !o.Family.Has(c.New.Family()) {
+			return refuse(modes.SixthVersion, "this proxier is of the other address family")
+		}
+		if o.forwardFlag() == mobyipvs.ConnectionFlagMasq {
+			continue
+		}
+		for _, p := range c.New.Ports {
+			if p.Port != p.TargetPort || p.NodePort != 0 {
+				return refuse(modes.PortMapping, "forwarding method "+o.Forward+" leaves packets as they are")
+			}
+		}
+	}
+	return nil
+}
