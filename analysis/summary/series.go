@@ -21,7 +21,7 @@ type Series struct {
 // variantFactors are the factors that make several series of one mode, with the
 // value that needs no mention.
 func variantFactors() [][2]string {
-	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}, {results.Bind, "address"}, {results.Scheduler, "rr"}, {results.Policies, "0"}, {results.Packets, "new"}, {results.RunName, ""}}
+	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}, {results.Bind, "address"}, {results.Scheduler, "rr"}, {results.Forward, "nat"}, {results.Lookup, "ipset"}, {results.Family, "ipv4"}, {results.Policies, "0"}, {results.Packets, "new"}, {results.RunName, ""}}
 }
 
 // order is how reports list the modes: the baseline, then from the oldest to the

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"viplab/lab/scenario"
 	"viplab/lab/trial"
+	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
@@ -42,6 +44,9 @@ type Config struct {
 	Plain     []int         `yaml:"plain_rules"`    // plain rules to time iptables itself with
 	Reuse     bool          `yaml:"reuse"`          // clients that reuse ports, in mode ipvs
 	Scheds    []string      `yaml:"schedulers"`     // of mode ipvs
+	Forwards  []string      `yaml:"forwards"`       // of mode ipvs
+	Lookups   []string      `yaml:"lookups"`        // of mode ipvs
+	Families  []string      `yaml:"families"`       // of Services
 	Limit     time.Duration `yaml:"sample_limit"`   // of a sequential installation
 	SyncLimit time.Duration `yaml:"sync_limit"`     // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
@@ -57,7 +62,8 @@ func Default() Config {
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
-		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Scheds: ipvs.Schedulers()[:1], Limit: 30 * time.Second,
+		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Scheds: ipvs.Schedulers()[:1],
+		Forwards: ipvs.Forwards()[:1], Lookups: ipvs.Lookups()[:1], Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
 		ChurnFor:  10 * time.Second, MinSync: time.Second,
@@ -119,19 +125,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("modes: %s is given twice", m)
 		}
 	}
-	if err := oneOf("sync", c.Sync, iptables.Strategies()); err != nil {
-		return err
-	}
-	if err := oneOf("backend", c.Backends, iptables.Backends()); err != nil {
-		return err
-	}
-	if err := oneOf("bind", c.Binds, ipvs.Binds()); err != nil {
-		return err
-	}
-	if err := oneOf("scheduler", c.Scheds, ipvs.Schedulers()); err != nil {
-		return err
-	}
-	if err := oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets()); err != nil {
+	if err := c.validateNames(); err != nil {
 		return err
 	}
 	if err := c.validateRules(); err != nil {
@@ -160,6 +154,25 @@ func (c Config) Validate() error {
 		return fmt.Errorf("max-time must not be negative, got %s", c.MaxTime)
 	}
 	return iptablestree.CheckFanout(c.Fanout)
+}
+
+// validateNames checks what is chosen from lists.
+func (c Config) validateNames() error {
+	for _, err := range []error{
+		oneOf("sync", c.Sync, iptables.Strategies()), oneOf("backend", c.Backends, iptables.Backends()),
+		oneOf("bind", c.Binds, ipvs.Binds()), oneOf("scheduler", c.Scheds, ipvs.Schedulers()),
+		oneOf("forward", c.Forwards, ipvs.Forwards()), oneOf("lookup", c.Lookups, ipvs.Lookups()),
+		oneOf("family", c.Families, modes.Families()),
+		oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets()),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if slices.Contains(c.Forwards, ipvs.Tunnel) && !slices.Equal(c.Families, []string{string(modes.IPv4)}) {
+		return fmt.Errorf("forward tunnel is for family ipv4 alone: the lab's real servers end no tunnels of IPv6")
+	}
+	return nil
 }
 
 // maxRules bounds rules that are not a mode's: their addresses are 198.18.0.0/15.
@@ -199,7 +212,10 @@ func oneOf[T ~string](what string, got []string, valid []T) error {
 }
 
 func (c Config) synth(services int) synth.Spec {
-	return synth.Spec{Services: services, Endpoints: c.Endpoints, Ports: c.Ports, Seed: c.Seed}
+	// Where one forwarding method needs endpoints on the Service's own port, all
+	// trials have them, so that they can be compared.
+	past := slices.ContainsFunc(c.Forwards, func(f string) bool { return f != ipvs.NAT })
+	return synth.Spec{Services: services, Endpoints: c.Endpoints, Ports: c.Ports, Seed: c.Seed, SamePort: past}
 }
 
 // Trials lists all trials, round by round; within a round the sizes rise and
@@ -207,14 +223,16 @@ func (c Config) synth(services int) synth.Spec {
 // hits all modes alike.
 func (c Config) Trials() []trial.Spec {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
-	variants := c.withPolicies(c.variants())
+	variants := c.withFamilies(c.withPolicies(c.variants()))
 	var out []trial.Spec
 	for round := range c.Rounds {
 		for _, n := range c.Services {
 			for _, i := range rng.Perm(len(variants)) {
 				t := variants[i]
 				t.ID = fmt.Sprintf("%s-n%d-r%d", t.ID, n, round)
+				family := t.Synth.Family
 				t.Round, t.Synth, t.Fanout, t.Testbed = round, c.synth(n), c.Fanout, c.Testbed
+				t.Synth.Family = family
 				t.Plan = c.plan(n)
 				if t.Mode == catalog.Direct && t.Policies == c.Policies[0] && n == c.Services[0] {
 					t.Plan.Plain = c.Plain
@@ -246,17 +264,57 @@ func (c Config) withPolicies(variants []trial.Spec) []trial.Spec {
 	return out
 }
 
+// withFamilies repeats variants for each address family, if there is another than
+// IPv4.
+func (c Config) withFamilies(variants []trial.Spec) []trial.Spec {
+	if slices.Equal(c.Families, []string{string(modes.IPv4)}) {
+		return variants
+	}
+	var out []trial.Spec
+	for _, f := range c.Families {
+		for _, v := range variants {
+			v.ID += "-" + f
+			v.Synth.Family = modes.Family(f)
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// unlessOne is a value of a list, or nothing if the list is the default alone:
+// then the factor is not recorded.
+func unlessOne(v string, list, defaults []string) string {
+	if slices.Equal(list, defaults[:1]) {
+		return ""
+	}
+	return v
+}
+
+// ipvsVariants lists the combinations of mode ipvs's parameters.
+func (c Config) ipvsVariants() []trial.Spec {
+	var out []trial.Spec
+	for _, b := range c.Binds {
+		for _, s := range c.Scheds {
+			for _, f := range c.Forwards {
+				for _, l := range c.Lookups {
+					v := trial.Spec{Mode: "ipvs", Bind: b, Scheduler: s,
+						Forward: unlessOne(f, c.Forwards, ipvs.Forwards()), Lookup: unlessOne(l, c.Lookups, ipvs.Lookups())}
+					v.ID = strings.TrimRight(strings.Join([]string{"ipvs", b, s, v.Forward, v.Lookup}, "-"), "-")
+					out = append(out, v)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // variants lists the modes, the iptables modes once for each strategy and
 // backend.
 func (c Config) variants() []trial.Spec {
 	var out []trial.Spec
 	for _, name := range c.Modes {
 		if name == "ipvs" {
-			for _, b := range c.Binds {
-				for _, s := range c.Scheds {
-					out = append(out, trial.Spec{ID: name + "-" + b + "-" + s, Mode: name, Bind: b, Scheduler: s})
-				}
-			}
+			out = append(out, c.ipvsVariants()...)
 			continue
 		}
 		if mode, err := catalog.Find(name); err != nil || !mode.Iptables {

@@ -82,13 +82,16 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.IntVar(&f.Fanout, "fanout", f.Fanout, "fan-out of iptables-tree, a power of two")
 	fl.StringSliceVar(&f.Sync, "sync", f.Sync, "update strategies of the iptables modes: partial, rewrite, append")
 	fl.StringSliceVar(&f.Backends, "backend", f.Backends, "backends of the iptables modes: legacy, nft (nft: testbed native only)")
-	fl.StringSliceVar(&f.Binds, "bind", f.Binds, "how mode ipvs makes VIPs local: address (on a dummy device), route")
+	fl.StringSliceVar(&f.Binds, "bind", f.Binds, "how mode ipvs makes VIPs local: address (on a dummy device), route, alias (on the link to the endpoints)")
 	fl.DurationVar(&f.Limit, "sample-limit", f.Limit, "longest time for one installation rule by rule (strategy append)")
 	fl.IntSliceVar(&f.Policies, "policies", f.Policies, "filter rules of network policies beside the modes' own, as a factor")
 	fl.StringVar(&f.PolicyFor, "policy-packets", f.PolicyFor, "which packets cross them: new (first ones of flows), all")
 	fl.IntSliceVar(&f.Plain, "plain-rules", f.Plain, "time iptables itself too, with so many rules without Services (with mode direct)")
 	fl.BoolVar(&f.Reuse, "reuse", f.Reuse, "let clients reuse local ports, under every setting of IPVS that matters to it (mode ipvs)")
 	fl.StringSliceVar(&f.Scheds, "scheduler", f.Scheds, "IPVS schedulers: rr, wrr, lc, wlc, sh, dh, lblc, sed, nq, mh")
+	fl.StringSliceVar(&f.Forwards, "forward", f.Forwards, "how mode ipvs forwards packets: nat, dr (direct routing), tunnel")
+	fl.StringSliceVar(&f.Lookups, "lookup", f.Lookups, "how mode ipvs finds what to masquerade: ipset, rules (one an endpoint, to show what ipsets spare)")
+	fl.StringSliceVar(&f.Families, "family", f.Families, "address families of Services: ipv4, ipv6, dual")
 	fl.StringVar(&f.onMissing, "on-missing", onMissingFail, "a mode that the kernel lacks: fail, skip it, or fallback from ipvs to iptables")
 	fl.DurationVar(&f.SyncLimit, "sync-limit", f.SyncLimit, "longest time for one sync; beyond it the sample is recorded as \"> limit\" (0: no limit)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
@@ -202,6 +205,9 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"policies": func() { c.Policies = given.Policies }, "policy-packets": func() { c.PolicyFor = given.PolicyFor },
 		"reuse":       func() { c.Reuse = given.Reuse },
 		"scheduler":   func() { c.Scheds = given.Scheds },
+		"forward":     func() { c.Forwards = given.Forwards },
+		"lookup":      func() { c.Lookups = given.Lookups },
+		"family":      func() { c.Families = given.Families },
 		"plain-rules": func() { c.Plain = given.Plain },
 		"sync-limit":  func() { c.SyncLimit = given.SyncLimit },
 	} {

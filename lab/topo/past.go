@@ -33,8 +33,7 @@ func (t *Topology) past() error {
 	for _, a := range t.options.families() {
 		err := do(
 			step{t.Backend, func() error { return addNeighbour("to-client", a.Client.Addr(), mac) }},
-			step{t.Backend, func() error { return routeBy("to-client", a.Client.Addr()) }},
-			step{t.Node, func() error { return refuse(a.VIPs) }})
+			step{t.Backend, func() error { return routeBy("to-client", a.Client.Addr()) }})
 		if err != nil {
 			return err
 		}
@@ -77,14 +76,6 @@ func routeBy(link string, to netip.Addr) error {
 	route := &netlink.Route{Dst: ipNet(modes.Host(to)), LinkIndex: l.Attrs().Index, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK}
 	if err := netlink.RouteAdd(route); err != nil {
 		return fmt.Errorf("add route to %s by %s: %w", to, link, err)
-	}
-	return nil
-}
-
-// refuse answers packets to a range that nothing else takes.
-func refuse(p netip.Prefix) error {
-	if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(p), Type: unix.RTN_UNREACHABLE}); err != nil {
-		return fmt.Errorf("add an unreachable route to %s: %w", p, err)
 	}
 	return nil
 }

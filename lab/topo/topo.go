@@ -28,9 +28,12 @@ import (
 type Options struct {
 	Family modes.Family
 	// Past joins backend and client by a further link, on which answers come back
-	// past the node, makes the backend end tunnels, and lets the node send packets
-	// for VIPs nowhere: for forwarding methods that leave packets as they are.
+	// past the node, and makes the backend end tunnels: for forwarding methods that
+	// leave packets as they are.
 	Past bool
+	// SamePort says that endpoints listen on the port of their Service. The backend
+	// would then answer for VIPs that are no Service, so the node refuses them.
+	SamePort bool
 }
 
 func (o Options) families() []Addresses {
@@ -101,6 +104,14 @@ func (t *Topology) connect() error {
 	return nil
 }
 
+// refuse answers packets to a range that nothing else takes.
+func refuse(p netip.Prefix) error {
+	if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(p), Type: unix.RTN_UNREACHABLE}); err != nil {
+		return fmt.Errorf("add an unreachable route to %s: %w", p, err)
+	}
+	return nil
+}
+
 // connectFamily gives the links their addresses and routes of one family.
 func (t *Topology) connectFamily(a Addresses) error {
 	steps := []step{
@@ -124,6 +135,9 @@ func (t *Topology) connectFamily(a Addresses) error {
 			// With IPv6 a range that is local by a route is not the backend's to send
 			// from, unless it is told so.
 			step{t.Backend, func() error { return writeSysctl("net/ipv6/ip_nonlocal_bind", "1") }})
+	}
+	if t.options.SamePort {
+		steps = append(steps, step{t.Node, func() error { return refuse(a.VIPs) }})
 	}
 	if err := do(steps...); err != nil {
 		return err

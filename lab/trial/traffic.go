@@ -54,13 +54,17 @@ const (
 )
 
 // cells lists what is measured: from the client every position over both
-// protocols, from the node the first and the last over TCP.
-func cells() []cell {
+// protocols, from the node the first and the last over TCP. Real servers that have
+// the VIP themselves keep what they answer the node.
+func (r *run) cells() []cell {
 	var out []cell
 	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
 		for _, pos := range Positions() {
 			out = append(out, cell{FromClient, pos, proto})
 		}
+	}
+	if r.past() {
+		return out
 	}
 	return append(out, cell{FromNode, First, modes.TCP}, cell{FromNode, Last, modes.TCP})
 }
@@ -81,7 +85,7 @@ func (r *run) firstPackets(ctx context.Context) error {
 	}
 	samples := map[cell][]float64{}
 	for i := range r.Plan.Warmup + r.Plan.Packets {
-		for _, c := range cells() {
+		for _, c := range r.cells() {
 			to := r.target(r.at(c.position, c.proto))
 			err := r.in(c.from, func(p *workload.Prober) error {
 				took, err := p.FirstPacket(c.proto, to)
@@ -95,14 +99,16 @@ func (r *run) firstPackets(ctx context.Context) error {
 			}
 		}
 	}
-	for _, c := range cells() {
+	for _, c := range r.cells() {
 		r.record(results.FirstPacket, c.factors(), samples[c]...)
 	}
 	if err := r.spread(); err != nil {
 		return err
 	}
-	if err := r.nodeSends(); err != nil {
-		return err
+	if !r.past() {
+		if err := r.nodeSends(); err != nil {
+			return err
+		}
 	}
 	return r.established()
 }
@@ -157,7 +163,7 @@ func (r *run) nodeSends() error {
 }
 
 func (r *run) established() error {
-	for _, c := range cells() {
+	for _, c := range r.cells() {
 		if c.position == Middle || c.position == Random {
 			continue
 		}
