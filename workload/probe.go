@@ -54,6 +54,10 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 		// Closing resets the connection: probes leave no TIME_WAIT behind.
 		err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
+	if err == nil && proto == modes.SCTP && to.Addr().Is4() {
+		// SCTP passes an ICMP error over, unless its socket asks for it.
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+	}
 	for tries := 0; err == nil && tries < 1000; tries++ {
 		if p.next[which] < firstLocal {
 			p.next[which] = firstLocal
@@ -224,6 +228,10 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 	}
 	defer unix.Close(fd)
 	if err := retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) }); err != nil {
+		// An ICMP error does not end SCTP's waiting, but stays with the socket.
+		if code, serr := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); serr == nil && code != 0 {
+			err = unix.Errno(code)
+		}
 		return answer, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	if answer, err = exchange(fd, request); err != nil {

@@ -3,6 +3,7 @@ package trial
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viplab/lab/testbed"
+	"viplab/lab/testbed/inside"
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/packet/story"
@@ -40,6 +43,9 @@ func TestStories(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", book.Name, err)
 			}
+			if !b.serveSCTP(book) {
+				continue
+			}
 			had := map[string]netip.Addr{}
 			for _, s := range book.Stories {
 				told++
@@ -50,6 +56,39 @@ func TestStories(t *testing.T) {
 		}
 		t.Logf("%s: %d stories", name, told)
 	})
+}
+
+// serveSCTP starts a server for the endpoints of a book's SCTP ports, if it has any;
+// it says false where the kernel has no SCTP, which the guest's has.
+func (b *bench) serveSCTP(book story.Book) bool {
+	at := map[netip.AddrPort]bool{}
+	for _, svc := range book.Snapshot.Services {
+		for _, p := range svc.Ports {
+			for _, ep := range svc.Endpoints {
+				if p.Protocol == modes.SCTP {
+					at[netip.AddrPortFrom(ep.Addr, p.TargetPort)] = true
+				}
+			}
+		}
+	}
+	if len(at) == 0 {
+		return true
+	}
+	err := b.net.Backend.Do(func() error {
+		s, err := workload.Serve(workload.Listen{SCTP: slices.Collect(maps.Keys(at))})
+		if err == nil {
+			b.t.Cleanup(s.Close)
+		}
+		return err
+	})
+	if errors.Is(err, unix.EPROTONOSUPPORT) && inside.Testbed() != testbed.UMLName {
+		b.t.Logf("SKIPPED: %s on testbed %s: this kernel has no SCTP: %v", book.Name, inside.Testbed(), err)
+		return false
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return true
 }
 
 // Waits for what must be answered, and for what must not.

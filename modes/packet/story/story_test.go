@@ -136,8 +136,8 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	if refused != 2 {
-		t.Errorf("%d books were refused, want 2", refused)
+	if refused != 3 {
+		t.Errorf("%d books were refused, want 3", refused)
 	}
 }
 
