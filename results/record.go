@@ -56,6 +56,7 @@ const (
 	ReuseRate         = "reuse_connections_per_second"
 	Evenness          = "choice_evenness" // share of the busiest endpoint over the mean, in new connections
 	Scenario          = "scenario"        // a quantity of a phase, by the factor quantity
+	ScenarioShown     = "scenario_shown"  // a line about the kernel, the factor line; its value is its number
 	ChangeDelay       = "change_delay_seconds"
 	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
@@ -96,6 +97,7 @@ const (
 	Conntrack    = "vs.conntrack"       // of IPVS
 	ScenarioName = "scenario"
 	Quantity     = "quantity"
+	Line         = "line"
 	RunName      = "run"            // of several runs in one report
 	Rules        = "rules"          // of plain rules, how many there are
 	Policies     = "policies"       // filter rules that packets cross beside the mode's

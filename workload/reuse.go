@@ -13,9 +13,9 @@ import (
 
 // Reused is one connection from a local port that was used before.
 type Reused struct {
-	Connect  time.Duration // until connect(2) returned
-	Endpoint netip.Addr    // that answered
-	Err      error
+	Connect time.Duration // until connect(2) returned
+	Answer
+	Err error
 }
 
 // reuseTimeout bounds a connection: a SYN that is dropped is sent again after one
@@ -57,12 +57,12 @@ func reuseOnce(to netip.AddrPort, port uint16) (r Reused) {
 		r.Err = fmt.Errorf("connect to %s from port %d: %w", to, port, err)
 		return r
 	}
-	answer, err := exchange(fd, askOnce)
+	answer, err := exchange(fd, askBoth)
 	if err != nil {
 		r.Err = fmt.Errorf("ask %s from port %d: %w", to, port, err)
 		return r
 	}
-	r.Endpoint = answer.Endpoint
+	r.Answer = answer
 	var rest [8]byte
 	_ = retry(func() error { _, err := unix.Read(fd, rest[:]); return err }) // the server's end
 	return r

@@ -24,6 +24,7 @@ type scenarioFlags struct {
 	out, testbed, progress string
 	modes                  []string
 	seed                   uint64
+	quick                  bool
 }
 
 func scenarioCommand() *cobra.Command {
@@ -54,6 +55,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/scenario-TIME)")
 	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, native, uml")
 	fl.StringSliceVar(&f.modes, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
+	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")
 	fl.StringVar(&f.progress, "progress", bench.ProgressAuto, "progress on stderr: auto, plain, none")
 	return cmd
@@ -124,6 +126,9 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 
 // play plays one scenario in all its modes.
 func (f *scenarioFlags) play(ctx context.Context, s scenario.Script, stderr io.Writer) (scenario.Outcome, error) {
+	if f.quick {
+		s = s.Shorter(1. / 3)
+	}
 	c := bench.Default()
 	c.Services, c.Endpoints, c.Modes, c.Rounds, c.Seed = []int{s.Services}, s.Endpoints, s.Modes, 1, f.seed
 	if len(f.modes) > 0 {

@@ -4,6 +4,7 @@
 //	question Do clients notice when endpoints are replaced one by one?
 //	modes iptables ipvs          # all modes, if not given
 //	services 20 endpoints 4
+//	client inside                # of the cluster's range, or outside
 //	traffic 200 fresh            # connections a second, open loop, from fresh ports
 //	phase before
 //	wait 1s
@@ -20,20 +21,26 @@
 // weight 0 for that long first); refresh (everything is written again); keep N (opens
 // connections that are asked again at the end of the scenario); sysctl NAME VALUE in
 // the node; lock DURATION (somebody else holds the lock of iptables); traffic RATE
-// fresh|reuse.
+// fresh|reuse [from client|node|pod] [to vip|nodeport] (takes the place of the traffic
+// before; a pod is the Service's first endpoint), traffic off (waits for what is under way); expose (gives the Service a node
+// port); policy cluster, policy local N (external traffic policy; the first N
+// endpoints are on the node); quiesce N (ipvs gives the oldest endpoints weight 0 and
+// keeps them); show (writes down what IPVS and conntrack hold of the Service).
 //
 // Quantities of a phase: failed and stale (shares of its requests: not answered;
-// answered by an endpoint that was removed before they were sent), busiest (the
-// share of the busiest endpoint over the mean), newest (the share answered by
-// endpoints that were added), p99 and stall (seconds), slow (the share near one
-// second: a lost SYN), kept (of connections kept open, the share that still answer;
-// phase end).
+// answered by an endpoint that was removed before they were sent), drained (answered
+// by one that was quiesced before), local (by one on the node), masqueraded (whose
+// endpoint saw another source than the sender's address), newest (by endpoints that
+// were added), busiest (the share of the busiest endpoint over the mean), p50, p99 and
+// stall (seconds), slow (the share near one second: a lost SYN), kept (of connections
+// kept open, the share that still answer; phase end).
 package scenario
 
 import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +56,11 @@ type Script struct {
 	Modes     []string `json:"modes"`
 	Services  int      `json:"services"`
 	Endpoints int      `json:"endpoints"`
-	Steps     []Step   `json:"steps"`
-	Expect    []Expectation
+	// Outside puts the client outside of the cluster's range; it is a pod by its
+	// address otherwise.
+	Outside bool   `json:"outside"`
+	Steps   []Step `json:"steps"`
+	Expect  []Expectation
 }
 
 // Step is one thing to do.
@@ -60,7 +70,16 @@ type Step struct {
 	For   time.Duration `json:"for,omitempty"`
 	Name  string        `json:"name,omitempty"`
 	Value string        `json:"value,omitempty"`
+	// From and To are where traffic starts and what it dials.
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
 }
+
+// Where traffic starts, and what it dials.
+const (
+	FromClient, FromNode, FromPod = "client", "node", "pod"
+	ToVIP, ToNodePort             = "vip", "nodeport"
+)
 
 // Expectation is a bound on a quantity of a phase, for all modes or some.
 type Expectation struct {
@@ -88,7 +107,7 @@ func (e Expectation) Holds(v float64) bool {
 
 // Quantities lists what can be expected of a phase.
 func Quantities() []string {
-	return []string{"failed", "stale", "busiest", "newest", "p99", "stall", "slow", "kept"}
+	return []string{"failed", "stale", "drained", "local", "masqueraded", "newest", "busiest", "p50", "p99", "stall", "slow", "kept"}
 }
 
 // longest bounds a scenario's waits.
@@ -136,6 +155,12 @@ func (s *Script) line(words []string) (err error) {
 			s.Endpoints, err = number(args[2], 1, 100)
 		}
 		return err
+	case "client":
+		if len(args) != 1 || args[0] != "outside" && args[0] != "inside" {
+			return fmt.Errorf("want client inside or client outside (of the cluster's range)")
+		}
+		s.Outside = args[0] == "outside"
+		return nil
 	case "expect":
 		e, err := expectation(args)
 		s.Expect = append(s.Expect, e)
@@ -149,12 +174,12 @@ func (s *Script) line(words []string) (err error) {
 // step reads a step.
 func step(do string, args []string) (s Step, err error) {
 	s.Do = do
-	want := map[string]int{"phase": 1, "wait": 1, "add": 1, "remove": 1, "replace": 1, "drain": 2, "refresh": 0, "keep": 1, "sysctl": 2, "lock": 1, "traffic": 2}
+	want := steps()
 	n, known := want[do]
 	switch {
 	case !known:
-		return s, fmt.Errorf("unknown step %q: valid are add, drain, keep, lock, phase, refresh, remove, replace, sysctl, traffic, wait", do)
-	case len(args) != n:
+		return s, fmt.Errorf("unknown step %q: valid are %s", do, strings.Join(slices.Sorted(maps.Keys(want)), ", "))
+	case n >= 0 && len(args) != n:
 		return s, fmt.Errorf("step %s takes %d words, got %d", do, n, len(args))
 	}
 	switch do {
@@ -162,7 +187,7 @@ func step(do string, args []string) (s Step, err error) {
 		s.Name = args[0]
 	case "wait", "lock":
 		s.For, err = duration(args[0])
-	case "add", "remove", "replace", "keep":
+	case "add", "remove", "replace", "keep", "quiesce":
 		s.N, err = number(args[0], 1, 100)
 	case "drain":
 		if s.N, err = number(args[0], 1, 100); err == nil {
@@ -173,13 +198,61 @@ func step(do string, args []string) (s Step, err error) {
 		if !strings.HasPrefix(s.Name, "net.ipv4.") {
 			err = fmt.Errorf("only sysctls of the node's own network (net.ipv4.) can be set, not %s", s.Name)
 		}
+	case "policy":
+		err = s.policy(args)
 	case "traffic":
-		s.N, err = number(args[0], 1, 2000)
-		if s.Value = args[1]; err == nil && s.Value != "fresh" && s.Value != "reuse" {
-			err = fmt.Errorf("traffic uses fresh or reuse ports, not %q", s.Value)
-		}
+		err = s.traffic(args)
 	}
 	return s, err
+}
+
+// steps lists the steps with the number of their words, -1 where it varies.
+func steps() map[string]int {
+	return map[string]int{"phase": 1, "wait": 1, "add": 1, "remove": 1, "replace": 1, "drain": 2, "refresh": 0, "keep": 1,
+		"sysctl": 2, "lock": 1, "traffic": -1, "expose": 0, "policy": -1, "quiesce": 1, "show": 0}
+}
+
+// policy reads "cluster" or "local N".
+func (s *Step) policy(args []string) (err error) {
+	switch {
+	case len(args) == 1 && args[0] == "cluster":
+		s.Value = args[0]
+		return nil
+	case len(args) == 2 && args[0] == "local":
+		s.Value = args[0]
+		s.N, err = number(args[1], 0, 100)
+		return err
+	}
+	return fmt.Errorf("want policy cluster or policy local N, got %q", strings.Join(args, " "))
+}
+
+// traffic reads "RATE fresh|reuse [from WHERE] [to WHAT]" or "off".
+func (s *Step) traffic(args []string) (err error) {
+	if slices.Equal(args, []string{"off"}) {
+		s.Value = args[0]
+		return nil
+	}
+	if len(args) < 2 || len(args)%2 != 0 {
+		return fmt.Errorf("want traffic RATE fresh|reuse [from client|node|pod] [to vip|nodeport], got %q", strings.Join(args, " "))
+	}
+	if s.N, err = number(args[0], 1, 2000); err != nil {
+		return err
+	}
+	if s.Value = args[1]; s.Value != "fresh" && s.Value != "reuse" {
+		return fmt.Errorf("traffic uses fresh or reuse ports, not %q", s.Value)
+	}
+	s.From, s.To = FromClient, ToVIP
+	for i := 2; i < len(args); i += 2 {
+		switch word, value := args[i], args[i+1]; {
+		case word == "from" && slices.Contains([]string{FromClient, FromNode, FromPod}, value):
+			s.From = value
+		case word == "to" && slices.Contains([]string{ToVIP, ToNodePort}, value):
+			s.To = value
+		default:
+			return fmt.Errorf("traffic goes from client, node or pod, to vip or nodeport, not %s %s", word, value)
+		}
+	}
+	return nil
 }
 
 func number(s string, lo, hi int) (int, error) {
@@ -222,21 +295,23 @@ func expectation(args []string) (e Expectation, err error) {
 func (s *Script) validate() error {
 	phases := []string{"end"}
 	var waits time.Duration
-	traffic := 0
+	exposed := false
 	for _, st := range s.Steps {
 		switch st.Do {
 		case "phase":
 			phases = append(phases, st.Name)
+		case "expose":
+			exposed = true
 		case "traffic":
-			traffic++
+			if st.To == ToNodePort && !exposed {
+				return fmt.Errorf("scenario %s has traffic to a node port before the step expose", s.Name)
+			}
 		}
 		waits += st.For
 	}
 	switch {
 	case len(s.Steps) == 0:
 		return fmt.Errorf("scenario %s has no step", s.Name)
-	case traffic > 1:
-		return fmt.Errorf("scenario %s has traffic %d times, want once", s.Name, traffic)
 	case waits > longest:
 		return fmt.Errorf("scenario %s waits for %s, at most %s", s.Name, waits, longest)
 	}
@@ -254,4 +329,20 @@ func (s Script) Length() (d time.Duration) {
 		d += st.For
 	}
 	return d
+}
+
+// FromPods tells whether any traffic starts at an endpoint.
+func (s Script) FromPods() bool {
+	return slices.ContainsFunc(s.Steps, func(st Step) bool { return st.From == FromPod })
+}
+
+// Shorter is the scenario with each wait cut to a part, but none below 300 ms.
+func (s Script) Shorter(part float64) Script {
+	s.Steps = slices.Clone(s.Steps)
+	for i := range s.Steps {
+		if d := &s.Steps[i].For; *d > 0 {
+			*d = min(*d, max(time.Duration(part*float64(*d)), 300*time.Millisecond))
+		}
+	}
+	return s
 }

@@ -11,14 +11,14 @@ import (
 
 func TestAll(t *testing.T) {
 	all, err := All()
-	if err != nil || len(all) < 9 {
+	if err != nil || len(all) < 13 {
 		t.Fatalf("%d scenarios, %v", len(all), err)
 	}
 	for _, s := range all {
 		if s.Question == "" || len(s.Expect) == 0 {
 			t.Errorf("%s has no question or expects nothing", s.Name)
 		}
-		if s.Length().Seconds() > 20 {
+		if s.Length().Seconds() > 45 {
 			t.Errorf("%s waits for %s in each mode", s.Name, s.Length())
 		}
 	}
@@ -33,6 +33,11 @@ func TestBad(t *testing.T) {
 		"line 1: unknown step \"jump\"": "jump 3",
 		"has no step":                   "question Why?",
 		"takes 1 words, got 0":          "wait",
+		"before the step expose":        "traffic 1 fresh to nodeport",
+		"not from mars":                 "traffic 1 fresh from mars",
+		"want policy cluster or policy": "policy strict",
+		"want traffic RATE":             "traffic 1",
+		"want client inside":            "client far",
 		"want a duration up to":         "wait 9h",
 		"want a number from 1 to 100":   "add many",
 		"fresh or reuse":                "traffic 10 stale",
@@ -42,7 +47,6 @@ func TestBad(t *testing.T) {
 		"compare by <= or >=":           "wait 1s\nexpect failed end = 1",
 		"which it does not have":        "wait 1s\nexpect failed dawn <= 1",
 		"is no number":                  "wait 1s\nexpect failed end <= x",
-		"want once":                     "traffic 1 fresh\ntraffic 1 fresh",
 		"only sysctls of the node":      "sysctl kernel.panic 1",
 		"waits for 6m0s, at most 5m0s":  "wait 3m\nwait 3m",
 	} {

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -20,7 +21,9 @@ type Outcome struct {
 	// Values are the quantities by mode, phase and quantity.
 	Values map[string]map[string]map[string]float64
 	Checks []Check
-	rates  map[string][]float64 // by mode, answers a second in 100 ms bins
+	// Shown is what the step show wrote down, by mode.
+	Shown map[string][]string
+	rates map[string][]float64 // by mode, answers a second in 100 ms bins
 }
 
 // Check is an expectation in one mode.
@@ -38,7 +41,7 @@ const control = "direct"
 
 // Judge holds a run's records against a script's expectations.
 func Judge(s Script, sum *summary.Summary) Outcome {
-	o := Outcome{Script: s, Values: map[string]map[string]map[string]float64{}, rates: map[string][]float64{}}
+	o := Outcome{Script: s, Values: map[string]map[string]map[string]float64{}, rates: map[string][]float64{}, Shown: map[string][]string{}}
 	for _, c := range sum.Select(results.Scenario, map[string]string{results.ScenarioName: s.Name}) {
 		mode, phase := c.Factors[results.Mode], c.Factors[results.Phase]
 		if o.Values[mode] == nil {
@@ -53,6 +56,7 @@ func Judge(s Script, sum *summary.Summary) Outcome {
 	for _, c := range sum.Select(results.TPS, map[string]string{results.ScenarioName: s.Name}) {
 		o.rates[c.Factors[results.Mode]] = c.Values
 	}
+	o.shown(s, sum)
 	slices.SortFunc(o.Modes, func(a, b string) int { return slices.Index(s.Modes, a) - slices.Index(s.Modes, b) })
 	for _, mode := range o.Modes {
 		for _, e := range s.Expect {
@@ -64,6 +68,24 @@ func Judge(s Script, sum *summary.Summary) Outcome {
 		}
 	}
 	return o
+}
+
+// shown takes over what the step show wrote down, in order.
+func (o *Outcome) shown(s Script, sum *summary.Summary) {
+	type line struct {
+		mode, text string
+		at         float64
+	}
+	var lines []line
+	for _, c := range sum.Select(results.ScenarioShown, map[string]string{results.ScenarioName: s.Name}) {
+		for _, at := range c.Values {
+			lines = append(lines, line{c.Factors[results.Mode], c.Factors[results.Line], at})
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+	for _, l := range lines {
+		o.Shown[l.mode] = append(o.Shown[l.mode], l.text)
+	}
 }
 
 // Failed lists the checks that did not hold.
@@ -91,6 +113,11 @@ func (o Outcome) Write(w io.Writer) error {
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	for _, mode := range o.Modes {
+		if len(o.Shown[mode]) > 0 {
+			fmt.Fprintf(w, "\nWhat the kernel held in mode %s:\n\n    %s\n", mode, strings.Join(o.Shown[mode], "\n    "))
+		}
 	}
 	failed := o.Failed()
 	fmt.Fprintf(w, "\n%d of %d expectations held.\n", len(o.Checks)-len(failed), len(o.Checks))

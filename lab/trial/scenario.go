@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	mobyipvs "github.com/moby/ipvs"
@@ -24,14 +23,6 @@ import (
 	"viplab/workload"
 )
 
-// Scenario traffic: how many threads make requests, how long one waits, and how many
-// ports each thread has when ports are reused.
-const (
-	scenarioWorkers = 8
-	scenarioWait    = 2 * time.Second
-	scenarioPorts   = 12
-)
-
 // play is a scenario that runs.
 type play struct {
 	*run
@@ -42,14 +33,31 @@ type play struct {
 	spare  int // endpoints added so far
 	added  map[netip.Addr]bool
 	gone   map[netip.Addr]time.Duration // since when an endpoint is removed
+	quiet  map[netip.Addr]time.Duration // since when an endpoint has weight 0
 	phases []phaseStart
+	// history is what the Service was, since when.
+	history []serviceSince
+	last    string // step
 
-	stop     func()
-	finished chan error
-	requests []workload.Request
-	answers  []netip.Addr
+	traffic  []*traffic // the last one runs
+	kept     []int      // descriptors of connections kept open
+	shown    int        // lines
+	nodePort uint16
+}
 
-	kept []int // descriptors of connections kept open
+type serviceSince struct {
+	at  time.Duration
+	svc *modes.Service
+}
+
+// serviceAt is what the Service was at a time.
+func (p *play) serviceAt(at time.Duration) *modes.Service {
+	for _, h := range slices.Backward(p.history) {
+		if h.at <= at {
+			return h.svc
+		}
+	}
+	return p.history[0].svc
 }
 
 type phaseStart struct {
@@ -64,8 +72,12 @@ func (r *run) scenario(ctx context.Context) error {
 		return nil
 	}
 	p := &play{run: r, ctx: ctx, start: time.Now(), snap: r.snap, svc: r.service((r.count() - 1) / 2),
-		added: map[netip.Addr]bool{}, gone: map[netip.Addr]time.Duration{}, stop: func() {}}
+		added: map[netip.Addr]bool{}, gone: map[netip.Addr]time.Duration{}, quiet: map[netip.Addr]time.Duration{}}
 	defer p.closeKept()
+	p.history = []serviceSince{{0, p.svc}}
+	if err := p.prepare(); err != nil {
+		return err
+	}
 	var err error
 	for _, s := range r.Plan.Script.Steps {
 		if err = errors.Join(err, ctx.Err()); err != nil {
@@ -76,6 +88,7 @@ func (r *run) scenario(ctx context.Context) error {
 			err = fmt.Errorf("step %s: %w", s.Do, err)
 			break
 		}
+		p.last = s.Do
 	}
 	if stopErr := p.stopTraffic(); err == nil {
 		err = stopErr
@@ -90,6 +103,28 @@ func (r *run) scenario(ctx context.Context) error {
 	return nil
 }
 
+// outsideRange is a range of pods that does not have the client in it.
+var outsideRange = netip.MustParsePrefix("10.128.0.0/10")
+
+// prepare sets up what the script needs before its first step.
+func (p *play) prepare() error {
+	if p.Plan.Script.FromPods() {
+		if err := p.net.LetPodsDial(); err != nil {
+			return err
+		}
+	}
+	if !p.Plan.Script.Outside || p.Mode == catalog.Direct {
+		return nil
+	}
+	p.snap.ClusterCIDR = outsideRange
+	// kube-proxy is started anew when its cluster range changes.
+	if err := p.net.Node.Do(p.mode.Close); err != nil {
+		return err
+	}
+	_, err := p.sync(p.ctx, p.snap)
+	return err
+}
+
 func (p *play) since() time.Duration { return time.Since(p.start) }
 
 func (p *play) do(s scenario.Step) error {
@@ -99,7 +134,10 @@ func (p *play) do(s scenario.Step) error {
 	case "wait":
 		p.sleep(s.For)
 	case "traffic":
-		return p.startTraffic(float64(s.N), s.Value == "reuse")
+		if s.Value == "off" {
+			return p.stopTraffic()
+		}
+		return p.startTraffic(s)
 	case "add":
 		return p.change(s.N, 0)
 	case "remove":
@@ -108,6 +146,24 @@ func (p *play) do(s scenario.Step) error {
 		return p.change(s.N, s.N)
 	case "drain":
 		return p.drain(s.N, s.For)
+	case "quiesce":
+		return p.quiesce(s.N)
+	case "expose":
+		p.nodePort = scenarioNodePort
+		return p.alter(func(svc *modes.Service) {
+			svc.Ports = slices.Clone(svc.Ports)
+			svc.Ports[0].NodePort = scenarioNodePort
+		})
+	case "policy":
+		return p.alter(func(svc *modes.Service) {
+			svc.ExternalLocal = s.Value == "local"
+			svc.Endpoints = slices.Clone(svc.Endpoints)
+			for i := range svc.Endpoints {
+				svc.Endpoints[i].Local = i < s.N
+			}
+		})
+	case "show":
+		return p.show()
 	case "refresh":
 		return p.refresh()
 	case "keep":
@@ -147,15 +203,50 @@ func (p *play) change(add, remove int) error {
 		out = append(out, ep.Addr)
 	}
 	svc.Endpoints = svc.Endpoints[remove:]
-	p.snap = p.snap.With(&svc)
+	if err := p.program(&svc); err != nil {
+		return err
+	}
+	for _, a := range out {
+		p.gone[a] = p.since()
+	}
+	return nil
+}
+
+// program replaces the Service by a changed one.
+func (p *play) program(svc *modes.Service) error {
+	p.snap = p.snap.With(svc)
 	if p.Mode != catalog.Direct {
 		if _, err := p.sync(p.ctx, p.snap); err != nil {
 			return err
 		}
 	}
-	p.svc = &svc
-	for _, a := range out {
-		p.gone[a] = p.since()
+	p.svc = svc
+	p.history = append(p.history, serviceSince{p.since(), svc})
+	return nil
+}
+
+// alter changes the Service otherwise than in its number of endpoints.
+func (p *play) alter(change func(*modes.Service)) error {
+	svc := *p.svc
+	change(&svc)
+	return p.program(&svc)
+}
+
+// quiesce takes the oldest endpoints out of service and keeps them. Only ipvs can: the
+// others go on as before.
+func (p *play) quiesce(n int) error {
+	if p.Mode != "ipvs" {
+		return nil
+	}
+	for _, ep := range p.svc.Endpoints[:min(n, len(p.svc.Endpoints))] {
+		err := p.onServer(p.svc, ep, func(h *mobyipvs.Handle, s *mobyipvs.Service, d *mobyipvs.Destination) error {
+			d.Weight = 0
+			return h.UpdateDestination(s, d)
+		})
+		if err != nil {
+			return err
+		}
+		p.quiet[ep.Addr] = p.since()
 	}
 	return nil
 }
@@ -163,16 +254,8 @@ func (p *play) change(add, remove int) error {
 // drain takes the oldest endpoints out of service and removes them after a while.
 // Only ipvs can keep one for the connections that it has while it gets no new one.
 func (p *play) drain(n int, wait time.Duration) error {
-	if p.Mode == "ipvs" {
-		for _, ep := range p.svc.Endpoints[:min(n, len(p.svc.Endpoints))] {
-			err := p.onServer(p.svc, ep, func(h *mobyipvs.Handle, s *mobyipvs.Service, d *mobyipvs.Destination) error {
-				d.Weight = 0
-				return h.UpdateDestination(s, d)
-			})
-			if err != nil {
-				return err
-			}
-		}
+	if err := p.quiesce(n); err != nil {
+		return err
 	}
 	p.sleep(wait)
 	return p.change(0, n)
@@ -203,72 +286,9 @@ func (p *play) lock(d time.Duration) error {
 	})
 }
 
-func (p *play) startTraffic(rate float64, reuse bool) error {
-	length := p.Plan.Script.Length() + time.Minute
-	n := int(rate * length.Seconds())
-	p.answers = make([]netip.Addr, n)
-	to := front(p.svc)
-	if p.Mode == catalog.Direct {
-		to = netip.AddrPortFrom(p.svc.Endpoints[0].Addr, p.Synth.TargetPort())
-	}
-	probers := make([]*workload.Prober, scenarioWorkers)
-	for i := range probers {
-		probers[i] = workload.NewProber(uint16(1100 + i*2000))
-		probers[i].Wait = scenarioWait
-	}
-	var ctx context.Context
-	ctx, p.stop = context.WithCancel(p.ctx)
-	p.finished = make(chan error, 1)
-	begun := p.since()
-	var mu sync.Mutex
-	go func() {
-		requests, err := workload.SteadyDo(ctx, rate, scenarioWorkers, length, p.net.Client.Go, func(w, i int) (err error) {
-			var from netip.Addr
-			if reuse {
-				one := workload.Reuse(ctx, to, []uint16{uint16(20000 + w*scenarioPorts + (i/scenarioWorkers)%scenarioPorts)})
-				if len(one) == 0 {
-					return ctx.Err()
-				}
-				from, err = one[0].Endpoint, one[0].Err
-			} else {
-				from, err = probers[w].Ask(modes.TCP, to)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			p.answers[i] = from
-			return err
-		})
-		if errors.Is(err, context.Canceled) {
-			err = nil
-		}
-		for i := range requests {
-			if requests[i].Done == 0 {
-				continue // was never made
-			}
-			requests[i].Intended += begun
-			requests[i].Sent += begun
-			requests[i].Done += begun
-		}
-		p.requests = requests
-		p.finished <- err
-	}()
-	return nil
-}
-
-func (p *play) stopTraffic() error {
-	p.stop()
-	if p.finished == nil {
-		return nil
-	}
-	return <-p.finished
-}
-
 // keep opens connections and leaves them open.
 func (p *play) keep(n int) error {
-	to := front(p.svc)
-	if p.Mode == catalog.Direct {
-		to = netip.AddrPortFrom(p.svc.Endpoints[0].Addr, p.Synth.TargetPort())
-	}
+	to := p.dialed(scenario.ToVIP)
 	return p.net.Client.Do(func() error {
 		for range n {
 			fd, err := workload.Open(to)

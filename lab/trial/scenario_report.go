@@ -9,21 +9,23 @@ import (
 
 	"github.com/montanaflynn/stats"
 
+	"viplab/modes"
 	"viplab/results"
 	"viplab/workload"
 )
 
 // tally is what came of the requests of one phase.
 type tally struct {
-	requests, failed, stale, newest, slow int
-	by                                    map[netip.Addr]int
-	latencies                             []float64
-	answered                              []time.Duration
+	requests, failed int
+	of               map[string]int // requests of which a quantity is true
+	by               map[netip.Addr]int
+	latencies        []float64
+	answered         []time.Duration
 }
 
 // report turns requests into quantities of phases, and into answers in 100 ms bins.
 func (p *play) report() {
-	if p.finished == nil {
+	if len(p.traffic) == 0 {
 		return
 	}
 	end := p.since()
@@ -39,9 +41,11 @@ func (p *play) report() {
 		t.record(p, ph, until)
 	}
 	bins := make([]float64, int(end/liveBin)+1)
-	for i, q := range p.requests {
-		if q.Done > 0 && q.Err == nil && p.answers[i].IsValid() && q.Done < end {
-			bins[int(q.Done/liveBin)] += 1 / liveBin.Seconds()
+	for _, t := range p.traffic {
+		for _, q := range t.requests {
+			if q.Done > 0 && q.Err == nil && q.Done < end {
+				bins[int(q.Done/liveBin)] += 1 / liveBin.Seconds()
+			}
 		}
 	}
 	p.record(results.TPS, map[string]string{results.ScenarioName: p.Plan.Script.Name}, bins...)
@@ -50,34 +54,40 @@ func (p *play) report() {
 // tally counts the requests that were sent in a span of time. (Those that are due
 // while all threads wait for answers go out later, and meet what is there then.)
 func (p *play) tally(from, until time.Duration) tally {
-	t := tally{by: map[netip.Addr]int{}}
-	for i, q := range p.requests {
-		cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
-		if q.Done == 0 || cut || q.Sent < from || q.Sent >= until {
-			continue
+	t := tally{by: map[netip.Addr]int{}, of: map[string]int{}}
+	for _, one := range p.traffic {
+		for i, q := range one.requests {
+			cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
+			if q.Done == 0 || cut || q.Sent < from || q.Sent >= until {
+				continue
+			}
+			t.add(p, q, one.answers[i], one.sender)
 		}
-		t.add(p, q, p.answers[i])
 	}
 	return t
 }
 
-func (t *tally) add(p *play, q workload.Request, from netip.Addr) {
+func (t *tally) add(p *play, q workload.Request, a workload.Answer, sender netip.Addr) {
 	t.requests++
 	if q.Err != nil {
 		t.failed++
 		return
 	}
+	from := a.Endpoint
 	t.by[from]++
 	t.latencies = append(t.latencies, q.Latency().Seconds())
 	t.answered = append(t.answered, q.Done)
-	if took := q.Done - q.Sent; took >= slowFrom && took <= slowTo {
-		t.slow++
-	}
-	if p.added[from] {
-		t.newest++
-	}
-	if since, ok := p.gone[from]; ok && q.Sent > since {
-		t.stale++
+	took := q.Done - q.Sent
+	removed, isGone := p.gone[from]
+	quiesced, isQuiet := p.quiet[from]
+	for name, is := range map[string]bool{
+		"slow": took >= slowFrom && took <= slowTo, "newest": p.added[from], "stale": isGone && q.Sent > removed,
+		"drained": isQuiet && q.Sent > quiesced && !(isGone && q.Sent > removed), "masqueraded": a.Source != sender,
+		"local": slices.Contains(p.serviceAt(q.Sent).Endpoints, modes.Endpoint{Addr: from, Local: true}),
+	} {
+		if is {
+			t.of[name]++
+		}
 	}
 }
 
@@ -85,9 +95,9 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 	share := func(n int) float64 { return float64(n) / float64(t.requests) }
 	p.phase(ph.name, "requests", float64(t.requests))
 	p.phase(ph.name, "failed", share(t.failed))
-	p.phase(ph.name, "stale", share(t.stale))
-	p.phase(ph.name, "newest", share(t.newest))
-	p.phase(ph.name, "slow", share(t.slow))
+	for _, name := range []string{"stale", "drained", "local", "masqueraded", "newest", "slow"} {
+		p.phase(ph.name, name, share(t.of[name]))
+	}
 	most := 0
 	for _, n := range t.by {
 		most = max(most, n)
@@ -95,8 +105,10 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 	if t.requests > t.failed {
 		p.phase(ph.name, "busiest", float64(most)*float64(max(len(t.by), ph.endpoints))/float64(t.requests-t.failed))
 	}
-	if v, err := stats.PercentileNearestRank(t.latencies, 99); err == nil {
-		p.phase(ph.name, "p99", v)
+	for name, percent := range map[string]float64{"p50": 50, "p99": 99} {
+		if v, err := stats.PercentileNearestRank(t.latencies, percent); err == nil {
+			p.phase(ph.name, name, v)
+		}
 	}
 	slices.Sort(t.answered)
 	last, stall := ph.at, time.Duration(0)
