@@ -42,6 +42,9 @@ type Endpoint struct {
 	// Local is whether the endpoint runs on this node, for external traffic
 	// policy Local.
 	Local bool
+	// Weight is the endpoint's share beside the others', for IPVS's schedulers that
+	// go by weights; 0 is the default, 1.
+	Weight uint16
 }
 
 // ServicePort is one port of a Service: what clients dial and what endpoints
@@ -93,6 +96,11 @@ func (s *Service) External() bool {
 		}
 	}
 	return false
+}
+
+// Index is the place of the endpoint of an address, -1 if the Service has none.
+func (s *Service) Index(a netip.Addr) int {
+	return slices.IndexFunc(s.Endpoints, func(ep Endpoint) bool { return ep.Addr == a })
 }
 
 // Limits of what a Service may ask for, as Kubernetes has them.

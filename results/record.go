@@ -91,6 +91,9 @@ const (
 	Bind         = "bind"               // of VIPs in mode ipvs: address, route, alias
 	Forward      = "forward"            // of mode ipvs: nat, dr, tunnel; absent if no other was asked for
 	Lookup       = "lookup"             // of mode ipvs's iptables: ipset, rules; absent likewise
+	Tracking     = "tracking"           // of connections of mode ipvs by conntrack: on, off; absent if no other than on was asked for
+	Weights      = "weights"            // of endpoints, in turn: "1:3"; absent for 1 each
+	Affinity     = "affinity"           // of Services, a duration; absent for none
 	Family       = "family"             // of Services: ipv6, dual; absent for ipv4
 	ReuseMode    = "conn_reuse_mode"    // of IPVS
 	Expire       = "expire_nodest_conn" // of IPVS

@@ -171,7 +171,7 @@ type Observation struct {
 // plain are the variants of modes that the simulator plans.
 func plain(factors map[string]string) bool {
 	for k, v := range map[string]string{results.Sync: "partial", results.Backend: "legacy", results.Bind: "address", results.Scheduler: "rr",
-		results.Forward: "nat", results.Lookup: "ipset", results.Family: "ipv4", results.Policies: "0"} {
+		results.Forward: "nat", results.Lookup: "ipset", results.Family: "ipv4", results.Tracking: "on", results.Affinity: "", results.Policies: "0"} {
 		if got, ok := factors[k]; ok && got != v {
 			return false
 		}

@@ -21,7 +21,7 @@ type Series struct {
 // variantFactors are the factors that make several series of one mode, with the
 // value that needs no mention.
 func variantFactors() [][2]string {
-	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}, {results.Bind, "address"}, {results.Scheduler, "rr"}, {results.Forward, "nat"}, {results.Lookup, "ipset"}, {results.Family, "ipv4"}, {results.Policies, "0"}, {results.Packets, "new"}, {results.RunName, ""}}
+	return [][2]string{{results.Backend, "legacy"}, {results.Sync, "partial"}, {results.Bind, "address"}, {results.Scheduler, "rr"}, {results.Forward, "nat"}, {results.Lookup, "ipset"}, {results.Tracking, "on"}, {results.Weights, ""}, {results.Affinity, ""}, {results.Family, "ipv4"}, {results.Policies, "0"}, {results.Packets, "new"}, {results.RunName, ""}}
 }
 
 // order is how reports list the modes: the baseline, then from the oldest to the
@@ -45,10 +45,7 @@ func (s *Summary) Series() []Series {
 			}
 			one.Factors[f[0]] = v
 			if v != f[1] {
-				if f[0] == results.Policies {
-					v += " policies"
-				}
-				one.Label += " " + v
+				one.Label += " " + said(f[0], v)
 			}
 		}
 		if !seen[one.Label] {
@@ -60,6 +57,23 @@ func (s *Summary) Series() []Series {
 		return slices.Index(order(), a.Mode) - slices.Index(order(), b.Mode)
 	})
 	return out
+}
+
+// said is the value of a factor in a label.
+func said(factor, v string) string {
+	switch factor {
+	case results.Policies:
+		return v + " policies"
+	case results.Tracking:
+		return "without conntrack"
+	case results.Weights:
+		return "weights " + v
+	case results.Affinity:
+		return "affinity " + v
+	case results.Lookup:
+		return "by " + v
+	}
+	return v
 }
 
 // With is the factors of the series and further ones, given as name, value

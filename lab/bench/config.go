@@ -47,6 +47,9 @@ type Config struct {
 	Forwards  []string      `yaml:"forwards"`       // of mode ipvs
 	Lookups   []string      `yaml:"lookups"`        // of mode ipvs
 	Families  []string      `yaml:"families"`       // of Services
+	Tracking  []string      `yaml:"tracking"`       // by conntrack, of mode ipvs
+	Weights   []int         `yaml:"weights"`        // of endpoints, in turn
+	Affinity  time.Duration `yaml:"affinity"`       // of Services, 0: none
 	Limit     time.Duration `yaml:"sample_limit"`   // of a sequential installation
 	SyncLimit time.Duration `yaml:"sync_limit"`     // of one sync, 0: none
 	Quick     bool          `yaml:"quick"`
@@ -63,7 +66,7 @@ func Default() Config {
 		Modes: catalog.Names(), Testbed: "auto", Rounds: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Fanout: iptablestree.DefaultFanout,
 		Sync: []string{string(iptables.Partial)}, Backends: []string{iptables.Legacy}, Binds: []string{ipvs.BindAddress}, Scheds: ipvs.Schedulers()[:1],
-		Forwards: ipvs.Forwards()[:1], Lookups: ipvs.Lookups()[:1], Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
+		Forwards: ipvs.Forwards()[:1], Lookups: ipvs.Lookups()[:1], Families: []string{string(modes.IPv4)}, Tracking: tracking()[:1], Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
 		ChurnFor:  10 * time.Second, MinSync: time.Second,
@@ -162,7 +165,7 @@ func (c Config) validateNames() error {
 		oneOf("sync", c.Sync, iptables.Strategies()), oneOf("backend", c.Backends, iptables.Backends()),
 		oneOf("bind", c.Binds, ipvs.Binds()), oneOf("scheduler", c.Scheds, ipvs.Schedulers()),
 		oneOf("forward", c.Forwards, ipvs.Forwards()), oneOf("lookup", c.Lookups, ipvs.Lookups()),
-		oneOf("family", c.Families, modes.Families()),
+		oneOf("family", c.Families, modes.Families()), oneOf("conntrack", c.Tracking, tracking()),
 		oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets()),
 	} {
 		if err != nil {
@@ -215,7 +218,7 @@ func (c Config) synth(services int) synth.Spec {
 	// Where one forwarding method needs endpoints on the Service's own port, all
 	// trials have them, so that they can be compared.
 	past := slices.ContainsFunc(c.Forwards, func(f string) bool { return f != ipvs.NAT })
-	return synth.Spec{Services: services, Endpoints: c.Endpoints, Ports: c.Ports, Seed: c.Seed, SamePort: past}
+	return synth.Spec{Services: services, Endpoints: c.Endpoints, Ports: c.Ports, Seed: c.Seed, SamePort: past, Weights: c.Weights, Affinity: c.Affinity}
 }
 
 // Trials lists all trials, round by round; within a round the sizes rise and
@@ -290,6 +293,10 @@ func unlessOne(v string, list, defaults []string) string {
 	return v
 }
 
+// tracking lists whether conntrack tracks connections of mode ipvs, kube-proxy's way
+// first.
+func tracking() []string { return []string{"on", "off"} }
+
 // ipvsVariants lists the combinations of mode ipvs's parameters.
 func (c Config) ipvsVariants() []trial.Spec {
 	var out []trial.Spec
@@ -297,10 +304,12 @@ func (c Config) ipvsVariants() []trial.Spec {
 		for _, s := range c.Scheds {
 			for _, f := range c.Forwards {
 				for _, l := range c.Lookups {
-					v := trial.Spec{Mode: "ipvs", Bind: b, Scheduler: s,
-						Forward: unlessOne(f, c.Forwards, ipvs.Forwards()), Lookup: unlessOne(l, c.Lookups, ipvs.Lookups())}
-					v.ID = strings.TrimRight(strings.Join([]string{"ipvs", b, s, v.Forward, v.Lookup}, "-"), "-")
-					out = append(out, v)
+					for _, t := range c.Tracking {
+						v := trial.Spec{Mode: "ipvs", Bind: b, Scheduler: s, NoConntrack: t == "off", Conntrack: unlessOne(t, c.Tracking, tracking()),
+							Forward: unlessOne(f, c.Forwards, ipvs.Forwards()), Lookup: unlessOne(l, c.Lookups, ipvs.Lookups())}
+						v.ID = strings.TrimRight(strings.Join([]string{"ipvs", b, s, v.Forward, v.Lookup, v.Conntrack}, "-"), "-")
+						out = append(out, v)
+					}
 				}
 			}
 		}

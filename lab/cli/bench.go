@@ -92,6 +92,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
 	fl.StringSliceVar(&f.Forwards, "forward", f.Forwards, "how mode ipvs forwards packets: nat, dr (direct routing), tunnel")
 	fl.StringSliceVar(&f.Lookups, "lookup", f.Lookups, "how mode ipvs finds what to masquerade: ipset, rules (one an endpoint, to show what ipsets spare)")
 	fl.StringSliceVar(&f.Families, "family", f.Families, "address families of Services: ipv4, ipv6, dual")
+	fl.StringSliceVar(&f.Tracking, "conntrack", f.Tracking, "whether conntrack tracks connections of mode ipvs: on, off")
+	fl.IntSliceVar(&f.Weights, "weights", f.Weights, "weights of each Service's endpoints, in turn, for IPVS's schedulers (default 1 each)")
+	fl.DurationVar(&f.Affinity, "affinity", f.Affinity, "session affinity of all Services by client address (0: none)")
 	fl.StringVar(&f.onMissing, "on-missing", onMissingFail, "a mode that the kernel lacks: fail, skip it, or fallback from ipvs to iptables")
 	fl.DurationVar(&f.SyncLimit, "sync-limit", f.SyncLimit, "longest time for one sync; beyond it the sample is recorded as \"> limit\" (0: no limit)")
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
@@ -208,6 +211,9 @@ func (f *benchFlags) loadConfig(changed func(string) bool) error {
 		"forward":     func() { c.Forwards = given.Forwards },
 		"lookup":      func() { c.Lookups = given.Lookups },
 		"family":      func() { c.Families = given.Families },
+		"conntrack":   func() { c.Tracking = given.Tracking },
+		"weights":     func() { c.Weights = given.Weights },
+		"affinity":    func() { c.Affinity = given.Affinity },
 		"plain-rules": func() { c.Plain = given.Plain },
 		"sync-limit":  func() { c.SyncLimit = given.SyncLimit },
 	} {

@@ -447,8 +447,11 @@ func TestUnevenChoiceIsSeen(t *testing.T) {
 // TestVariants: mode ipvs forwards rightly and follows changes however VIPs are
 // bound, packets forwarded, and what to masquerade looked up.
 func TestVariants(t *testing.T) {
-	type variant struct{ bind, forward, lookup string }
-	var all []variant
+	type variant struct {
+		bind, forward, lookup string
+		untracked             bool
+	}
+	all := []variant{{untracked: true}}
 	for _, b := range ipvs.Binds() {
 		all = append(all, variant{bind: b})
 	}
@@ -457,9 +460,9 @@ func TestVariants(t *testing.T) {
 	}
 	all = append(all, variant{lookup: ipvs.LookupRules})
 	for _, v := range all {
-		t.Run(strings.Join([]string{v.bind, v.forward, v.lookup}, "-"), func(t *testing.T) {
+		t.Run(fmt.Sprint(v), func(t *testing.T) {
 			spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, SamePort: v.forward != ""}
-			b := setUpSpec(t, Spec{Mode: "ipvs", Synth: spec, Bind: v.bind, Forward: v.forward, Lookup: v.lookup})
+			b := setUpSpec(t, Spec{Mode: "ipvs", Synth: spec, Bind: v.bind, Forward: v.forward, Lookup: v.lookup, NoConntrack: v.untracked})
 			before := b.state()
 			b.sync(b.snap)
 			if err := b.validate(true); err != nil {
@@ -478,6 +481,72 @@ func TestVariants(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWeights: the weighted round robin of IPVS goes by weights, and a weight that
+// changes is obeyed.
+func TestWeights(t *testing.T) {
+	b := setUpSpec(t, Spec{Mode: "ipvs", Scheduler: "wrr", Synth: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1, Weights: []int{1, 3}}})
+	b.sync(b.snap)
+	shares := func(want ...float64) {
+		t.Helper()
+		got, err := b.choices(b.snap.Services[0], 40)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v; want %v", got, err, want)
+		}
+	}
+	shares(10, 30)
+	svc := *b.snap.Services[0]
+	svc.Endpoints = slices.Clone(svc.Endpoints)
+	svc.Endpoints[0].Weight = 3
+	b.sync(b.snap.With(&svc))
+	shares(20, 20)
+}
+
+// TestAlter changes what stories leave as it is: affinity of a Service that serves, an
+// external address that two Services share, a VIP that goes from one to another.
+func TestAlter(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 2, Seed: 1}
+		b := setUp(t, name, spec)
+		b.sync(b.snap)
+		alter := func(i int, change func(*modes.Service)) *modes.Service {
+			svc := *b.snap.Services[i]
+			svc.Ports = slices.Clone(svc.Ports)
+			change(&svc)
+			b.sync(b.snap.With(&svc))
+			return &svc
+		}
+		right := func(svc *modes.Service) {
+			t.Helper()
+			if err := b.rightEndpoint(b.net.Client, b.prober, modes.TCP, svc); err != nil {
+				t.Error(err)
+			}
+		}
+		right(alter(0, func(s *modes.Service) { s.Affinity = 10 * time.Second }))
+		right(alter(0, func(s *modes.Service) { s.Affinity = 20 * time.Second }))
+		right(alter(0, func(s *modes.Service) { s.Affinity = 0 }))
+		outer := netip.MustParseAddr("10.111.9.9")
+		ask := func(port uint16, svc *modes.Service) {
+			t.Helper()
+			from, err := b.ask(b.net.Client, b.prober, modes.TCP, netip.AddrPortFrom(outer, port))
+			if err != nil || svc.Index(from) < 0 {
+				t.Errorf("port %d of %s was answered by %s, %v", port, outer, from, err)
+			}
+		}
+		one := alter(1, func(s *modes.Service) { s.Ports, s.ExternalIPs = s.Ports[:1], []netip.Addr{outer} })
+		two := alter(2, func(s *modes.Service) { s.Ports, s.ExternalIPs = s.Ports[1:2], []netip.Addr{outer} })
+		ask(80, one)
+		ask(81, two)
+		alter(1, func(s *modes.Service) { s.ExternalIPs = nil })
+		ask(81, two)
+		// One Service goes and another comes in its place, in one sync.
+		gone := b.snap.Services[0]
+		heir := *spec.Service(9)
+		heir.ClusterIP = gone.ClusterIP
+		b.sync(b.snap.Without(0).With(&heir))
+		right(&heir)
+	})
 }
 
 // TestFamilies: every mode serves IPv6, and both families at once.

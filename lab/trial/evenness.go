@@ -8,11 +8,17 @@ import (
 	"viplab/results"
 )
 
-// evenChoices tells whether a scheduler is meant to give every real server the same
-// share of one client's connections. The others send a client, or a VIP, to one
-// server, or go by connections that are open at the same time.
-func evenChoices(scheduler string) bool {
-	return scheduler == "" || scheduler == "rr" || scheduler == "wrr"
+// evenChoices tells whether every endpoint is meant to have the same share of one
+// client's connections. Affinity and most schedulers send a client, or a VIP, to one
+// endpoint, or go by connections that are open at the same time.
+func (r *run) evenChoices() bool {
+	switch {
+	case r.Synth.Affinity > 0:
+		return false
+	case r.Scheduler == "wrr":
+		return len(r.Synth.Weights) == 0
+	}
+	return r.Scheduler == "" || r.Scheduler == "rr"
 }
 
 // evenness records how even the choice among a Service's endpoints is: the share of

@@ -54,7 +54,7 @@ func inspect() *Env {
 func (s Spec) options(proxyCommand []string) catalog.Options {
 	return catalog.Options{
 		Fanout: s.Fanout, Backend: s.Backend, Sync: iptables.Strategy(s.Sync), Bind: s.Bind, Scheduler: s.Scheduler,
-		Forward: s.Forward, Lookup: s.Lookup, Family: s.Synth.Family, ProxyCommand: proxyCommand,
+		Forward: s.Forward, Lookup: s.Lookup, NoConntrack: s.NoConntrack, Family: s.Synth.Family, ProxyCommand: proxyCommand,
 	}
 }
 
@@ -118,6 +118,7 @@ func (r *run) factors(more map[string]string) map[string]string {
 	}
 	for name, v := range map[string]string{
 		results.Bind: r.Bind, results.Forward: r.Forward, results.Lookup: r.Lookup, results.Family: string(r.Synth.Family),
+		results.Tracking: r.Conntrack, results.Weights: join(r.Synth.Weights), results.Affinity: affinity(r.Synth.Affinity),
 	} {
 		if v != "" {
 			f[name] = v
@@ -127,6 +128,19 @@ func (r *run) factors(more map[string]string) map[string]string {
 		f[k] = v
 	}
 	return f
+}
+
+// join writes weights as a factor, "" for none.
+func join(weights []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(weights), "[]"), " ", ":")
+}
+
+// affinity writes a timeout as a factor, "" for none.
+func affinity(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }
 
 func (r *run) record(metric string, more map[string]string, values ...float64) {

@@ -83,7 +83,7 @@ func (t *tally) add(p *play, q workload.Request, a workload.Answer, sender netip
 	for name, is := range map[string]bool{
 		"slow": took >= slowFrom && took <= slowTo, "newest": p.added[from], "stale": isGone && q.Sent > removed,
 		"drained": isQuiet && q.Sent > quiesced && !(isGone && q.Sent > removed), "masqueraded": a.Source != sender,
-		"local": slices.Contains(p.serviceAt(q.Sent).Endpoints, modes.Endpoint{Addr: from, Local: true}),
+		"local": isLocal(p.serviceAt(q.Sent), from),
 	} {
 		if is {
 			t.of[name]++
@@ -116,4 +116,10 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 		stall, last = max(stall, at-last), at
 	}
 	p.phase(ph.name, "stall", stall.Seconds())
+}
+
+// isLocal tells whether an address is an endpoint of the Service on the node.
+func isLocal(svc *modes.Service, a netip.Addr) bool {
+	i := svc.Index(a)
+	return i >= 0 && svc.Endpoints[i].Local
 }

@@ -35,6 +35,9 @@ type Spec struct {
 	// Forward and Lookup are mode ipvs's; factors of records if not empty.
 	Forward string `json:"forward,omitempty"`
 	Lookup  string `json:"lookup,omitempty"`
+	// NoConntrack is mode ipvs's; Conntrack is the factor, empty for none.
+	NoConntrack bool   `json:"no_conntrack,omitempty"`
+	Conntrack   string `json:"conntrack,omitempty"`
 	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`

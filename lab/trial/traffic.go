@@ -54,8 +54,8 @@ const (
 )
 
 // cells lists what is measured: from the client every position over both
-// protocols, from the node the first and the last over TCP. Real servers that have
-// the VIP themselves keep what they answer the node.
+// protocols, from the node the first and the last over TCP, unless mode ipvs forwards
+// so that the node itself is not answered.
 func (r *run) cells() []cell {
 	var out []cell
 	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
@@ -63,7 +63,7 @@ func (r *run) cells() []cell {
 			out = append(out, cell{FromClient, pos, proto})
 		}
 	}
-	if r.past() {
+	if r.past() || r.NoConntrack {
 		return out
 	}
 	return append(out, cell{FromNode, First, modes.TCP}, cell{FromNode, Last, modes.TCP})
@@ -105,7 +105,7 @@ func (r *run) firstPackets(ctx context.Context) error {
 	if err := r.spread(); err != nil {
 		return err
 	}
-	if !r.past() {
+	if !r.past() && !r.NoConntrack {
 		if err := r.nodeSends(); err != nil {
 			return err
 		}

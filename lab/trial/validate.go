@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"time"
 
 	mobyipvs "github.com/moby/ipvs"
@@ -79,14 +78,14 @@ func (r *run) validate(whole bool) error {
 	}
 	// A real server that has the VIP itself answers the node's own packets there.
 	for _, i := range []int{0, n - 1} {
-		if r.past() {
+		if r.past() || r.NoConntrack {
 			break
 		}
 		if err := r.rightEndpoint(r.net.Node, r.inNode, modes.TCP, r.service(i)); err != nil {
 			return fmt.Errorf("from the node: %w", err)
 		}
 	}
-	if !evenChoices(r.Scheduler) {
+	if !r.evenChoices() {
 		return nil
 	}
 	return r.evenChoice(r.service((n - 1) / 2))
@@ -103,7 +102,7 @@ func (r *run) rightEndpoint(ns *topo.Namespace, p *workload.Prober, proto modes.
 // isRight tells whether an answer is from an endpoint of the Service. Where packets
 // are left as they are, the endpoint was reached at the VIP.
 func (r *run) isRight(svc *modes.Service, from netip.Addr) error {
-	if r.past() && from == svc.ClusterIP || slices.Contains(svc.Endpoints, modes.Endpoint{Addr: from}) {
+	if r.past() && from == svc.ClusterIP || svc.Index(from) >= 0 {
 		return nil
 	}
 	return fmt.Errorf("service %s was answered by %s, which is none of its endpoints", svc.Key(), from)
@@ -158,7 +157,7 @@ func (r *run) choices(svc *modes.Service, n int) ([]float64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", svc.Key(), err)
 		}
-		if i := slices.Index(svc.Endpoints, modes.Endpoint{Addr: from}); i >= 0 {
+		if i := svc.Index(from); i >= 0 {
 			seen[i]++
 		}
 	}
@@ -193,7 +192,7 @@ func (r *run) serverConnections(svc *modes.Service) ([]float64, error) {
 		}
 		for _, d := range list {
 			a, _ := netip.AddrFromSlice(d.Address)
-			if i := slices.Index(svc.Endpoints, modes.Endpoint{Addr: a.Unmap()}); i >= 0 {
+			if i := svc.Index(a.Unmap()); i >= 0 {
 				out[i] = float64(d.Stats.Connections)
 			}
 		}

@@ -28,6 +28,7 @@ type Options struct {
 	Sync    iptables.Strategy
 	// Bind, Scheduler, Forward and Lookup are mode ipvs's, see [ipvs.Options].
 	Bind, Scheduler, Forward, Lookup string
+	NoConntrack                      bool
 	// Family is the address family of the Services, IPv4 if empty.
 	Family modes.Family
 	// ProxyCommand starts the userspace proxy's process.
@@ -39,7 +40,7 @@ func (o Options) restorer(f modes.Family) iptables.Restorer {
 }
 
 func (o Options) ipvs(f modes.Family) ipvs.Options {
-	return ipvs.Options{Family: f, Bind: o.Bind, Scheduler: o.Scheduler, Forward: o.Forward, Lookup: o.Lookup}
+	return ipvs.Options{Family: f, Bind: o.Bind, Scheduler: o.Scheduler, Forward: o.Forward, Lookup: o.Lookup, NoConntrack: o.NoConntrack}
 }
 
 func (o Options) fanout() int { return cmp.Or(o.Fanout, iptablestree.DefaultFanout) }

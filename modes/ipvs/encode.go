@@ -14,7 +14,8 @@ import (
 // Numbers of the kernel's interfaces that no library of ours exports:
 // include/uapi/linux/ip_vs.h and linux/netfilter/ipset/ip_set.h.
 const (
-	ipvsNewService, ipvsSetService, ipvsDelService, ipvsNewDest, ipvsDelDest = 1, 2, 3, 5, 7
+	ipvsNewService, ipvsSetService, ipvsDelService = 1, 2, 3
+	ipvsNewDest, ipvsSetDest, ipvsDelDest          = 5, 6, 7
 
 	ipvsAttrService, ipvsAttrDest = 1, 2
 
@@ -46,7 +47,7 @@ func (e *Writer) Do(o Op) error {
 	switch o.Kind {
 	case AddAddress, DelAddress:
 		return e.address(o)
-	case AddServer, SetServer, DelServer, AddReal, DelReal:
+	case AddServer, SetServer, DelServer, AddReal, SetReal, DelReal:
 		return e.server(o)
 	default:
 		return e.entry(o)
@@ -145,6 +146,8 @@ func (e *Writer) server(o Op) error {
 		cmd = ipvsDelService
 	case AddReal:
 		cmd = ipvsNewDest
+	case SetReal:
+		cmd = ipvsSetDest
 	case DelReal:
 		cmd = ipvsDelDest
 	}
@@ -169,11 +172,11 @@ func (e *Writer) server(o Op) error {
 	}
 	b.attr32(svcNetmask, netmask)
 	b.shut()
-	if o.Kind == AddReal || o.Kind == DelReal {
+	if o.Real.IsValid() {
 		b.open(ipvsAttrDest)
 		b.addrPort(destAddr, destPort, o.Real)
 		b.attr32(destForward, e.forwardFlag())
-		b.attr32(destWeight, 1)
+		b.attr32(destWeight, uint32(o.Weight))
 		b.attr32(destUpper, 0)
 		b.attr32(destLower, 0)
 		b.shut()

@@ -24,6 +24,7 @@ const (
 	DelServer
 	DelAddress
 	SetServer // another persistence of a virtual server
+	SetReal   // another weight of a real server
 )
 
 // Names of the objects, as kube-proxy has them.
@@ -100,6 +101,8 @@ type Op struct {
 	// Persist is for how many seconds a virtual server keeps a client's choice,
 	// 0 for not at all.
 	Persist uint32
+	// Weight is a real server's.
+	Weight uint16
 	// Shared is of an address that several Services may have.
 	Shared bool
 }
@@ -147,7 +150,9 @@ func (o Op) String() string {
 	case DelServer:
 		return fmt.Sprintf("ipvsadm -D %s %s", flag, o.VIP)
 	case AddReal:
-		return fmt.Sprintf("ipvsadm -a %s %s -r %s -m -w 1", flag, o.VIP, o.Real)
+		return fmt.Sprintf("ipvsadm -a %s %s -r %s -m -w %d", flag, o.VIP, o.Real, o.Weight)
+	case SetReal:
+		return fmt.Sprintf("ipvsadm -e %s %s -r %s -m -w %d", flag, o.VIP, o.Real, o.Weight)
 	case DelReal:
 		return fmt.Sprintf("ipvsadm -d %s %s -r %s", flag, o.VIP, o.Real)
 	case AddEntry:
@@ -219,8 +224,8 @@ func additions(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) 
 			if slices.Contains(from, o) {
 				continue
 			}
-			if o.Kind == AddServer && slices.ContainsFunc(from, o.sameServer) {
-				o.Kind = SetServer
+			if slices.ContainsFunc(from, o.same) {
+				o.Kind = map[Kind]Kind{AddServer: SetServer, AddReal: SetReal}[o.Kind]
 			}
 			if !yield(o) {
 				return false
@@ -236,7 +241,7 @@ func removals(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) b
 	for _, c := range changes {
 		from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
 		for _, o := range slices.Backward(from) {
-			if slices.Contains(to, o) || o.Kind == AddServer && slices.ContainsFunc(to, o.sameServer) {
+			if slices.Contains(to, o) || slices.ContainsFunc(to, o.same) {
 				continue
 			}
 			o.Kind = DelAddress - o.Kind
@@ -252,9 +257,10 @@ func removals(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) b
 	return true
 }
 
-// sameServer tells whether another operation is about the same virtual server.
-func (o Op) sameServer(other Op) bool {
-	return other.Kind == AddServer && other.Proto == o.Proto && other.VIP == o.VIP
+// same tells whether another operation is about the same virtual or real server.
+func (o Op) same(other Op) bool {
+	return (o.Kind == AddServer || o.Kind == AddReal) && other.Kind == o.Kind &&
+		other.Proto == o.Proto && other.VIP == o.VIP && other.Real == o.Real
 }
 
 // objects appends what one Service needs, as the operations that add it.
@@ -281,7 +287,7 @@ func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 func serve(ops []Op, svc *modes.Service, p modes.ServicePort, vip netip.AddrPort, to []modes.Endpoint) []Op {
 	ops = append(ops, Op{Kind: AddServer, Proto: p.Protocol, VIP: vip, Persist: uint32(svc.Affinity.Seconds())})
 	for _, ep := range to {
-		ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
+		ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort), Weight: max(1, ep.Weight)})
 	}
 	return ops
 }

@@ -18,6 +18,10 @@ type Options struct {
 	Scheduler string
 	// Forward is how packets get to the real server, one of [Forwards].
 	Forward string
+	// NoConntrack leaves connections of IPVS out of the kernel's conntrack table, as
+	// its own default has it. What needs masquerading then does not work, such as the
+	// node's own connections.
+	NoConntrack bool
 	// Lookup is how iptables finds what to masquerade, one of [Lookups].
 	Lookup string
 }
@@ -36,8 +40,8 @@ const (
 // Binds lists them, the default first.
 func Binds() []string { return []string{BindAddress, BindRoute, BindAlias} }
 
-// Schedulers lists the kernel's, the default first. All weights are one, so the
-// weighted ones choose like those without weights.
+// Schedulers lists the kernel's, the default first. Where all weights are one, as by
+// default, the weighted ones choose like those without weights.
 func Schedulers() []string {
 	return []string{"rr", "wrr", "lc", "wlc", "sh", "dh", "lblc", "sed", "nq", "mh"}
 }

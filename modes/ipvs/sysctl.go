@@ -20,8 +20,12 @@ func (o Options) settings() [][2]string {
 	if o.Family == modes.IPv6 {
 		forward = "net/ipv6/conf/all/forwarding"
 	}
+	conntrack := "1"
+	if o.NoConntrack {
+		conntrack = "0"
+	}
 	return [][2]string{
-		{"net/ipv4/vs/conntrack", "1"},
+		{"net/ipv4/vs/conntrack", conntrack},
 		{"net/ipv4/vs/expire_nodest_conn", "1"},
 		{"net/ipv4/vs/expire_quiescent_template", "1"},
 		{forward, "1"},

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"viplab/modes"
 )
@@ -30,6 +31,7 @@ const (
 	MaxServices  = 1_000_000
 	MaxEndpoints = 8_000_000 // Services times endpoints
 	MaxPorts     = 64
+	MaxWeight    = 65535
 )
 
 // Ports of every Service: TCP ports count up from these, and the Services
@@ -56,6 +58,10 @@ type Spec struct {
 	// SamePort lets endpoints listen on the Service's own port, which forwarding
 	// methods that leave packets as they are need.
 	SamePort bool `json:"same_port,omitempty" yaml:"same_port,omitempty"`
+	// Weights are those of a Service's endpoints, in turn; none for 1 each.
+	Weights []int `json:"weights,omitempty" yaml:"weights,omitempty"`
+	// Affinity is that of every Service, 0 for none.
+	Affinity time.Duration `json:"affinity,omitempty" yaml:"affinity,omitempty"`
 }
 
 // Width is how many entries of a Snapshot a Service is: two if it is dual-stack.
@@ -85,6 +91,10 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("%d services of %d endpoints do not fit in %s (at most %d endpoints)", s.Services, s.Endpoints, EndpointRange, MaxEndpoints)
 	case s.Family != "" && !slices.Contains(modes.Families(), s.Family):
 		return fmt.Errorf("unknown address family %q: valid are %v", s.Family, modes.Families())
+	case slices.ContainsFunc(s.Weights, func(w int) bool { return w < 1 || w > MaxWeight }):
+		return fmt.Errorf("weights must be 1 to %d, got %v", MaxWeight, s.Weights)
+	case s.Affinity < 0 || s.Affinity > modes.MaxAffinity || s.Affinity%time.Second != 0:
+		return fmt.Errorf("affinity must be 0 to %s in whole seconds, got %s", modes.MaxAffinity, s.Affinity)
 	case s.Ports < 1 || s.Ports > MaxPorts:
 		return fmt.Errorf("ports must be 1 to %d for each Service, got %d", MaxPorts, s.Ports)
 	}
@@ -121,6 +131,7 @@ func (s Spec) Service(i int) *modes.Service {
 		Namespace: "lab",
 		Name:      fmt.Sprintf("svc-%07d", i),
 		ClusterIP: s.VIP(i),
+		Affinity:  s.Affinity,
 		Ports:     make([]modes.ServicePort, 0, s.Ports+1),
 		Endpoints: make([]modes.Endpoint, s.Endpoints),
 	}
@@ -137,6 +148,9 @@ func (s Spec) Service(i int) *modes.Service {
 	}
 	for e := range svc.Endpoints {
 		svc.Endpoints[e].Addr = s.endpoint(i*s.Endpoints + e)
+		if len(s.Weights) > 0 {
+			svc.Endpoints[e].Weight = uint16(s.Weights[e%len(s.Weights)])
+		}
 	}
 	return svc
 }
