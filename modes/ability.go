@@ -21,7 +21,8 @@ const (
 	SessionAffinity Ability = "session affinity by client address"
 	KeepsSource     Ability = "keeps the client's address"
 	HairpinToItself Ability = "endpoint reaches itself through its Service"
-	ScheduledByNode Ability = "choice of scheduler"
+	ScheduledByNode Ability = "choice of scheduler, weights"
+	ForwardedAsIs   Ability = "direct routing, tunnels"
 	StreamControl   Ability = "SCTP"
 	SixthVersion    Ability = "IPv6"
 )
@@ -29,7 +30,7 @@ const (
 // Abilities lists them, in the order of tables.
 func Abilities() []Ability {
 	return []Ability{ClusterIPs, PortMapping, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
-		SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, StreamControl, SixthVersion}
+		SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, ForwardedAsIs, StreamControl, SixthVersion}
 }
 
 // Limits are the abilities that a mode lacks, with the reason.

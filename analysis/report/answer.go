@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,6 +102,15 @@ func limits(run *results.Run, s *summary.Summary) []string {
 		case "native":
 			out = append(out, "Testbed native shares the machine with whatever else runs there; kernel memory is the whole machine's, so it is disturbed by others.")
 		}
+	}
+	for _, f := range s.Levels(results.Forward) {
+		if f != "nat" {
+			out = append(out, "With forwarding method "+f+" real servers have the VIPs themselves, listen on the Service's own port and answer clients past the node over a link of their own; the node itself cannot dial its Services. All trials of this run have endpoints on the Service's own port, so that the methods can be compared.")
+			break
+		}
+	}
+	if slices.Contains(s.Levels(results.Lookup), "rules") {
+		out = append(out, "ipvs by rules is mode ipvs without ipsets: two rules a Service port and one an endpoint stand for what a set has. It is there to show what ipsets spare.")
 	}
 	return append(out,
 		"Client, node and backend share the CPUs of one machine: throughput and connection rates are those of the whole path, not of the node alone.",

@@ -136,6 +136,11 @@ func (f *benchFlags) resolve(cmd *cobra.Command) error {
 	if err := f.Validate(); err != nil {
 		return usageError{err}
 	}
+	for _, name := range []string{"bind", "scheduler", "forward", "lookup", "conntrack", "weights", "reuse"} {
+		if changed(name) && !slices.Contains(f.Modes, "ipvs") {
+			return usagef("--%s is for mode ipvs, which is not among the modes asked for (%s)", name, strings.Join(f.Modes, ", "))
+		}
+	}
 	if f.Testbed != testbed.Auto {
 		if _, err := testbed.Find(f.Testbed); err != nil {
 			return usageError{err}

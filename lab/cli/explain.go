@@ -9,8 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"viplab/lab/explain"
+	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptablestree"
+	"viplab/modes/ipvs"
 	"viplab/modes/synth"
 )
 
@@ -19,6 +21,7 @@ func explainCommand() *cobra.Command {
 	q.Options.Fanout = iptablestree.DefaultFanout
 	var to, format string
 	var programs bool
+	family := string(modes.IPv4)
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Show what each mode programs, and one packet's way through it",
@@ -29,7 +32,8 @@ operations that takes. It needs no kernel and no rights.`,
   viplab explain --modes iptables --packet all
   viplab explain --services 1000 --to middle --modes iptables,iptables-tree
   viplab explain --modes ipvs --services 2 --rules --format text
-  viplab explain --format json`,
+  viplab explain --modes ipvs --lookup rules --packet all   # what ipsets spare
+  viplab explain --family ipv6 --format json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "text" && format != "json" {
@@ -38,6 +42,13 @@ operations that takes. It needs no kernel and no rights.`,
 			if slices.Contains(q.Cases, "all") {
 				q.Cases = explain.Cases()
 			}
+			if !slices.Contains([]string{string(modes.IPv4), string(modes.IPv6)}, family) {
+				return usagef("unknown family %q: a packet is of ipv4 or ipv6", family)
+			}
+			if !slices.Contains(ipvs.Lookups(), q.Options.Lookup) {
+				return usagef("unknown lookup %q: valid are %v", q.Options.Lookup, ipvs.Lookups())
+			}
+			q.Synth.Family = modes.Family(family)
 			var err error
 			if q.Position, err = position(to, q.Synth.Services); err != nil {
 				return err
@@ -70,6 +81,8 @@ operations that takes. It needs no kernel and no rights.`,
 	fl.StringVar(&to, "to", "last", "the Service that is dialled: first, middle, last, or its number from 1")
 	fl.IntVar(&q.Endpoint, "endpoint", q.Endpoint, "the endpoint that chance chooses, from 0")
 	fl.IntVar(&q.Options.Fanout, "fanout", q.Options.Fanout, "fan-out of iptables-tree")
+	fl.StringVar(&family, "family", family, "address family: ipv4, ipv6")
+	fl.StringVar(&q.Options.Lookup, "lookup", ipvs.LookupIPSet, "how mode ipvs finds what to masquerade: ipset, rules")
 	fl.BoolVar(&programs, "rules", false, "list all that each mode programs too")
 	fl.StringVar(&format, "format", "text", "text or json")
 	return cmd

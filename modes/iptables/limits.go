@@ -6,5 +6,6 @@ import "viplab/modes"
 func Limits() modes.Limits {
 	return modes.Limits{
 		modes.ScheduledByNode: "the choice is a random match in a rule",
+		modes.ForwardedAsIs:   "the nat table rewrites the destination",
 	}
 }

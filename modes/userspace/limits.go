@@ -10,6 +10,7 @@ func Limits() modes.Limits {
 		modes.ExternalLocal:   "the proxy sees connections, not where they came in",
 		modes.KeepsSource:     "the endpoint sees the proxy's own connection",
 		modes.ScheduledByNode: "the proxy goes round robin",
+		modes.ForwardedAsIs:   "the proxy opens a connection of its own",
 		modes.StreamControl:   "the proxy copies TCP and UDP only",
 	}
 }
