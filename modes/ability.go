@@ -18,6 +18,7 @@ const (
 	SourceRanges    Ability = "LoadBalancer source ranges"
 	NodePorts       Ability = "NodePort"
 	ExternalLocal   Ability = "external traffic policy Local"
+	InternalLocal   Ability = "internal traffic policy Local"
 	SessionAffinity Ability = "session affinity by client address"
 	KeepsSource     Ability = "keeps the client's address"
 	HairpinToItself Ability = "endpoint reaches itself through its Service"
@@ -30,7 +31,7 @@ const (
 // Abilities lists them, in the order of tables.
 func Abilities() []Ability {
 	return []Ability{ClusterIPs, PortMapping, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
-		SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, ForwardedAsIs, StreamControl, SixthVersion}
+		InternalLocal, SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, ForwardedAsIs, StreamControl, SixthVersion}
 }
 
 // Limits are the abilities that a mode lacks, with the reason.
@@ -74,6 +75,7 @@ func (s *Service) asks() []Ability {
 	add(SourceRanges, len(s.SourceRanges) > 0)
 	add(NodePorts, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.NodePort != 0 }))
 	add(ExternalLocal, s.ExternalLocal)
+	add(InternalLocal, s.InternalLocal)
 	add(SessionAffinity, s.Affinity > 0)
 	add(StreamControl, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.Protocol == SCTP }))
 	add(SixthVersion, s.Family() == IPv6)

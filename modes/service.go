@@ -80,6 +80,12 @@ type Service struct {
 	// ExternalIP or LoadBalancerIP goes to endpoints of this node only, and keeps
 	// its source address.
 	ExternalLocal bool
+	// InternalLocal is internal traffic policy Local: what comes by the ClusterIP goes
+	// to endpoints of this node only.
+	InternalLocal bool
+	// HealthPort is the node's port where a load balancer asks whether the node has an
+	// endpoint, 0 for none. The lab lets it through and does not answer it.
+	HealthPort uint16
 	// Affinity is for how long a client address keeps its endpoint, 0 for none.
 	Affinity time.Duration
 }
@@ -101,6 +107,11 @@ func (s *Service) External() bool {
 // Index is the place of the endpoint of an address, -1 if the Service has none.
 func (s *Service) Index(a netip.Addr) int {
 	return slices.IndexFunc(s.Endpoints, func(ep Endpoint) bool { return ep.Addr == a })
+}
+
+// Local lists the endpoints on this node.
+func (s *Service) Local() []Endpoint {
+	return slices.DeleteFunc(slices.Clone(s.Endpoints), func(ep Endpoint) bool { return !ep.Local })
 }
 
 // Limits of what a Service may ask for, as Kubernetes has them.
@@ -206,6 +217,9 @@ func (s Snapshot) Validate(node ...netip.Addr) error {
 			claims := []front{{svc.ClusterIP, p.Port, p.Protocol}}
 			for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
 				claims = append(claims, front{a, p.Port, p.Protocol})
+			}
+			if h := svc.HealthPort; h != 0 && p.NodePort == h {
+				return fmt.Errorf("service %s: node port %d is its health check port too", svc.Key(), h)
 			}
 			if p.NodePort != 0 {
 				claims = append(claims, front{unspecified(svc.Family()), p.NodePort, p.Protocol})

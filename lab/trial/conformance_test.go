@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -96,7 +97,7 @@ func (b *bench) state() string {
 		for _, args := range [][]string{
 			{"iptables-legacy-save", "-t", "nat"}, {"iptables-legacy-save", "-t", "filter"},
 			{"ip6tables-legacy-save", "-t", "nat"}, {"ip6tables-legacy-save", "-t", "filter"}, {"ip", "-6", "route"},
-			{"ip", "-o", "addr"}, {"ip", "route"}, {"ip", "rule"}, {"sysctl", "net.ipv4.ip_forward", "net.ipv4.ip_local_port_range"},
+			{"ip", "-o", "addr"}, {"ip", "route"}, {"ip", "rule"}, {"sysctl", "net.ipv4.ip_forward", "net.ipv4.ip_local_port_range", "net.ipv4.conf.all.route_localnet"},
 		} {
 			text, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 			if err != nil {
@@ -175,7 +176,10 @@ func TestCloseLeavesNothing(t *testing.T) {
 	eachMode(t, services(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		before := b.state()
-		b.sync(b.snap)
+		outer := *b.snap.Services[0]
+		outer.Ports = slices.Clone(outer.Ports)
+		outer.Ports[0].NodePort, outer.ExternalIPs = 30001, []netip.Addr{netip.MustParseAddr("10.111.0.1")}
+		b.sync(b.snap.With(&outer))
 		if b.state() == before {
 			t.Fatal("sync changed nothing that this test could see")
 		}
@@ -547,6 +551,56 @@ func TestAlter(t *testing.T) {
 		b.sync(b.snap.Without(0).With(&heir))
 		right(&heir)
 	})
+}
+
+// TestStaleUDP: a client that goes on sending from one socket is not sent to an endpoint
+// that is gone.
+func TestStaleUDP(t *testing.T) {
+	eachMode(t, services(), func(t *testing.T, name string) {
+		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 3, Ports: 1, Seed: 1})
+		b.sync(b.snap)
+		svc := b.snap.Services[0]
+		err := b.net.Client.Do(func() error {
+			c, err := net.Dial("udp", front(svc).String())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			for range 3 {
+				from, err := askDatagram(c)
+				if err != nil {
+					return err
+				}
+				if svc.Index(from) < 0 {
+					return fmt.Errorf("%s answered, which is none of %v", from, svc.Endpoints)
+				}
+				left := *svc
+				left.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(ep modes.Endpoint) bool { return ep.Addr == from })
+				if len(left.Endpoints) == 0 {
+					return nil
+				}
+				b.sync(b.snap.With(&left))
+				svc = &left
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func askDatagram(c net.Conn) (from netip.Addr, err error) {
+	buf := make([]byte, 128)
+	_ = c.SetDeadline(time.Now().Add(workload.Timeout))
+	if _, err = c.Write([]byte{'c'}); err != nil {
+		return from, err
+	}
+	n, err := c.Read(buf)
+	if err != nil {
+		return from, err
+	}
+	return netip.ParseAddr(strings.TrimSpace(string(buf[1:n])))
 }
 
 // TestFamilies: every mode serves IPv6, and both families at once.

@@ -25,21 +25,10 @@ func sourcesChain(portName string, proto modes.Protocol) string {
 	return "KUBE-FW-" + hash16(portName, string(proto))
 }
 
-// local lists the endpoints that external traffic goes to under policy Local.
-func local(svc *modes.Service) []modes.Endpoint {
-	var out []modes.Endpoint
-	for _, ep := range svc.Endpoints {
-		if ep.Local {
-			out = append(out, ep)
-		}
-	}
-	return out
-}
-
 // served tells whether external traffic has an endpoint to go to.
 func served(svc *modes.Service) bool {
 	if svc.ExternalLocal {
-		return len(local(svc)) > 0
+		return len(svc.Local()) > 0
 	}
 	return len(svc.Endpoints) > 0
 }
@@ -76,6 +65,7 @@ type outside struct {
 	nodePorts []rules.Rule // of KUBE-NODEPORTS
 	refused   []rules.Rule // of KUBE-EXTERNAL-SERVICES
 	firewall  []rules.Rule // of KUBE-PROXY-FIREWALL
+	health    []rules.Rule // of KUBE-NODEPORTS in the filter table
 }
 
 func (o *outside) add(svc *modes.Service) {
@@ -84,6 +74,9 @@ func (o *outside) add(svc *modes.Service) {
 	}
 	for _, port := range svc.Ports {
 		o.addPort(svc, port)
+	}
+	if svc.HealthPort != 0 {
+		o.health = append(o.health, rules.Rule{Comment: svc.Key() + " health check node port", Proto: modes.TCP, DPort: svc.HealthPort, Target: rules.Accept})
 	}
 }
 
@@ -143,10 +136,8 @@ func (p *Planner) externalChains(svc *modes.Service, port modes.ServicePort, clu
 	ext.Rules = append(ext.Rules,
 		rules.Rule{Comment: "masquerade LOCAL traffic for " + name + " external destinations", SrcLocal: true, Chain: MarkMasqChain},
 		rules.Rule{Comment: "route LOCAL traffic for " + name + " external destinations", SrcLocal: true, Chain: all})
-	if here := local(svc); len(here) > 0 {
-		svl := &rules.Chain{Name: localChain(name, port.Protocol), Rules: p.choose(svc, port, here)}
-		ext.Rules = append(ext.Rules, rules.Rule{Chain: svl.Name})
-		out = append(out, svl)
+	if len(svc.Local()) > 0 {
+		ext.Rules = append(ext.Rules, rules.Rule{Chain: localChain(name, port.Protocol)})
 	}
 	return out
 }

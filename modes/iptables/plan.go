@@ -27,11 +27,16 @@ type Planner struct {
 	// Dispatch is the layout, [Linear] if nil.
 	Dispatch Dispatch
 
+	// Family is IPv4 (the default) or IPv6.
+	Family modes.Family
+
 	planned  bool
 	comments bool
+	loopback bool // node ports are to be had at 127.0.0.1
 	last     modes.Snapshot
-	leaves   []rules.Rule // of last, in order
-	ends     []int        // leaves[ends[i-1]:ends[i]] are those of last.Services[i]
+	changes  []modes.Change // of the last Delta
+	leaves   []rules.Rule   // of last, in order
+	ends     []int          // leaves[ends[i-1]:ends[i]] are those of last.Services[i]
 }
 
 // Plan makes the Ruleset for a whole Snapshot. The chains of the Services are
@@ -70,6 +75,7 @@ func (p *Planner) withServices(base rules.Ruleset, s modes.Snapshot) rules.Rules
 // whole Ruleset of the Snapshot before, whole that of the new one.
 func (p *Planner) Delta(from rules.Ruleset, s modes.Snapshot) (old, next, whole rules.Ruleset) {
 	changes := modes.Diff(p.last, s)
+	p.changes = changes
 	base := p.base(s)
 	old, next, whole = from.Fixed(), base.Fixed(), p.withServices(base, s)
 	for _, c := range changes {
@@ -111,23 +117,24 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 			leaves = append(leaves, Leaves(svc)...)
 		}
 		ends = append(ends, len(leaves))
-		if len(svc.Endpoints) == 0 {
+		if !servedInside(svc) {
 			reject = appendRejects(reject, svc)
 		}
 		out.add(svc)
 	}
 	p.last, p.leaves, p.ends = s, leaves, ends
+	p.loopback = len(out.nodePorts) > 0 && p.Family != modes.IPv6
 	dispatch := p.Dispatch
 	if dispatch == nil {
 		dispatch = Linear
 	}
 	services, extra := dispatch(leaves)
-	return assemble(services, extra, reject, out)
+	return assemble(p.Family, services, extra, reject, out)
 }
 
 // assemble puts the per-Service parts between the fixed chains, in the order
 // in which kube-proxy writes them.
-func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, out outside) rules.Ruleset {
+func assemble(family modes.Family, services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, out outside) rules.Ruleset {
 	const portals = "kubernetes service portals"
 	services = append(services[:len(services):cap(services)], rules.Rule{
 		Comment:  "kubernetes service nodeports; NOTE: this must be the last rule in this chain",
@@ -135,13 +142,24 @@ func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, 
 	})
 	external := rules.Rule{Comment: "kubernetes externally-visible service portals", CTState: "NEW", Chain: ExternalServicesChain}
 	firewall := rules.Rule{Comment: "kubernetes load balancer firewall", CTState: "NEW", Chain: FirewallChain}
-	filter := rules.Table{Name: "filter", Chains: []*rules.Chain{
-		{Name: "INPUT", Rules: []rules.Rule{firewall, external}},
+	input, output := []rules.Rule{firewall, external}, []rules.Rule{firewall, {Comment: portals, CTState: "NEW", Chain: ServicesChain}}
+	var more []*rules.Chain
+	if len(out.health) > 0 {
+		input = append(input, rules.Rule{Comment: "kubernetes health check service ports", Chain: NodePortsChain})
+		more = append(more, &rules.Chain{Name: NodePortsChain, Rules: out.health})
+	}
+	if len(out.nodePorts) > 0 && family != modes.IPv6 {
+		input = append(input, rules.Rule{Chain: LoopbackChain})
+		output = append(output, rules.Rule{Chain: LoopbackChain})
+		more = append(more, loopback())
+	}
+	filter := rules.Table{Name: "filter", Chains: append([]*rules.Chain{
+		{Name: "INPUT", Rules: input},
 		{Name: "FORWARD", Rules: []rules.Rule{
 			firewall, external, {Comment: portals, CTState: "NEW", Chain: ServicesChain},
 			{Comment: "kubernetes forwarding rules", Chain: ForwardChain},
 		}},
-		{Name: "OUTPUT", Rules: []rules.Rule{firewall, {Comment: portals, CTState: "NEW", Chain: ServicesChain}}},
+		{Name: "OUTPUT", Rules: output},
 		{Name: ExternalServicesChain, Rules: out.refused},
 		{Name: FirewallChain, Rules: out.firewall},
 		{Name: ServicesChain, Rules: reject},
@@ -150,7 +168,7 @@ func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, 
 			{Comment: "kubernetes forwarding rules", HasMark: MasqueradeMark, Target: rules.Accept},
 			{Comment: "kubernetes forwarding conntrack rule", CTState: "RELATED,ESTABLISHED", Target: rules.Accept},
 		}},
-	}}
+	}, more...)}
 	nat := rules.Table{Name: "nat", Chains: []*rules.Chain{
 		{Name: "PREROUTING", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
 		{Name: "OUTPUT", Rules: []rules.Rule{{Comment: portals, Chain: ServicesChain}}},
@@ -174,6 +192,19 @@ func Postrouting() []rules.Rule {
 	}
 }
 
+// LoopbackChain is kubelet's, as far as node ports need it.
+const LoopbackChain = "KUBE-FIREWALL"
+
+// loopback is KUBE-FIREWALL: node ports can be dialled at 127.0.0.1, for which the
+// kernel must route loopback addresses; nobody else is to get at them.
+func loopback() *rules.Chain {
+	own := netip.MustParsePrefix("127.0.0.0/8")
+	return &rules.Chain{Name: LoopbackChain, Rules: []rules.Rule{{
+		Comment: "block incoming localnet connections", Dst: own, Src: own, NotSrc: true,
+		NotCTState: "RELATED,ESTABLISHED,DNAT", Target: rules.Drop,
+	}}}
+}
+
 // Leaves is the dispatch rules of a Service, one for each port and address.
 func Leaves(svc *modes.Service) []rules.Rule {
 	if len(svc.Endpoints) == 0 {
@@ -181,25 +212,50 @@ func Leaves(svc *modes.Service) []rules.Rule {
 	}
 	out := make([]rules.Rule, 0, len(svc.Ports))
 	for _, port := range svc.Ports {
-		out = append(append(out, leaf(svc, port)), externalLeaves(svc, port)...)
+		if servedInside(svc) {
+			out = append(out, leaf(svc, port))
+		}
+		out = append(out, externalLeaves(svc, port)...)
 	}
 	return out
 }
 
+// servedInside tells whether traffic to the ClusterIP has an endpoint to go to.
+func servedInside(svc *modes.Service) bool {
+	return len(svc.Endpoints) > 0 && (!svc.InternalLocal || len(svc.Local()) > 0)
+}
+
+// usesAll and usesLocal tell whether KUBE-SVC-*, with all endpoints, and KUBE-SVL-*,
+// with those on the node, have traffic.
+func usesAll(svc *modes.Service) bool { return !svc.InternalLocal || svc.External() }
+
+func usesLocal(svc *modes.Service) bool {
+	return (svc.InternalLocal || svc.ExternalLocal && svc.External()) && len(svc.Local()) > 0
+}
+
 func leaf(svc *modes.Service, port modes.ServicePort) rules.Rule {
 	name := svc.PortName(port)
-	return rules.Rule{
+	r := rules.Rule{
 		Comment: name + " cluster IP", Proto: port.Protocol, Dst: modes.Host(svc.ClusterIP), DPort: port.Port,
 		Chain: ServiceChain(name, port.Protocol),
 	}
+	if svc.InternalLocal {
+		r.Chain = localChain(name, port.Protocol)
+	}
+	return r
 }
 
-// appendRejects appends the filter rules of a Service without endpoints.
+// appendRejects appends the filter rules of a Service without endpoints, or without one
+// on the node where the policy wants one.
 func appendRejects(reject []rules.Rule, svc *modes.Service) []rules.Rule {
+	why, target := " has no endpoints", rules.Reject
+	if len(svc.Endpoints) > 0 {
+		why, target = " has no local endpoints", rules.Drop
+	}
 	for _, port := range svc.Ports {
 		reject = append(reject, rules.Rule{
-			Comment: svc.PortName(port) + " has no endpoints", Proto: port.Protocol,
-			Dst: modes.Host(svc.ClusterIP), DPort: port.Port, Target: rules.Reject,
+			Comment: svc.PortName(port) + why, Proto: port.Protocol,
+			Dst: modes.Host(svc.ClusterIP), DPort: port.Port, Target: target,
 		})
 	}
 	return reject
@@ -228,7 +284,12 @@ func chainNames(svc *modes.Service) []string {
 	out := make([]string, 0, len(svc.Ports)*(1+len(svc.Endpoints)))
 	for _, port := range svc.Ports {
 		name := svc.PortName(port)
-		out = append(out, ServiceChain(name, port.Protocol))
+		if usesAll(svc) {
+			out = append(out, ServiceChain(name, port.Protocol))
+		}
+		if usesLocal(svc) {
+			out = append(out, localChain(name, port.Protocol))
+		}
 		for _, ep := range svc.Endpoints {
 			out = append(out, EndpointChain(name, port.Protocol, netip.AddrPortFrom(ep.Addr, port.TargetPort)))
 		}
@@ -245,13 +306,10 @@ func externalNames(svc *modes.Service, name string, proto modes.Protocol) []stri
 	if len(svc.SourceRanges) > 0 && len(svc.LoadBalancerIPs) > 0 {
 		out = append(out, sourcesChain(name, proto))
 	}
-	if svc.ExternalLocal && len(local(svc)) > 0 {
-		out = append(out, localChain(name, proto))
-	}
 	return out
 }
 
-// portChains makes KUBE-SVC-* of one Service port and KUBE-SEP-* of each of
+// portChains makes KUBE-SVC-* and KUBE-SVL-* of one Service port and KUBE-SEP-* of each of
 // its endpoints: 1 + E chains and 1 + 3E rules beside the dispatch rule.
 func (p *Planner) portChains(svc *modes.Service, port modes.ServicePort, leaf rules.Rule, cluster netip.Prefix) []*rules.Chain {
 	name := svc.PortName(port)
@@ -261,17 +319,25 @@ func (p *Planner) portChains(svc *modes.Service, port modes.ServicePort, leaf ru
 		}
 		return ""
 	}
-	n := len(svc.Endpoints)
-	svcChain := &rules.Chain{Name: leaf.Chain, Rules: make([]rules.Rule, 0, n+1)}
-	chains := make([]*rules.Chain, 1, n+1)
-	chains[0] = svcChain
-	if cluster.IsValid() {
-		svcChain.Rules = append(svcChain.Rules, rules.Rule{
-			Comment: say(leaf.Comment), Proto: leaf.Proto, Dst: leaf.Dst, DPort: leaf.DPort,
-			Src: cluster, NotSrc: true, Chain: MarkMasqChain,
-		})
+	chains := make([]*rules.Chain, 0, len(svc.Endpoints)+1)
+	dispatch := func(chain string, to []modes.Endpoint) {
+		c := &rules.Chain{Name: chain, Rules: make([]rules.Rule, 0, len(to)+1)}
+		// What comes by an external address is marked before it gets here.
+		if cluster.IsValid() && chain == leaf.Chain {
+			c.Rules = append(c.Rules, rules.Rule{
+				Comment: say(leaf.Comment), Proto: leaf.Proto, Dst: leaf.Dst, DPort: leaf.DPort,
+				Src: cluster, NotSrc: true, Chain: MarkMasqChain,
+			})
+		}
+		c.Rules = append(c.Rules, p.choose(svc, port, to)...)
+		chains = append(chains, c)
 	}
-	svcChain.Rules = append(svcChain.Rules, p.choose(svc, port, svc.Endpoints)...)
+	if usesAll(svc) {
+		dispatch(ServiceChain(name, port.Protocol), svc.Endpoints)
+	}
+	if usesLocal(svc) {
+		dispatch(localChain(name, port.Protocol), svc.Local())
+	}
 	for _, ep := range svc.Endpoints {
 		to := netip.AddrPortFrom(ep.Addr, port.TargetPort)
 		sep := EndpointChain(name, port.Protocol, to)

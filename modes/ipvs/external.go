@@ -16,16 +16,28 @@ func outer(svc *modes.Service) []modes.Endpoint {
 	if !svc.ExternalLocal {
 		return svc.Endpoints
 	}
-	here := slices.DeleteFunc(slices.Clone(svc.Endpoints), func(ep modes.Endpoint) bool { return !ep.Local })
+	here := svc.Local()
 	if len(here) == 0 {
 		return svc.Endpoints
 	}
 	return here
 }
 
+// inner lists the endpoints of traffic to the ClusterIP.
+func inner(svc *modes.Service) []modes.Endpoint {
+	if svc.InternalLocal {
+		return svc.Local()
+	}
+	return svc.Endpoints
+}
+
 // external appends what a Service's external addresses and node ports need.
 func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	to := outer(svc)
+	if svc.HealthPort != 0 {
+		at := netip.AddrPortFrom(unspecified(svc), svc.HealthPort)
+		ops = append(ops, Op{Kind: AddEntry, Set: HealthCheckSet, Proto: modes.TCP, VIP: at})
+	}
 	for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
 		ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(a, 0), Shared: true})
 	}
@@ -62,7 +74,7 @@ func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 		for _, node := range nodes {
 			ops = serve(ops, svc, p, netip.AddrPortFrom(node, p.NodePort), to)
 		}
-		at := []netip.Addr{netip.IPv4Unspecified()}
+		at := []netip.Addr{unspecified(svc)}
 		if p.Protocol == modes.SCTP {
 			at = nodes
 		}
@@ -74,6 +86,14 @@ func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 		}
 	}
 	return ops
+}
+
+// unspecified stands for the address of an entry that has none.
+func unspecified(svc *modes.Service) netip.Addr {
+	if svc.Family() == modes.IPv6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
 }
 
 const (
@@ -105,7 +125,13 @@ func (o Options) externalRules(rs rules.Ruleset) rules.Ruleset {
 			continue
 		}
 		t.Chains = append(t.Chains,
-			&rules.Chain{Name: "INPUT", Rules: []rules.Rule{{Comment: "kube-proxy firewall rules", Chain: iptables.FirewallChain}}},
+			&rules.Chain{Name: "INPUT", Rules: []rules.Rule{
+				{Comment: "kube-proxy firewall rules", Chain: iptables.FirewallChain},
+				{Comment: "kubernetes health check rules", Chain: nodePortChain},
+			}},
+			&rules.Chain{Name: nodePortChain, Rules: o.inSets([]rules.Rule{
+				{Comment: "Kubernetes health check node port", Set: HealthCheckSet, SetDirs: "dst", Target: rules.Accept},
+			})},
 			&rules.Chain{Name: iptables.FirewallChain, Rules: o.inSets([]rules.Rule{
 				{Comment: "Kubernetes service load balancer ip + port for load balancer with sourceRange", Set: BalancerFWSet, SetDirs: clusterDirs, Chain: sourcesChain},
 			})},

@@ -41,6 +41,7 @@ const (
 	BalancerFWSet     = "KUBE-LOAD-BALANCER-FW"          // hash:ip,port
 	BalancerSourceSet = "KUBE-LOAD-BALANCER-SOURCE-CIDR" // hash:ip,port,net
 	NodePortSet       = "KUBE-NODE-PORT-"                // bitmap:port, SCTP-HASH hash:ip,port
+	HealthCheckSet    = "KUBE-HEALTH-CHECK-NODE-PORT"    // bitmap:port
 	NodePortLocalSet  = "KUBE-NODE-PORT-LOCAL-"          // the same
 )
 
@@ -51,7 +52,7 @@ func setType(name string) string {
 		return "hash:ip,port,ip"
 	case name == BalancerSourceSet:
 		return "hash:ip,port,net"
-	case strings.HasPrefix(name, NodePortSet) && !strings.HasSuffix(name, "-HASH"):
+	case name == HealthCheckSet, strings.HasPrefix(name, NodePortSet) && !strings.HasSuffix(name, "-HASH"):
 		return "bitmap:port"
 	}
 	return "hash:ip,port"
@@ -71,7 +72,7 @@ func nodePortSet(local bool, proto modes.Protocol) string {
 
 // externalSets lists the sets that Services reached from outside need.
 func externalSets() []string {
-	out := []string{ExternalIPSet, ExternalLocalSet, LoadBalancerSet, BalancerLocalSet, BalancerFWSet, BalancerSourceSet}
+	out := []string{ExternalIPSet, ExternalLocalSet, LoadBalancerSet, BalancerLocalSet, BalancerFWSet, BalancerSourceSet, HealthCheckSet}
 	for _, proto := range modes.Protocols() {
 		out = append(out, nodePortSet(false, proto), nodePortSet(true, proto))
 	}
@@ -271,7 +272,7 @@ func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(svc.ClusterIP, 0)})
 	for _, p := range svc.Ports {
 		vip := netip.AddrPortFrom(svc.ClusterIP, p.Port)
-		ops = serve(ops, svc, p, vip, svc.Endpoints)
+		ops = serve(ops, svc, p, vip, inner(svc))
 		ops = append(ops, Op{Kind: AddEntry, Set: ClusterIPSet, Proto: p.Protocol, VIP: vip})
 		for _, ep := range svc.Endpoints {
 			ops = append(ops, Op{Kind: AddEntry, Set: LoopBackSet, Proto: p.Protocol, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})

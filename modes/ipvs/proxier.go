@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"viplab/modes"
+	"viplab/modes/conntrack"
 	"viplab/modes/iptables"
 	"viplab/modes/rules"
 )
@@ -111,6 +112,11 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		return cost, err
 	}
 	p.current = s
+	n, err := conntrack.CleanUp(changes)
+	cost.Objects += n
+	if err != nil {
+		return cost, err
+	}
 	if p.options.byRules() && len(changes) > 0 {
 		c, err := p.restorer.Commit(ctx, p.rules(s))
 		cost.Add(c)

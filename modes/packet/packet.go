@@ -121,7 +121,7 @@ func Follow(prog Program, node netip.Addr, f Flow) Way {
 }
 
 // local tells whether an address is one of the node's.
-func (w *walk) local(a netip.Addr) bool { return a == w.node || w.Bound[a] }
+func (w *walk) local(a netip.Addr) bool { return a == w.node || w.Bound[a] || a.IsLoopback() }
 
 // inSet looks a packet up in a set by the dimensions of its type.
 func (w *walk) inSet(set, dirs string, p rules.Packet) bool {

@@ -69,6 +69,10 @@ func appendMatches(b []byte, r *Rule) []byte {
 		b = append(b, " -m conntrack --ctstate "...)
 		b = append(b, r.CTState...)
 	}
+	if r.NotCTState != "" {
+		b = append(b, " -m conntrack ! --ctstate "...)
+		b = append(b, r.NotCTState...)
+	}
 	return b
 }
 

@@ -48,13 +48,15 @@ type Rule struct {
 	NotMark uint32 // the packet's mark lacks these bits
 	HasMark uint32 // the packet's mark has these bits
 	CTState string // -m conntrack --ctstate, for example "NEW"
-	Set     string // -m set --match-set SET SetDirs
-	SetDirs string
-	Chance  uint32 // 1/Chance: -m statistic --mode random; 0 and 1: always
-	Target  Target
-	Chain   string // of Jump
-	To      netip.AddrPort
-	Mark    uint32
+	// NotCTState is -m conntrack ! --ctstate.
+	NotCTState string
+	Set        string // -m set --match-set SET SetDirs
+	SetDirs    string
+	Chance     uint32 // 1/Chance: -m statistic --mode random; 0 and 1: always
+	Target     Target
+	Chain      string // of Jump
+	To         netip.AddrPort
+	Mark       uint32
 }
 
 // Chain is a named list of rules. A Chain is immutable once it stands in a

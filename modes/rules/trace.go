@@ -15,6 +15,14 @@ type Packet struct {
 	Mark     uint32
 	// State is conntrack's: NEW, ESTABLISHED and so on.
 	State string
+	// Redirected is set when its destination was rewritten: state DNAT.
+	Redirected bool
+}
+
+// inState tells whether conntrack has the packet in one of some states.
+func (p Packet) inState(states string) bool {
+	list := strings.Split(states, ",")
+	return slices.Contains(list, p.State) || p.Redirected && slices.Contains(list, "DNAT")
 }
 
 // Verdict is how a packet left a hook.
@@ -148,7 +156,8 @@ func (t *Tracer) matches(r *Rule, p Packet) bool {
 		r.Src.IsValid() && r.Src.Contains(p.Src.Addr()) == r.NotSrc,
 		r.NotMark != 0 && p.Mark&r.NotMark == r.NotMark,
 		r.HasMark != 0 && p.Mark&r.HasMark != r.HasMark,
-		r.CTState != "" && !slices.Contains(strings.Split(r.CTState, ","), p.State),
+		r.CTState != "" && !p.inState(r.CTState),
+		r.NotCTState != "" && p.inState(r.NotCTState),
 		r.DstLocal && (t.Local == nil || !t.Local(p.Dst.Addr())),
 		r.SrcLocal && (t.Local == nil || !t.Local(p.Src.Addr())),
 		r.Seconds != 0 && (t.Seen == nil || !t.Seen(r.Recent)):
@@ -177,7 +186,7 @@ func (r *Rule) apply(p *Packet) (Verdict, bool) {
 	case Reject:
 		return Rejected, true
 	case DNAT, Redirect:
-		p.Dst = r.To
+		p.Dst, p.Redirected = r.To, true
 		return Rewrote, true
 	case Masquerade:
 		p.Src = netip.AddrPort{}

@@ -13,7 +13,7 @@
 //
 // A service line has ports as protocol/port:target[:node port], endpoints (with
 // @local for those on the node) and further words: external, balancer, sources,
-// affinity, policy. A story is a title, where the packet starts (client, node, or
+// affinity, policy, internal (traffic policy), health (check port). A story is a title, where the packet starts (client, node, or
 // an endpoint's address), protocol and destination, and its fate: endpoint with a
 // list and the source seen (kept, node), stays (affinity: the endpoint of the
 // packet before), refused, dropped, unserved (a reset, or nothing), closed (by the
@@ -179,6 +179,15 @@ func set(svc *modes.Service, word, value string) (err error) {
 			}
 			svc.SourceRanges = append(svc.SourceRanges, p)
 		}
+	case "health":
+		n, err := strconv.ParseUint(value, 10, 16)
+		svc.HealthPort = uint16(n)
+		return err
+	case "internal":
+		if value != "local" && value != "cluster" {
+			return fmt.Errorf("unknown internal policy %q: valid are cluster, local", value)
+		}
+		svc.InternalLocal = value == "local"
 	case "affinity":
 		svc.Affinity, err = time.ParseDuration(value)
 	case "policy":
@@ -187,7 +196,7 @@ func set(svc *modes.Service, word, value string) (err error) {
 		}
 		svc.ExternalLocal = value == "local"
 	default:
-		return fmt.Errorf("unknown word: valid are port, to, external, balancer, sources, affinity, policy")
+		return fmt.Errorf("unknown word: valid are port, to, external, balancer, sources, affinity, policy, internal, health")
 	}
 	return err
 }

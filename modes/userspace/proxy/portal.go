@@ -81,7 +81,7 @@ func (pp *portPool) take(limits [2]uint16) (uint16, bool) {
 func (l *loop) update(u Update) Reply {
 	for _, id := range u.Delete {
 		if p := l.portals[id]; p != nil {
-			l.flows.drop(l, p)
+			l.flows.drop(l, p, nil)
 			l.shut(p.fd)
 			l.ports.freed = append(l.ports.freed, p.port)
 			delete(l.portals, id)
@@ -91,6 +91,9 @@ func (l *loop) update(u Update) Reply {
 	for _, want := range u.Set {
 		if p := l.portals[want.ID]; p != nil {
 			p.set(want)
+			if p.udp {
+				l.flows.drop(l, p, p.endpoints)
+			}
 			continue
 		}
 		p, err := l.open(want, u.Ports)

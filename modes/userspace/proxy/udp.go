@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ type flowKey struct {
 // flow is one UDP client of a portal and its socket towards an endpoint.
 type flow struct {
 	key  flowKey
+	to   netip.AddrPort
 	fd   int
 	used time.Time
 	// local is the address that the client sent to. An answer from any other
@@ -62,7 +64,7 @@ func (t *flowTable) open(l *loop, key flowKey) *flow {
 	if err != nil {
 		return nil
 	}
-	f := &flow{key: key, fd: fd}
+	f := &flow{key: key, to: to, fd: fd}
 	if unix.Connect(fd, rawio.Sockaddr(to)) != nil || l.watch(fd, unix.EPOLLIN, f) != nil {
 		_ = unix.Close(fd)
 		return nil
@@ -89,10 +91,10 @@ func (t *flowTable) expire(l *loop, now time.Time) {
 	}
 }
 
-// drop closes all flows of a portal.
-func (t *flowTable) drop(l *loop, p *portal) {
+// drop closes the flows of a portal, but those to endpoints that it keeps.
+func (t *flowTable) drop(l *loop, p *portal, keep []netip.AddrPort) {
 	for _, f := range t.byClient {
-		if f.key.portal == p {
+		if f.key.portal == p && !slices.Contains(keep, f.to) {
 			t.close(l, f)
 		}
 	}
