@@ -25,15 +25,19 @@
 // before; a pod is the Service's first endpoint), traffic off (waits for what is under way); expose (gives the Service a node
 // port); policy cluster, policy local N (external traffic policy; the first N
 // endpoints are on the node); quiesce N (ipvs gives the oldest endpoints weight 0 and
-// keeps them); show (writes down what IPVS and conntrack hold of the Service).
+// keeps them); append N wait|nowait|brief (a second writer of iptables adds N rules to a
+// chain of its own, with -w, without, or with -w 1), overlap N (N times it restores what it read before somebody
+// else added a rule); show (writes down what IPVS and conntrack hold of the Service).
 //
 // Quantities of a phase: failed and stale (shares of its requests: not answered;
 // answered by an endpoint that was removed before they were sent), drained (answered
 // by one that was quiesced before), local (by one on the node), masqueraded (whose
 // endpoint saw another source than the sender's address), newest (by endpoints that
 // were added), busiest (the share of the busiest endpoint over the mean), p50, p99 and
-// stall (seconds), slow (the share near one second: a lost SYN), kept (of connections
-// kept open, the share that still answer; phase end).
+// stall (seconds), giveup (median seconds until a request failed), slow (the share near
+// one second: a lost SYN), kept (of connections kept open, the share that still answer;
+// phase end). Of a second writer: refused (the share of its calls), writer (median seconds
+// of a call), lost (the share of the other's rules that are gone).
 package scenario
 
 import (
@@ -107,7 +111,8 @@ func (e Expectation) Holds(v float64) bool {
 
 // Quantities lists what can be expected of a phase.
 func Quantities() []string {
-	return []string{"failed", "stale", "drained", "local", "masqueraded", "newest", "busiest", "p50", "p99", "stall", "slow", "kept"}
+	return []string{"failed", "stale", "drained", "local", "masqueraded", "newest", "busiest", "p50", "p99", "stall", "giveup", "slow",
+		"refused", "writer", "lost", "kept"}
 }
 
 // longest bounds a scenario's waits.
@@ -187,7 +192,7 @@ func step(do string, args []string) (s Step, err error) {
 		s.Name = args[0]
 	case "wait", "lock":
 		s.For, err = duration(args[0])
-	case "add", "remove", "replace", "keep", "quiesce":
+	case "add", "remove", "replace", "keep", "quiesce", "overlap":
 		s.N, err = number(args[0], 1, 100)
 	case "drain":
 		if s.N, err = number(args[0], 1, 100); err == nil {
@@ -198,6 +203,11 @@ func step(do string, args []string) (s Step, err error) {
 		if !strings.HasPrefix(s.Name, "net.ipv4.") {
 			err = fmt.Errorf("only sysctls of the node's own network (net.ipv4.) can be set, not %s", s.Name)
 		}
+	case "append":
+		if s.N, err = number(args[0], 1, 100); err == nil && !slices.Contains([]string{"wait", "nowait", "brief"}, args[1]) {
+			err = fmt.Errorf("a writer goes to wait, nowait or brief for the lock, not %q", args[1])
+		}
+		s.Value = args[1]
 	case "policy":
 		err = s.policy(args)
 	case "traffic":
@@ -209,7 +219,8 @@ func step(do string, args []string) (s Step, err error) {
 // steps lists the steps with the number of their words, -1 where it varies.
 func steps() map[string]int {
 	return map[string]int{"phase": 1, "wait": 1, "add": 1, "remove": 1, "replace": 1, "drain": 2, "refresh": 0, "keep": 1,
-		"sysctl": 2, "lock": 1, "traffic": -1, "expose": 0, "policy": -1, "quiesce": 1, "show": 0}
+		"sysctl": 2, "lock": 1, "traffic": -1, "expose": 0, "policy": -1, "quiesce": 1, "show": 0,
+		"append": 2, "overlap": 1}
 }
 
 // policy reads "cluster" or "local N".

@@ -34,6 +34,7 @@ func TestBad(t *testing.T) {
 		"has no step":                   "question Why?",
 		"takes 1 words, got 0":          "wait",
 		"before the step expose":        "traffic 1 fresh to nodeport",
+		"wait, nowait or brief for the": "append 3 maybe",
 		"not from mars":                 "traffic 1 fresh from mars",
 		"want policy cluster or policy": "policy strict",
 		"want traffic RATE":             "traffic 1",

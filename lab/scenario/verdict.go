@@ -97,15 +97,16 @@ func (o Outcome) Failed() []Check {
 func (o Outcome) Write(w io.Writer) error {
 	fmt.Fprintf(w, "## %s\n\n%s\n\n", o.Script.Name, o.Script.Question)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "phase\tmode\trequests\t%s\n", strings.Join(Quantities(), "\t"))
+	measured := o.measured()
+	fmt.Fprintf(tw, "phase\tmode\t%s\n", strings.Join(measured, "\t"))
 	for _, phase := range o.phases() {
 		for _, mode := range o.Modes {
 			values, ok := o.Values[mode][phase]
 			if !ok {
 				continue
 			}
-			row := []string{phase, mode, figure(values, "requests")}
-			for _, q := range Quantities() {
+			row := []string{phase, mode}
+			for _, q := range measured {
 				row = append(row, figure(values, q))
 			}
 			fmt.Fprintln(tw, strings.Join(row, "\t"))
@@ -116,7 +117,7 @@ func (o Outcome) Write(w io.Writer) error {
 	}
 	for _, mode := range o.Modes {
 		if len(o.Shown[mode]) > 0 {
-			fmt.Fprintf(w, "\nWhat the kernel held in mode %s:\n\n    %s\n", mode, strings.Join(o.Shown[mode], "\n    "))
+			fmt.Fprintf(w, "\nWhat was seen in mode %s:\n\n    %s\n", mode, strings.Join(o.Shown[mode], "\n    "))
 		}
 	}
 	failed := o.Failed()
@@ -130,6 +131,20 @@ func (o Outcome) Write(w io.Writer) error {
 	}
 	_, err := fmt.Fprintln(w)
 	return err
+}
+
+// measured lists the quantities that any mode has in any phase.
+func (o Outcome) measured() []string {
+	return slices.DeleteFunc(append([]string{"requests"}, Quantities()...), func(q string) bool {
+		for _, phases := range o.Values {
+			for _, values := range phases {
+				if _, ok := values[q]; ok {
+					return false
+				}
+			}
+		}
+		return true
+	})
 }
 
 func figure(values map[string]float64, q string) string {

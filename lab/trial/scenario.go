@@ -1,13 +1,11 @@
 package trial
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +41,7 @@ type play struct {
 	kept     []int      // descriptors of connections kept open
 	shown    int        // lines
 	nodePort uint16
+	writes   bool // the second writer has its chain
 }
 
 type serviceSince struct {
@@ -162,6 +161,10 @@ func (p *play) do(s scenario.Step) error {
 				svc.Endpoints[i].Local = i < s.N
 			}
 		})
+	case "append":
+		return p.appendRules(s.N, s.Value)
+	case "overlap":
+		return p.overlap(s.N)
 	case "show":
 		return p.show()
 	case "refresh":
@@ -171,11 +174,23 @@ func (p *play) do(s scenario.Step) error {
 	case "lock":
 		return p.lock(s.For)
 	case "sysctl":
-		return p.net.Node.Do(func() error {
-			return os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(s.Name, ".", "/")), []byte(s.Value), 0)
-		})
+		return p.sysctl(s.Name, s.Value)
 	}
 	return nil
+}
+
+// sysctl sets a sysctl of the node. Those of IPVS are not there in mode direct, which
+// has no use for them.
+func (p *play) sysctl(name, value string) error {
+	if p.Mode == catalog.Direct {
+		return nil
+	}
+	return p.net.Node.Do(func() error {
+		if err := os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")), []byte(value), 0); err != nil {
+			return fmt.Errorf("set sysctl %s to %s: %w", name, value, err)
+		}
+		return nil
+	})
 }
 
 func (p *play) sleep(d time.Duration) {
@@ -267,23 +282,6 @@ func (p *play) refresh() error {
 		return nil
 	}
 	return p.net.Node.Do(func() error { _, err := m.Refresh(p.ctx); return err })
-}
-
-// lock holds the lock of iptables for a while, from another process.
-func (p *play) lock(d time.Duration) error {
-	return p.net.Node.Do(func() error {
-		cmd := exec.Command("flock", "/run/xtables.lock", "sh", "-c", fmt.Sprintf("echo held; sleep %g", d.Seconds()))
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return err
-		}
-		if err := cmd.Start(); err != nil {
-			return fmt.Errorf("hold the lock: %w", err)
-		}
-		_, err = bufio.NewReader(out).ReadString('\n')
-		go func() { _ = cmd.Wait() }()
-		return err
-	})
 }
 
 // keep opens connections and leaves them open.

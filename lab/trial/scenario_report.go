@@ -20,6 +20,7 @@ type tally struct {
 	of               map[string]int // requests of which a quantity is true
 	by               map[netip.Addr]int
 	latencies        []float64
+	giveups          []float64
 	answered         []time.Duration
 }
 
@@ -71,6 +72,7 @@ func (t *tally) add(p *play, q workload.Request, a workload.Answer, sender netip
 	t.requests++
 	if q.Err != nil {
 		t.failed++
+		t.giveups = append(t.giveups, (q.Done - q.Sent).Seconds())
 		return
 	}
 	from := a.Endpoint
@@ -109,6 +111,9 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 		if v, err := stats.PercentileNearestRank(t.latencies, percent); err == nil {
 			p.phase(ph.name, name, v)
 		}
+	}
+	if v, err := stats.Median(t.giveups); err == nil {
+		p.phase(ph.name, "giveup", v)
 	}
 	slices.Sort(t.answered)
 	last, stall := ph.at, time.Duration(0)

@@ -32,12 +32,17 @@ func (p *play) show() error {
 		if err != nil {
 			return err
 		}
-		for _, l := range append(lines, tracked...) {
-			p.shown++
-			p.record(results.ScenarioShown, map[string]string{results.ScenarioName: p.Plan.Script.Name, results.Line: fmt.Sprintf("%3d  %s", p.shown, l)}, float64(p.shown))
-		}
+		p.write(append(lines, tracked...)...)
 		return nil
 	})
+}
+
+// write writes lines down for the verdict.
+func (p *play) write(lines ...string) {
+	for _, l := range lines {
+		p.shown++
+		p.record(results.ScenarioShown, map[string]string{results.ScenarioName: p.Plan.Script.Name, results.Line: fmt.Sprintf("%3d  %s", p.shown, l)}, float64(p.shown))
+	}
 }
 
 func (p *play) currentPhase() string {

@@ -38,7 +38,7 @@ type traffic struct {
 func (p *play) dialed(to string) netip.AddrPort {
 	switch {
 	case p.Mode == catalog.Direct:
-		return netip.AddrPortFrom(p.svc.Endpoints[0].Addr, p.Synth.TargetPort())
+		return netip.AddrPortFrom(p.history[0].svc.Endpoints[0].Addr, p.Synth.TargetPort())
 	case to == scenario.ToNodePort:
 		return netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), p.nodePort)
 	}
@@ -61,6 +61,9 @@ func (p *play) startTraffic(s scenario.Step) error {
 	case scenario.FromNode:
 		ns, t.sender = p.net.Node, at.Node.Addr()
 	case scenario.FromPod:
+		if len(p.svc.Endpoints) == 0 {
+			return errors.New("the Service has no endpoint that traffic could start from")
+		}
 		t.sender = p.svc.Endpoints[0].Addr
 		ns, source = p.net.Backend, t.sender
 	}
