@@ -33,7 +33,9 @@
 // answered by an endpoint that was removed before they were sent), drained (answered
 // by one that was quiesced before), local (by one on the node), masqueraded (whose
 // endpoint saw another source than the sender's address), newest (by endpoints that
-// were added), busiest (the share of the busiest endpoint over the mean), p50, p99 and
+// were added), even (the chance of so uneven a choice among the endpoints of the phase's end, if
+// all were alike: chi-square), lingers (seconds from an endpoint's removal until the last
+// answer by it), busiest (the share of the busiest endpoint over the mean), p50, p99 and
 // stall (seconds), giveup (median seconds until a request failed), slow (the share near
 // one second: a lost SYN), kept (of connections kept open, the share that still answer;
 // phase end). Of a second writer: refused (the share of its calls), writer (median seconds
@@ -111,7 +113,7 @@ func (e Expectation) Holds(v float64) bool {
 
 // Quantities lists what can be expected of a phase.
 func Quantities() []string {
-	return []string{"failed", "stale", "drained", "local", "masqueraded", "newest", "busiest", "p50", "p99", "stall", "giveup", "slow",
+	return []string{"failed", "stale", "drained", "local", "masqueraded", "newest", "even", "lingers", "busiest", "p50", "p99", "stall", "giveup", "slow",
 		"refused", "writer", "lost", "kept"}
 }
 

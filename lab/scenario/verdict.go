@@ -23,7 +23,9 @@ type Outcome struct {
 	Checks []Check
 	// Shown is what the step show wrote down, by mode.
 	Shown map[string][]string
-	rates map[string][]float64 // by mode, answers a second in 100 ms bins
+	// rates are answers a second in 100 ms bins, by mode; newest those by endpoints that
+	// were added.
+	rates, newest map[string][]float64
 }
 
 // Check is an expectation in one mode.
@@ -41,7 +43,7 @@ const control = "direct"
 
 // Judge holds a run's records against a script's expectations.
 func Judge(s Script, sum *summary.Summary) Outcome {
-	o := Outcome{Script: s, Values: map[string]map[string]map[string]float64{}, rates: map[string][]float64{}, Shown: map[string][]string{}}
+	o := Outcome{Script: s, Values: map[string]map[string]map[string]float64{}, rates: map[string][]float64{}, newest: map[string][]float64{}, Shown: map[string][]string{}}
 	for _, c := range sum.Select(results.Scenario, map[string]string{results.ScenarioName: s.Name}) {
 		mode, phase := c.Factors[results.Mode], c.Factors[results.Phase]
 		if o.Values[mode] == nil {
@@ -54,6 +56,10 @@ func Judge(s Script, sum *summary.Summary) Outcome {
 		o.Values[mode][phase][c.Factors[results.Quantity]] = c.Median
 	}
 	for _, c := range sum.Select(results.TPS, map[string]string{results.ScenarioName: s.Name}) {
+		if c.Factors[results.Of] == "newest" {
+			o.newest[c.Factors[results.Mode]] = c.Values
+			continue
+		}
 		o.rates[c.Factors[results.Mode]] = c.Values
 	}
 	o.shown(s, sum)
@@ -166,15 +172,24 @@ func (o Outcome) phases() []string {
 	return append(out, "end")
 }
 
-// Picture is the request rate over time, a panel a mode.
+// Picture is the request rate over time, and the part of it that endpoints have which
+// were added, a panel a mode.
 func (o Outcome) Picture() plots.Picture {
 	p := plots.Picture{Name: o.Script.Name, Title: o.Script.Question, YLabel: "answers a second", Timeline: true}
 	for _, mode := range o.Modes {
-		line := plots.Series{Mode: mode, Label: mode}
-		for i, v := range o.rates[mode] {
-			line.Points = append(line.Points, plots.Point{X: float64(i) / 10, Y: v, Lo: v, Hi: v})
+		panel := plots.Panel{Title: mode, Series: []plots.Series{timeline(mode, mode, 0, o.rates[mode])}}
+		if newest := o.newest[mode]; newest != nil {
+			panel.Series = append(panel.Series, timeline(mode, mode+", by endpoints that were added", 1, newest))
 		}
-		p.Panels = append(p.Panels, plots.Panel{Title: mode, Series: []plots.Series{line}})
+		p.Panels = append(p.Panels, panel)
 	}
 	return p
+}
+
+func timeline(mode, label string, variant int, bins []float64) plots.Series {
+	s := plots.Series{Mode: mode, Label: label, Variant: variant}
+	for i, v := range bins {
+		s.Points = append(s.Points, plots.Point{X: float64(i) / 10, Y: v, Lo: v, Hi: v})
+	}
+	return s
 }

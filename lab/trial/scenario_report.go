@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/montanaflynn/stats"
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"viplab/modes"
 	"viplab/results"
@@ -21,6 +23,7 @@ type tally struct {
 	by               map[netip.Addr]int
 	latencies        []float64
 	giveups          []float64
+	lingers          time.Duration
 	answered         []time.Duration
 }
 
@@ -42,14 +45,22 @@ func (p *play) report() {
 		t.record(p, ph, until)
 	}
 	bins := make([]float64, int(end/liveBin)+1)
+	newest := make([]float64, len(bins))
 	for _, t := range p.traffic {
-		for _, q := range t.requests {
-			if q.Done > 0 && q.Err == nil && q.Done < end {
-				bins[int(q.Done/liveBin)] += 1 / liveBin.Seconds()
+		for i, q := range t.requests {
+			if q.Done == 0 || q.Err != nil || q.Done >= end {
+				continue
+			}
+			bins[int(q.Done/liveBin)] += 1 / liveBin.Seconds()
+			if p.added[t.answers[i].Endpoint] {
+				newest[int(q.Done/liveBin)] += 1 / liveBin.Seconds()
 			}
 		}
 	}
-	p.record(results.TPS, map[string]string{results.ScenarioName: p.Plan.Script.Name}, bins...)
+	p.record(results.TPS, map[string]string{results.ScenarioName: p.Plan.Script.Name, results.Of: "all"}, bins...)
+	if len(p.added) > 0 {
+		p.record(results.TPS, map[string]string{results.ScenarioName: p.Plan.Script.Name, results.Of: "newest"}, newest...)
+	}
 }
 
 // tally counts the requests that were sent in a span of time. (Those that are due
@@ -81,6 +92,9 @@ func (t *tally) add(p *play, q workload.Request, a workload.Answer, sender netip
 	t.answered = append(t.answered, q.Done)
 	took := q.Done - q.Sent
 	removed, isGone := p.gone[from]
+	if isGone {
+		t.lingers = max(t.lingers, q.Done-removed)
+	}
 	quiesced, isQuiet := p.quiet[from]
 	for name, is := range map[string]bool{
 		"slow": took >= slowFrom && took <= slowTo, "newest": p.added[from], "stale": isGone && q.Sent > removed,
@@ -112,6 +126,12 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 			p.phase(ph.name, name, v)
 		}
 	}
+	if v, ok := t.even(p.serviceAt(until)); ok {
+		p.phase(ph.name, "even", v)
+	}
+	if len(p.gone) > 0 {
+		p.phase(ph.name, "lingers", t.lingers.Seconds())
+	}
 	if v, err := stats.Median(t.giveups); err == nil {
 		p.phase(ph.name, "giveup", v)
 	}
@@ -121,6 +141,29 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 		stall, last = max(stall, at-last), at
 	}
 	p.phase(ph.name, "stall", stall.Seconds())
+}
+
+// even is the chance of a choice as uneven as this one among the endpoints of a Service,
+// if each were as likely as the others; ok is false if there are too few answers for a
+// chi-square test (five an endpoint).
+func (t *tally) even(svc *modes.Service) (chance float64, ok bool) {
+	n := len(svc.Endpoints)
+	if n < 2 {
+		return 0, false
+	}
+	seen, want := make([]float64, n), make([]float64, n)
+	sum := 0.
+	for i, ep := range svc.Endpoints {
+		seen[i] = float64(t.by[ep.Addr])
+		sum += seen[i]
+	}
+	if sum < 5*float64(n) {
+		return 0, false
+	}
+	for i := range want {
+		want[i] = sum / float64(n)
+	}
+	return distuv.ChiSquared{K: float64(n - 1)}.Survival(stat.ChiSquare(seen, want)), true
 }
 
 // isLocal tells whether an address is an endpoint of the Service on the node.
