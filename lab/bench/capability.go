@@ -14,10 +14,10 @@ import (
 	"viplab/lab/trial"
 )
 
-// Capabilities asks a testbed which of the modes can run in it, the iptables
-// modes with the given backend. The error is
-// the testbed's own: a [modes.MissingError] if it cannot be used at all.
-func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string, backend string) (map[string]trial.Lack, error) {
+// Capabilities asks a testbed which of the modes can run in it with what else is
+// needed. The error is the testbed's own: a [modes.MissingError] if it cannot be used
+// at all.
+func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string, need trial.Need) (map[string]trial.Lack, error) {
 	if err := tb.Probe(ctx); err != nil {
 		return nil, err
 	}
@@ -25,8 +25,12 @@ func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string, backe
 	if err != nil {
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
+	asked, err := json.Marshal(need)
+	if err != nil {
+		return nil, fmt.Errorf("ask testbed %s: %w", tb.Name(), err)
+	}
 	var out, errs bytes.Buffer
-	code, err := tb.Run(ctx, testbed.Command{Args: append([]string{self, roles.Capabilities, backend}, modes...), Stdout: &out, Stderr: &errs})
+	code, err := tb.Run(ctx, testbed.Command{Args: append([]string{self, roles.Capabilities, string(asked)}, modes...), Stdout: &out, Stderr: &errs})
 	if err != nil {
 		return nil, fmt.Errorf("ask testbed %s: %w", tb.Name(), err)
 	}
@@ -42,17 +46,17 @@ func Capabilities(ctx context.Context, tb testbed.Testbed, modes []string, backe
 
 // Choose picks the testbed: the named one, or with auto the first that can run
 // all the modes. why says how it was picked.
-func Choose(ctx context.Context, name string, modes, backends []string) (tb testbed.Testbed, why string, err error) {
+func Choose(ctx context.Context, name string, modes []string, needs []trial.Need) (tb testbed.Testbed, why string, err error) {
 	if name != testbed.Auto {
 		if tb, err = testbed.Find(name); err != nil {
 			return nil, "", err
 		}
-		return tb, name + " was asked for", canAll(ctx, tb, modes, backends)
+		return tb, name + " was asked for", canAll(ctx, tb, modes, needs)
 	}
 	var passed []string
 	var errs []error
 	for _, tb := range testbed.All() {
-		err := canAll(ctx, tb, modes, backends)
+		err := canAll(ctx, tb, modes, needs)
 		if err == nil {
 			return tb, strings.Join(append(passed, tb.Name()+" can run all modes asked for"), "; "), nil
 		}
@@ -70,9 +74,9 @@ func firstLine(s string) string {
 	return s
 }
 
-func canAll(ctx context.Context, tb testbed.Testbed, modes, backends []string) error {
-	for _, b := range backends {
-		lacks, err := Capabilities(ctx, tb, modes, b)
+func canAll(ctx context.Context, tb testbed.Testbed, modes []string, needs []trial.Need) error {
+	for _, n := range needs {
+		lacks, err := Capabilities(ctx, tb, modes, n)
 		if err != nil {
 			return err
 		}

@@ -297,6 +297,20 @@ func unlessOne(v string, list, defaults []string) string {
 // first.
 func tracking() []string { return []string{"on", "off"} }
 
+// Needs lists what the trials need of a testbed beside their modes.
+func (c Config) Needs() []trial.Need {
+	need := trial.Need{Tunnel: slices.Contains(c.Forwards, ipvs.Tunnel)}
+	if len(c.Families) > 0 && !slices.Equal(c.Families, []string{string(modes.IPv4)}) {
+		need.Family = modes.Dual
+	}
+	var out []trial.Need
+	for _, b := range c.Backends {
+		need.Backend = b
+		out = append(out, need)
+	}
+	return out
+}
+
 // ipvsVariants lists the combinations of mode ipvs's parameters.
 func (c Config) ipvsVariants() []trial.Spec {
 	var out []trial.Spec

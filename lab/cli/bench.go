@@ -339,7 +339,7 @@ func (f *benchFlags) choose(ctx context.Context) (testbed.Testbed, string, error
 	if err := f.substitute(ctx); err != nil {
 		return nil, "", err
 	}
-	return bench.Choose(ctx, f.Testbed, f.Modes, f.Backends)
+	return bench.Choose(ctx, f.Testbed, f.Modes, f.Needs())
 }
 
 // memoryMB is what a guest needs at the largest size: the blob of rules twice

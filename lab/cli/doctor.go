@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"viplab/lab/bench"
 	"viplab/lab/testbed"
+	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
@@ -34,7 +37,7 @@ func doctor(ctx context.Context, out io.Writer) error {
 	can := map[string]bool{}
 	for _, tb := range testbed.All() {
 		fmt.Fprintf(out, "testbed %s\n", tb.Name())
-		lacks, err := bench.Capabilities(ctx, tb, catalog.Names(), iptables.Legacy)
+		lacks, err := bench.Capabilities(ctx, tb, catalog.Names(), trial.Need{Backend: iptables.Legacy})
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -50,6 +53,8 @@ func doctor(ctx context.Context, out io.Writer) error {
 				fmt.Fprintf(out, "  %-14s can run\n", m)
 			}
 		}
+		doctorNeed(ctx, out, tb, "IPv6", trial.Need{Backend: iptables.Legacy, Family: modes.Dual})
+		doctorNeed(ctx, out, tb, "tunnels", trial.Need{Backend: iptables.Legacy, Tunnel: true})
 	}
 	fmt.Fprintln(out, "tools")
 	var missing []error
@@ -65,4 +70,34 @@ func doctor(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return errors.Join(missing...)
+}
+
+// doctorNeed says which modes can have something beside.
+func doctorNeed(ctx context.Context, out io.Writer, tb testbed.Testbed, what string, need trial.Need) {
+	names := services()
+	if need.Tunnel {
+		names = []string{"ipvs"}
+	}
+	lacks, err := bench.Capabilities(ctx, tb, names, need)
+	if err != nil {
+		fmt.Fprintf(out, "  %-14s cannot be tried: %v\n", what, err)
+		return
+	}
+	var can []string
+	for _, m := range names {
+		if _, bad := lacks[m]; !bad {
+			can = append(can, m)
+		}
+	}
+	if len(can) == 0 {
+		l := lacks[names[0]]
+		fmt.Fprintf(out, "  %-14s missing: %s; to mend: %s\n", what, l.Need, l.Mend)
+		return
+	}
+	fmt.Fprintf(out, "  %-14s in mode %s\n", what, strings.Join(can, ", "))
+}
+
+// services lists the modes that serve VIPs.
+func services() []string {
+	return slices.DeleteFunc(catalog.Names(), func(n string) bool { return n == catalog.Direct })
 }

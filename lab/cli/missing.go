@@ -37,7 +37,7 @@ func (f *benchFlags) substitute(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
-	lacks, err := bench.Capabilities(ctx, tb, f.Modes, f.Backends[0])
+	lacks, err := bench.Capabilities(ctx, tb, f.Modes, f.Needs()[0])
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 // First arguments of roles that are not about testbeds. They are not for users.
 const (
 	Trials = "__trials"
-	// Capabilities is followed by an iptables backend and names of modes.
+	// Capabilities is followed by a [trial.Need] as JSON and names of modes.
 	Capabilities = "__capabilities"
 )
 
@@ -54,9 +54,13 @@ func trials() error {
 // capabilities prints what the modes lack here.
 func capabilities(args []string) error {
 	if len(args) == 0 {
-		return errors.New("no backend given")
+		return errors.New("no need given")
 	}
-	lacks, err := trial.Capabilities(context.Background(), args[1:], args[0])
+	var need trial.Need
+	if err := json.Unmarshal([]byte(args[0]), &need); err != nil {
+		return fmt.Errorf("read need: %w", err)
+	}
+	lacks, err := trial.Capabilities(context.Background(), args[1:], need)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -21,8 +22,10 @@ func (t *Topology) past() error {
 	err := do(
 		step{t.Backend, func() error { return addVeth("to-client", t.Client, "to-backend") }},
 		step{t.Backend, func() error { return linkUp("to-client") }},
-		step{t.Client, func() error { return linkUp("to-backend") }},
-		step{t.Backend, endTunnels})
+		step{t.Client, func() error { return linkUp("to-backend") }})
+	if err == nil && t.options.Tunnel {
+		err = t.Backend.Do(endTunnels)
+	}
 	if err != nil {
 		return err
 	}
@@ -52,13 +55,12 @@ func linkUp(name string) error {
 	return nil
 }
 
-// endTunnels lets a namespace take packets out of IP-in-IP tunnels. Where the kernel
-// has none, only forwarding by tunnels is missing, which a probe tells.
+// endTunnels lets a namespace take packets out of IP-in-IP tunnels.
 func endTunnels() error {
 	if _, err := netlink.LinkByName(tunnelDevice); err != nil {
-		_, _, _ = (modes.Exec{}).Run(context.Background(), nil, "modprobe", "ipip")
+		_, _, merr := (modes.Exec{}).Run(context.Background(), nil, "modprobe", "ipip")
 		if _, err := netlink.LinkByName(tunnelDevice); err != nil {
-			return nil
+			return &modes.MissingError{Need: "IP-in-IP tunnels (ipip) in this kernel", Mend: "use --testbed uml", Err: cmp.Or(merr, err)}
 		}
 	}
 	if err := writeSysctl("net/ipv4/conf/"+tunnelDevice+"/rp_filter", "0"); err != nil {

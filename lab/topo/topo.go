@@ -27,10 +27,11 @@ import (
 // Options say what the network must carry.
 type Options struct {
 	Family modes.Family
-	// Past joins backend and client by a further link, on which answers come back
-	// past the node, and makes the backend end tunnels: for forwarding methods that
-	// leave packets as they are.
+	// Past joins backend and client by a further link, on which answers come back past
+	// the node: for forwarding methods that leave packets as they are.
 	Past bool
+	// Tunnel says that packets come to the backend in tunnels.
+	Tunnel bool
 	// SamePort says that endpoints listen on the port of their Service. The backend
 	// would then answer for VIPs that are no Service, so the node refuses them.
 	SamePort bool

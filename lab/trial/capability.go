@@ -26,24 +26,23 @@ func (l Lack) Err() error {
 	return e
 }
 
+// Need is what is asked of a testbed beside the modes.
+type Need struct {
+	Backend string       `json:"backend"` // of the iptables modes
+	Family  modes.Family `json:"family"`
+	Tunnel  bool         `json:"tunnel"` // for mode ipvs
+}
+
 // Capabilities asks every named mode, in a namespace of its own, whether it can
-// run here, the iptables modes with the given backend. Modes that can are absent
-// from the result.
-func Capabilities(ctx context.Context, names []string, backend string) (map[string]Lack, error) {
+// run here. Modes that can are absent from the result.
+func Capabilities(ctx context.Context, names []string, need Need) (map[string]Lack, error) {
 	out := map[string]Lack{}
 	for _, name := range names {
 		mode, err := catalog.Find(name)
 		if err != nil {
 			return nil, err
 		}
-		net, err := topo.Build(topo.Options{})
-		if err != nil {
-			return nil, fmt.Errorf("try mode %s: %w", name, err)
-		}
-		err = net.Node.Do(func() error { return mode.New(catalog.Options{Backend: backend}).Probe(ctx) })
-		if cerr := net.Close(); cerr != nil {
-			return nil, cerr
-		}
+		err = try(ctx, mode, need)
 		var m *modes.MissingError
 		switch {
 		case errors.As(err, &m):
@@ -57,4 +56,15 @@ func Capabilities(ctx context.Context, names []string, backend string) (map[stri
 		}
 	}
 	return out, nil
+}
+
+// try asks one mode.
+func try(ctx context.Context, mode catalog.Mode, need Need) error {
+	tunnel := need.Tunnel && mode.Name == "ipvs"
+	net, err := topo.Build(topo.Options{Family: need.Family, Past: tunnel, Tunnel: tunnel})
+	if err != nil {
+		return err
+	}
+	err = net.Node.Do(func() error { return mode.New(catalog.Options{Backend: need.Backend, Family: need.Family}).Probe(ctx) })
+	return errors.Join(err, net.Close())
 }

@@ -250,7 +250,7 @@ func (r *run) service(i int) *modes.Service { return r.snap.Services[i*r.Synth.W
 
 func (r *run) buildNet() (err error) {
 	r.step("topology")
-	r.net, err = topo.Build(topo.Options{Family: r.Synth.Family, Past: r.past(), SamePort: r.Synth.SamePort})
+	r.net, err = topo.Build(topo.Options{Family: r.Synth.Family, Past: r.past(), Tunnel: r.Forward == ipvs.Tunnel, SamePort: r.Synth.SamePort})
 	return err
 }
 
