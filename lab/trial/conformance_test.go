@@ -253,7 +253,7 @@ func TestRefresh(t *testing.T) {
 // TestStrategies: however updates are written, the kernel holds the same.
 func TestStrategies(t *testing.T) {
 	eachMode(t, []string{"iptables", "iptables-tree"}, func(t *testing.T, name string) {
-		spec := synth.Spec{Services: 6, Endpoints: 2, Ports: 1, Seed: 3}
+		spec := synth.Spec{Services: 4, Endpoints: 2, Ports: 1, Seed: 3}
 		states := map[iptables.Strategy]string{}
 		for _, strategy := range iptables.Strategies() {
 			b := setUp(t, name, spec)

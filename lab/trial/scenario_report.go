@@ -1,8 +1,10 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -23,6 +25,7 @@ type tally struct {
 	by               map[netip.Addr]int
 	latencies        []float64
 	giveups          []float64
+	failure          error // of the first that failed
 	lingers          time.Duration
 	answered         []time.Duration
 }
@@ -83,6 +86,7 @@ func (t *tally) add(p *play, q workload.Request, a workload.Answer, sender netip
 	t.requests++
 	if q.Err != nil {
 		t.failed++
+		t.failure = cmp.Or(t.failure, q.Err)
 		t.giveups = append(t.giveups, (q.Done - q.Sent).Seconds())
 		return
 	}
@@ -125,6 +129,9 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 		if v, err := stats.PercentileNearestRank(t.latencies, percent); err == nil {
 			p.phase(ph.name, name, v)
 		}
+	}
+	if t.failure != nil {
+		p.write(fmt.Sprintf("# phase %s", ph.name), fmt.Sprintf("%d requests failed, the first: %v", t.failed, t.failure))
 	}
 	if v, ok := t.even(p.serviceAt(until)); ok {
 		p.phase(ph.name, "even", v)

@@ -13,8 +13,9 @@ import (
 	"viplab/results"
 )
 
-// TestScenarios plays every scenario in haste and asks that whatever it expects something
-// of was measured, not what came out: that is for times in which nothing else runs.
+// TestScenarios plays every scenario in haste and asks that each quantity of which it
+// expects something was measured in some phase, not what came out: that is for times in
+// which nothing else runs, and without haste.
 func TestScenarios(t *testing.T) {
 	mode := "iptables"
 	if inside.Testbed() == testbed.UMLName {
@@ -37,14 +38,14 @@ func TestScenarios(t *testing.T) {
 			if err := b.scenario(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			measured := map[[2]string]bool{}
+			measured := map[string]bool{}
 			for line := range bytes.Lines(out.Bytes()) {
 				var ev Event
 				if err := json.Unmarshal(line, &ev); err != nil {
 					t.Fatal(err)
 				}
 				if ev.Record != nil && ev.Record.Metric == results.Scenario {
-					measured[[2]string{ev.Record.Factors[results.Phase], ev.Record.Factors[results.Quantity]}] = true
+					measured[ev.Record.Factors[results.Quantity]] = true
 				}
 			}
 			for _, e := range s.Expect {
@@ -54,8 +55,8 @@ func TestScenarios(t *testing.T) {
 				if len(e.Modes) > 0 && !slices.Contains(e.Modes, mode) || optional {
 					continue
 				}
-				if !measured[[2]string{e.Phase, e.Quantity}] {
-					t.Errorf("%s of phase %s was not measured", e.Quantity, e.Phase)
+				if !measured[e.Quantity] {
+					t.Errorf("%s was not measured in any phase", e.Quantity)
 				}
 			}
 		})
