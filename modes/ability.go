@@ -49,10 +49,10 @@ func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("mode %s cannot serve %s: %s: %s", e.Mode, e.Service, e.Ability, e.Why)
 }
 
-// Check says whether a mode of these limits can serve a Snapshot: nil, or an
+// Check says whether a mode of these limits can serve some Services: nil, or an
 // [UnsupportedError].
-func (l Limits) Check(mode string, s Snapshot) error {
-	for _, svc := range s.Services {
+func (l Limits) Check(mode string, services ...*Service) error {
+	for _, svc := range services {
 		for _, a := range svc.asks() {
 			if why, lacks := l[a]; lacks {
 				return &UnsupportedError{mode, svc.Key(), a, why}

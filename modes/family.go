@@ -3,6 +3,8 @@ package modes
 import (
 	"net/netip"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // Family is an address family.
@@ -19,8 +21,36 @@ const (
 // Families lists them, the default first.
 func Families() []Family { return []Family{IPv4, IPv6, Dual} }
 
+// Parts lists the families that a family is made of: both if it is [Dual], IPv4 if it
+// is empty.
+func (f Family) Parts() []Family {
+	switch f {
+	case Dual:
+		return []Family{IPv4, IPv6}
+	case "":
+		return []Family{IPv4}
+	}
+	return []Family{f}
+}
+
 // Has tells whether a family is, or includes, another.
-func (f Family) Has(one Family) bool { return f == one || f == Dual || f == "" && one == IPv4 }
+func (f Family) Has(one Family) bool { return slices.Contains(f.Parts(), one) }
+
+// Domain is the socket domain of one family, which netlink uses too.
+func (f Family) Domain() int {
+	if f == IPv6 {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
+}
+
+// Unspecified is the address that stands for all of one family.
+func (f Family) Unspecified() netip.Addr {
+	if f == IPv6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
 
 // FamilyOf is the family of an address.
 func FamilyOf(a netip.Addr) Family {

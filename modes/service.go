@@ -222,7 +222,7 @@ func (s Snapshot) Validate(node ...netip.Addr) error {
 				return fmt.Errorf("service %s: node port %d is its health check port too", svc.Key(), h)
 			}
 			if p.NodePort != 0 {
-				claims = append(claims, front{unspecified(svc.Family()), p.NodePort, p.Protocol})
+				claims = append(claims, front{svc.Family().Unspecified(), p.NodePort, p.Protocol})
 			}
 			for _, f := range claims {
 				if o := seen[f]; o != nil {
@@ -233,13 +233,6 @@ func (s Snapshot) Validate(node ...netip.Addr) error {
 		}
 	}
 	return nil
-}
-
-func unspecified(f Family) netip.Addr {
-	if f == IPv6 {
-		return netip.IPv6Unspecified()
-	}
-	return netip.IPv4Unspecified()
 }
 
 // Ports counts the Service ports of a Snapshot.

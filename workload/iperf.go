@@ -24,8 +24,8 @@ type Throughput struct {
 	Retransmits   int
 }
 
-// StartIperf starts an iperf3 server on a port of all addresses of a family, in the namespace of the calling
-// thread, and returns when it listens. stop ends it.
+// StartIperf starts an iperf3 server on a port of all addresses of a family, in the
+// namespace of the calling thread, and returns when it listens. stop ends it.
 func StartIperf(f modes.Family, port uint16) (stop func(), err error) {
 	family := "-4"
 	if f == modes.IPv6 {

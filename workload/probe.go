@@ -64,7 +64,7 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 		}
 		port := p.next[which]
 		p.next[which]++ // wraps to 0 after 65535, and so to firstLocal
-		from := rawio.Any(rawio.Domain(to.Addr()))
+		from := modes.FamilyOf(to.Addr()).Unspecified()
 		if p.Source.IsValid() {
 			from = p.Source
 		}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viplab/modes"
 	"viplab/modes/rawio"
 )
 
@@ -47,7 +48,7 @@ func reuseOnce(to netip.AddrPort, port uint16) (r Reused) {
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(rawio.Any(rawio.Domain(to.Addr())), port))); err != nil {
+	if err := unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(modes.FamilyOf(to.Addr()).Unspecified(), port))); err != nil {
 		return Reused{Err: fmt.Errorf("bind port %d: %w", port, err)}
 	}
 	start := time.Now()

@@ -53,15 +53,12 @@ func Serve(on Listen) (*Server, error) {
 		return nil, fmt.Errorf("start server: %w", err)
 	}
 	err = s.watch(s.stop)
-	for f, domain := range map[modes.Family]int{modes.IPv4: unix.AF_INET, modes.IPv6: unix.AF_INET6} {
-		if !on.Family.Has(f) {
-			continue
-		}
+	for _, f := range on.Family.Parts() {
 		for _, p := range on.TCP {
-			err = errors.Join(err, s.listen(unix.SOCK_STREAM, 0, netip.AddrPortFrom(rawio.Any(domain), p), s.tcp))
+			err = errors.Join(err, s.listen(unix.SOCK_STREAM, 0, netip.AddrPortFrom(f.Unspecified(), p), s.tcp))
 		}
 		for _, p := range on.UDP {
-			err = errors.Join(err, s.listen(unix.SOCK_DGRAM, 0, netip.AddrPortFrom(rawio.Any(domain), p), s.udp))
+			err = errors.Join(err, s.listen(unix.SOCK_DGRAM, 0, netip.AddrPortFrom(f.Unspecified(), p), s.udp))
 		}
 	}
 	for _, at := range on.SCTP {
@@ -80,7 +77,7 @@ func (s *Server) watch(fd int) error {
 }
 
 func (s *Server) listen(typ, protocol int, at netip.AddrPort, into map[int]bool) error {
-	fd, err := rawio.Listener(rawio.Domain(at.Addr()), typ, protocol)
+	fd, err := rawio.Listener(at.Addr(), typ, protocol)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", at, err)
 	}

@@ -95,7 +95,7 @@ func unlessOne(v string, list, defaults []string) string {
 
 // tracking lists whether conntrack tracks connections of mode ipvs, kube-proxy's way
 // first.
-func tracking() []string { return []string{"on", "off"} }
+func tracking() []string { return []string{trial.Tracked, trial.Untracked} }
 
 // Needs lists what the trials need of a testbed beside their modes.
 func (c Config) Needs() []trial.Need {
@@ -119,7 +119,7 @@ func (c Config) ipvsVariants() []trial.Spec {
 			for _, f := range c.Forwards {
 				for _, l := range c.Lookups {
 					for _, t := range c.Tracking {
-						v := trial.Spec{Mode: "ipvs", Bind: b, Scheduler: s, NoConntrack: t == "off", Conntrack: unlessOne(t, c.Tracking, tracking()),
+						v := trial.Spec{Mode: "ipvs", Bind: b, Scheduler: s, Conntrack: unlessOne(t, c.Tracking, tracking()),
 							Forward: unlessOne(f, c.Forwards, ipvs.Forwards()), Lookup: unlessOne(l, c.Lookups, ipvs.Lookups())}
 						v.ID = strings.TrimRight(strings.Join([]string{"ipvs", b, s, v.Forward, v.Lookup, v.Conntrack}, "-"), "-")
 						out = append(out, v)

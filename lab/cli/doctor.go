@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,7 +73,7 @@ func doctor(ctx context.Context, out io.Writer) error {
 
 // doctorNeed says which modes can have something beside.
 func doctorNeed(ctx context.Context, out io.Writer, tb testbed.Testbed, what string, need trial.Need) {
-	names := services()
+	names := catalog.Serving()
 	if need.Tunnel {
 		names = []string{"ipvs"}
 	}
@@ -95,9 +94,4 @@ func doctorNeed(ctx context.Context, out io.Writer, tb testbed.Testbed, what str
 		return
 	}
 	fmt.Fprintf(out, "  %-14s in mode %s\n", what, strings.Join(can, ", "))
-}
-
-// services lists the modes that serve VIPs.
-func services() []string {
-	return slices.DeleteFunc(catalog.Names(), func(n string) bool { return n == catalog.Direct })
 }

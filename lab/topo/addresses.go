@@ -36,7 +36,7 @@ func Of(f modes.Family) Addresses {
 // NodeAddrs are the node's own addresses, of both families.
 func NodeAddrs() []netip.Addr {
 	var out []netip.Addr
-	for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
+	for _, f := range modes.Dual.Parts() {
 		a := Of(f)
 		out = append(out, a.ToClient.Addr(), a.Node.Addr())
 	}

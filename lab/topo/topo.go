@@ -39,10 +39,8 @@ type Options struct {
 
 func (o Options) families() []Addresses {
 	var out []Addresses
-	for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
-		if o.Family.Has(f) {
-			out = append(out, Of(f))
-		}
+	for _, f := range o.Family.Parts() {
+		out = append(out, Of(f))
 	}
 	return out
 }
@@ -150,12 +148,8 @@ func (t *Topology) connectFamily(a Addresses) error {
 // not asked for, its duplicate address detection where it is, and reverse path
 // filters.
 func prepare(f modes.Family) error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("find lo: %w", err)
-	}
-	if err := netlink.LinkSetUp(lo); err != nil {
-		return fmt.Errorf("set lo up: %w", err)
+	if err := linkUp("lo"); err != nil {
+		return err
 	}
 	for _, s := range []string{"all", "default"} {
 		if err := writeSysctl("net/ipv4/conf/"+s+"/rp_filter", "0"); err != nil {
@@ -233,18 +227,26 @@ func ownEndpoints(a Addresses) error {
 
 // ownRange makes all addresses of a range local.
 func ownRange(p netip.Prefix) error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("find lo: %w", err)
+	route, err := localRoute(p)
+	if err == nil {
+		err = netlink.RouteAdd(route)
 	}
-	err = netlink.RouteAdd(&netlink.Route{
-		Dst: ipNet(p), LinkIndex: lo.Attrs().Index,
-		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
-	})
 	if err != nil {
 		return fmt.Errorf("make %s local: %w", p, err)
 	}
 	return nil
+}
+
+// localRoute is the route that makes all addresses of a range local.
+func localRoute(p netip.Prefix) (*netlink.Route, error) {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return nil, fmt.Errorf("find lo: %w", err)
+	}
+	return &netlink.Route{
+		Dst: ipNet(p), LinkIndex: lo.Attrs().Index,
+		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+	}, nil
 }
 
 // podTable is the routing table of [Topology.LetPodsDial].
@@ -267,13 +269,9 @@ func (t *Topology) LetPodsDial() error {
 }
 
 func takeWhatComesIn(a Addresses) error {
-	lo, err := netlink.LinkByName("lo")
+	route, err := localRoute(a.VIPs)
 	if err != nil {
-		return fmt.Errorf("find lo: %w", err)
-	}
-	route := &netlink.Route{
-		Dst: ipNet(a.VIPs), LinkIndex: lo.Attrs().Index,
-		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+		return err
 	}
 	if err := netlink.RouteDel(route); err != nil {
 		return err

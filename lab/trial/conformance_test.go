@@ -127,11 +127,6 @@ func (b *bench) state() string {
 	return out
 }
 
-// services lists the modes that serve VIPs.
-func services() []string {
-	return slices.DeleteFunc(catalog.Names(), func(n string) bool { return n == catalog.Direct })
-}
-
 func eachMode(t *testing.T, names []string, test func(*testing.T, string)) {
 	for _, n := range names {
 		t.Run(n, func(t *testing.T) { test(t, n) })
@@ -154,7 +149,7 @@ func TestForwarding(t *testing.T) {
 }
 
 func TestSecondSyncDoesNothing(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 20, Endpoints: 2, Ports: 1, Seed: 1})
 		first := b.sync(b.snap)
 		if first.Rules+first.Objects == 0 {
@@ -172,7 +167,7 @@ func TestSecondSyncDoesNothing(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		before := b.state()
 		outer := *b.snap.Services[0]
@@ -203,7 +198,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // TestChanges makes random changes and proves that the kernel then holds what a
 // mode that never saw anything but the last Snapshot would have put there.
 func TestChanges(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		spec := synth.Spec{Services: 30, Endpoints: 2, Ports: 1, Seed: 3}
 		b := setUp(t, name, spec)
 		b.sync(b.snap)
@@ -232,7 +227,7 @@ func TestChanges(t *testing.T) {
 
 // TestRefresh: writing everything again changes nothing.
 func TestRefresh(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		b.sync(b.snap)
 		before := b.state()
@@ -315,7 +310,7 @@ func TestLive(t *testing.T) {
 // TestChurn: changes that arrive at a rate are all programmed, and in the end the
 // kernel holds what it held before.
 func TestChurn(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		b.sync(b.snap)
 		before := sortedLines(b.state())
@@ -511,7 +506,7 @@ func TestConntrackFull(t *testing.T) {
 // TestAffinityEnds: a client keeps its endpoint until it has been away for the
 // timeout, and then chooses again.
 func TestAffinityEnds(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 6, Ports: 1, Seed: 1})
 		svc := *b.Synth.Service(0)
 		svc.Affinity = 2 * time.Second

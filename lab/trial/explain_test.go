@@ -11,6 +11,7 @@ import (
 
 	"viplab/lab/explain"
 	"viplab/modes"
+	"viplab/modes/catalog"
 	"viplab/modes/packet"
 	"viplab/modes/synth"
 	"viplab/workload"
@@ -20,7 +21,7 @@ import (
 // the rules that it says they match against the kernel's counters. The nat table
 // sees only the first packet of a flow, so a counter there is one or nothing.
 func TestExplainAgainstCounters(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 9, Endpoints: 3, Ports: 1, Seed: 7})
 		if err := b.net.LetPodsDial(); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	mobyipvs "github.com/moby/ipvs"
+
 	"viplab/modes"
 	"viplab/results"
 	"viplab/workload"

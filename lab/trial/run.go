@@ -54,7 +54,7 @@ func inspect() *Env {
 func (s Spec) options(proxyCommand []string) catalog.Options {
 	return catalog.Options{
 		Fanout: s.Fanout, Backend: s.Backend, Sync: iptables.Strategy(s.Sync), Bind: s.Bind, Scheduler: s.Scheduler,
-		Forward: s.Forward, Lookup: s.Lookup, NoConntrack: s.NoConntrack, Family: s.Synth.Family, ProxyCommand: proxyCommand,
+		Forward: s.Forward, Lookup: s.Lookup, NoConntrack: s.Conntrack == Untracked, Family: s.Synth.Family, ProxyCommand: proxyCommand,
 	}
 }
 
@@ -241,6 +241,10 @@ func (r *run) quietly(step func(context.Context) error) func(context.Context) er
 
 // past tells whether real servers answer past the node.
 func (r *run) past() bool { return r.Forward != "" && r.Forward != ipvs.NAT }
+
+// toNode tells whether Services answer the node itself: not where real servers have the
+// VIP too and keep the answers, nor where nothing replaces the node's source address.
+func (r *run) toNode() bool { return !r.past() && r.Conntrack != Untracked }
 
 // count is how many Services there are, a dual-stack one counted once.
 func (r *run) count() int { return len(r.snap.Services) / r.Synth.Width() }

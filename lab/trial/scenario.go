@@ -60,9 +60,8 @@ func (p *play) serviceAt(at time.Duration) *modes.Service {
 }
 
 type phaseStart struct {
-	name      string
-	at        time.Duration
-	endpoints int // of the Service, when it began
+	name string
+	at   time.Duration
 }
 
 // scenario plays the plan's script.
@@ -129,7 +128,7 @@ func (p *play) since() time.Duration { return time.Since(p.start) }
 func (p *play) do(s scenario.Step) error {
 	switch s.Do {
 	case "phase":
-		p.phases = append(p.phases, phaseStart{s.Name, p.since(), len(p.svc.Endpoints)})
+		p.phases = append(p.phases, phaseStart{s.Name, p.since()})
 	case "wait":
 		p.sleep(s.For)
 	case "traffic":

@@ -123,7 +123,7 @@ func (t *tally) record(p *play, ph phaseStart, until time.Duration) {
 		most = max(most, n)
 	}
 	if t.requests > t.failed {
-		p.phase(ph.name, "busiest", float64(most)*float64(max(len(t.by), ph.endpoints))/float64(t.requests-t.failed))
+		p.phase(ph.name, "busiest", float64(most)*float64(max(len(t.by), len(p.serviceAt(ph.at).Endpoints)))/float64(t.requests-t.failed))
 	}
 	for name, percent := range map[string]float64{"p50": 50, "p99": 99} {
 		if v, err := stats.PercentileNearestRank(t.latencies, percent); err == nil {

@@ -21,9 +21,9 @@ import (
 func TestVariants(t *testing.T) {
 	type variant struct {
 		bind, forward, lookup string
-		untracked             bool
+		conntrack             string
 	}
-	all := []variant{{untracked: true}}
+	all := []variant{{conntrack: Untracked}}
 	for _, b := range ipvs.Binds() {
 		all = append(all, variant{bind: b})
 	}
@@ -34,7 +34,7 @@ func TestVariants(t *testing.T) {
 	for _, v := range all {
 		t.Run(fmt.Sprint(v), func(t *testing.T) {
 			spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, SamePort: v.forward != ""}
-			b := setUpSpec(t, Spec{Mode: "ipvs", Synth: spec, Bind: v.bind, Forward: v.forward, Lookup: v.lookup, NoConntrack: v.untracked})
+			b := setUpSpec(t, Spec{Mode: "ipvs", Synth: spec, Bind: v.bind, Forward: v.forward, Lookup: v.lookup, Conntrack: v.conntrack})
 			before := b.state()
 			b.sync(b.snap)
 			if err := b.validate(true); err != nil {
@@ -78,7 +78,7 @@ func TestWeights(t *testing.T) {
 // TestAlter changes what stories leave as it is: affinity of a Service that serves, an
 // external address that two Services share, a VIP that goes from one to another.
 func TestAlter(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 2, Seed: 1}
 		b := setUp(t, name, spec)
 		b.sync(b.snap)
@@ -124,7 +124,7 @@ func TestAlter(t *testing.T) {
 // TestStaleUDP: a client that goes on sending from one socket is not sent to an endpoint
 // that is gone.
 func TestStaleUDP(t *testing.T) {
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 3, Ports: 1, Seed: 1})
 		b.sync(b.snap)
 		svc := b.snap.Services[0]

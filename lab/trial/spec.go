@@ -35,9 +35,9 @@ type Spec struct {
 	// Forward and Lookup are mode ipvs's; factors of records if not empty.
 	Forward string `json:"forward,omitempty"`
 	Lookup  string `json:"lookup,omitempty"`
-	// NoConntrack is mode ipvs's; Conntrack is the factor, empty for none.
-	NoConntrack bool   `json:"no_conntrack,omitempty"`
-	Conntrack   string `json:"conntrack,omitempty"`
+	// Conntrack is whether conntrack tracks mode ipvs's connections, on or off; a factor
+	// of records if not empty, on otherwise.
+	Conntrack string `json:"conntrack,omitempty"`
 	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`
@@ -46,6 +46,9 @@ type Spec struct {
 	Testbed string `json:"testbed"`
 	Plan    Plan   `json:"plan"`
 }
+
+// Tracked and Untracked are the values of [Spec.Conntrack], kube-proxy's way first.
+const Tracked, Untracked = "on", "off"
 
 // Plan says how much to measure. A zero leaves the measurement out.
 type Plan struct {

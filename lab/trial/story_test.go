@@ -15,6 +15,7 @@ import (
 	"viplab/lab/testbed/inside"
 	"viplab/lab/topo"
 	"viplab/modes"
+	"viplab/modes/catalog"
 	"viplab/modes/packet/story"
 	"viplab/modes/synth"
 	"viplab/workload"
@@ -27,7 +28,7 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eachMode(t, services(), func(t *testing.T, name string) {
+	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 2, Seed: 1, Family: modes.Dual})
 		if err := b.net.LetPodsDial(); err != nil {
 			t.Fatal(err)

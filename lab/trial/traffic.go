@@ -63,7 +63,7 @@ func (r *run) cells() []cell {
 			out = append(out, cell{FromClient, pos, proto})
 		}
 	}
-	if r.past() || r.NoConntrack {
+	if !r.toNode() {
 		return out
 	}
 	return append(out, cell{FromNode, First, modes.TCP}, cell{FromNode, Last, modes.TCP})
@@ -105,7 +105,7 @@ func (r *run) firstPackets(ctx context.Context) error {
 	if err := r.spread(); err != nil {
 		return err
 	}
-	if !r.past() && !r.NoConntrack {
+	if r.toNode() {
 		if err := r.nodeSends(); err != nil {
 			return err
 		}

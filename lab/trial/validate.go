@@ -76,13 +76,11 @@ func (r *run) validate(whole bool) error {
 			return err
 		}
 	}
-	// A real server that has the VIP itself answers the node's own packets there.
-	for _, i := range []int{0, n - 1} {
-		if r.past() || r.NoConntrack {
-			break
-		}
-		if err := r.rightEndpoint(r.net.Node, r.inNode, modes.TCP, r.service(i)); err != nil {
-			return fmt.Errorf("from the node: %w", err)
+	if r.toNode() {
+		for _, i := range []int{0, n - 1} {
+			if err := r.rightEndpoint(r.net.Node, r.inNode, modes.TCP, r.service(i)); err != nil {
+				return fmt.Errorf("from the node: %w", err)
+			}
 		}
 	}
 	if !r.evenChoices() {

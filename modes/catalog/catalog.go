@@ -130,6 +130,11 @@ func Names() []string {
 	return out
 }
 
+// Serving lists the names of the modes that serve VIPs: all but [Direct].
+func Serving() []string {
+	return slices.DeleteFunc(Names(), func(n string) bool { return n == Direct })
+}
+
 // Find is the mode of that name.
 func Find(name string) (Mode, error) {
 	all := All()

@@ -33,11 +33,7 @@ func CleanUp(changes []modes.Change) (int, error) {
 	}
 	total := 0
 	for f, filter := range stale {
-		family := netlink.InetFamily(netlink.FAMILY_V4)
-		if f == modes.IPv6 {
-			family = netlink.FAMILY_V6
-		}
-		n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter)
+		n, err := netlink.ConntrackDeleteFilters(netlink.ConntrackTable, netlink.InetFamily(f.Domain()), filter)
 		total += int(n)
 		if err != nil {
 			return total, fmt.Errorf("delete stale conntrack entries of UDP: %w", err)

@@ -25,10 +25,8 @@ type part struct {
 // the part of a Snapshot that is of its family.
 func New(f modes.Family, one func(modes.Family) modes.Proxier) *Proxier {
 	p := &Proxier{}
-	for _, family := range []modes.Family{modes.IPv4, modes.IPv6} {
-		if f.Has(family) {
-			p.parts = append(p.parts, part{family, one(family)})
-		}
+	for _, family := range f.Parts() {
+		p.parts = append(p.parts, part{family, one(family)})
 	}
 	return p
 }

@@ -26,7 +26,6 @@ const largeCluster = 1000
 type Planner struct {
 	// Dispatch is the layout, [Linear] if nil.
 	Dispatch Dispatch
-
 	// Family is IPv4 (the default) or IPv6.
 	Family modes.Family
 
@@ -129,12 +128,12 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 		dispatch = Linear
 	}
 	services, extra := dispatch(leaves)
-	return assemble(p.Family, services, extra, reject, out)
+	return assemble(services, extra, reject, out, p.loopback)
 }
 
 // assemble puts the per-Service parts between the fixed chains, in the order
 // in which kube-proxy writes them.
-func assemble(family modes.Family, services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, out outside) rules.Ruleset {
+func assemble(services []rules.Rule, extra []*rules.Chain, reject []rules.Rule, out outside, atLoopback bool) rules.Ruleset {
 	const portals = "kubernetes service portals"
 	services = append(services[:len(services):cap(services)], rules.Rule{
 		Comment:  "kubernetes service nodeports; NOTE: this must be the last rule in this chain",
@@ -148,7 +147,7 @@ func assemble(family modes.Family, services []rules.Rule, extra []*rules.Chain, 
 		input = append(input, rules.Rule{Comment: "kubernetes health check service ports", Chain: NodePortsChain})
 		more = append(more, &rules.Chain{Name: NodePortsChain, Rules: out.health})
 	}
-	if len(out.nodePorts) > 0 && family != modes.IPv6 {
+	if atLoopback {
 		input = append(input, rules.Rule{Chain: LoopbackChain})
 		output = append(output, rules.Rule{Chain: LoopbackChain})
 		more = append(more, loopback())

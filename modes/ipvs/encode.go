@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"viplab/modes"
 )
 
 // Numbers of the kernel's interfaces that no library of ours exports:
@@ -116,7 +118,7 @@ func (e *Writer) address(o Op) error {
 		return e.localRoute(o.Kind, ip, device)
 	}
 	// IFA_F_NODAD: an address of IPv6 is not to wait for others to object.
-	header := binary.NativeEndian.AppendUint32([]byte{byte(e.domain()), byte(8 * len(ip)), unix.IFA_F_NODAD, 0}, device)
+	header := binary.NativeEndian.AppendUint32([]byte{byte(e.Family.Domain()), byte(8 * len(ip)), unix.IFA_F_NODAD, 0}, device)
 	e.route.begin(typ, flags, header...)
 	e.route.attr(unix.IFA_LOCAL, ip...)
 	e.route.attr(unix.IFA_ADDRESS, ip...)
@@ -131,7 +133,7 @@ func (e *Writer) localRoute(kind Kind, ip []byte, device uint32) error {
 	}
 	// struct rtmsg: family, destination and source length, TOS, table,
 	// protocol, scope, type, flags.
-	e.route.begin(typ, flags, byte(e.domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
+	e.route.begin(typ, flags, byte(e.Family.Domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
 	e.route.attr(unix.RTA_DST, ip...)
 	e.route.attr32(unix.RTA_OIF, device)
 	return e.route.end()
@@ -154,7 +156,7 @@ func (e *Writer) server(o Op) error {
 	b := e.ipvs
 	b.begin(e.genl, 0, cmd, 1, 0, 0)
 	b.open(ipvsAttrService)
-	b.attr(svcFamily, native16(e.domain())...)
+	b.attr(svcFamily, native16(uint16(e.Family.Domain()))...)
 	b.attr(svcProtocol, native16(uint16(o.Proto.Number()))...)
 	b.addrPort(svcAddr, svcPort, o.VIP)
 	b.attrString(svcSched, e.scheduler())
@@ -167,7 +169,7 @@ func (e *Writer) server(o Op) error {
 	b.attr32(svcTimeout, o.Persist)
 	// Persistence is by whole addresses: a mask, or a prefix length for IPv6.
 	netmask := uint32(0xffffffff)
-	if e.domain() == unix.AF_INET6 {
+	if e.Family == modes.IPv6 {
 		netmask = 128
 	}
 	b.attr32(svcNetmask, netmask)
@@ -194,7 +196,7 @@ func (e *Writer) entry(o Op) error {
 		at = o.Real
 	}
 	b := e.ipset
-	b.begin(nfnlSubsysIPSet<<8|cmd, flags, byte(e.domain()), 0, 0, 0)
+	b.begin(nfnlSubsysIPSet<<8|cmd, flags, byte(e.Family.Domain()), 0, 0, 0)
 	b.attr(ipsetAttrProtocol, ipsetProtocolVersion)
 	b.attrString(ipsetAttrName, e.setName(o.Set))
 	b.open(ipsetAttrData)

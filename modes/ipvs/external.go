@@ -35,7 +35,7 @@ func inner(svc *modes.Service) []modes.Endpoint {
 func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	to := outer(svc)
 	if svc.HealthPort != 0 {
-		at := netip.AddrPortFrom(unspecified(svc), svc.HealthPort)
+		at := netip.AddrPortFrom(svc.Family().Unspecified(), svc.HealthPort)
 		ops = append(ops, Op{Kind: AddEntry, Set: HealthCheckSet, Proto: modes.TCP, VIP: at})
 	}
 	for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
@@ -74,7 +74,7 @@ func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 		for _, node := range nodes {
 			ops = serve(ops, svc, p, netip.AddrPortFrom(node, p.NodePort), to)
 		}
-		at := []netip.Addr{unspecified(svc)}
+		at := []netip.Addr{svc.Family().Unspecified()}
 		if p.Protocol == modes.SCTP {
 			at = nodes
 		}
@@ -88,14 +88,6 @@ func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	return ops
 }
 
-// unspecified stands for the address of an entry that has none.
-func unspecified(svc *modes.Service) netip.Addr {
-	if svc.Family() == modes.IPv6 {
-		return netip.IPv6Unspecified()
-	}
-	return netip.IPv4Unspecified()
-}
-
 const (
 	balancerChain = "KUBE-LOAD-BALANCER"
 	sourcesChain  = "KUBE-SOURCE-RANGES-FIREWALL"
@@ -103,7 +95,7 @@ const (
 
 // externalRules adds to the mode's constant rules those for Services that are
 // reached from outside. They do not grow with the Services either.
-func (o Options) externalRules(rs rules.Ruleset) rules.Ruleset {
+func externalRules(rs rules.Ruleset) rules.Ruleset {
 	rs = rs.Fixed()
 	for i := range rs.Tables {
 		t := &rs.Tables[i]
@@ -113,15 +105,15 @@ func (o Options) externalRules(rs rules.Ruleset) rules.Ruleset {
 			}
 			switch c.Name {
 			case iptables.ServicesChain:
-				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: o.inSets(outsideDispatch(c.Rules))}
+				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: outsideDispatch(c.Rules)}
 			case nodePortChain:
-				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: o.inSets(nodePortRules())}
+				t.Chains[j] = &rules.Chain{Name: c.Name, Rules: nodePortRules()}
 			}
 		}
 		if t.Name == "nat" {
-			t.Chains = append(t.Chains, &rules.Chain{Name: balancerChain, Rules: o.inSets([]rules.Rule{
+			t.Chains = append(t.Chains, &rules.Chain{Name: balancerChain, Rules: []rules.Rule{
 				{Set: BalancerLocalSet, SetDirs: clusterDirs, Target: rules.Return}, {Chain: iptables.MarkMasqChain},
-			})})
+			}})
 			continue
 		}
 		t.Chains = append(t.Chains,
@@ -129,15 +121,15 @@ func (o Options) externalRules(rs rules.Ruleset) rules.Ruleset {
 				{Comment: "kube-proxy firewall rules", Chain: iptables.FirewallChain},
 				{Comment: "kubernetes health check rules", Chain: nodePortChain},
 			}},
-			&rules.Chain{Name: nodePortChain, Rules: o.inSets([]rules.Rule{
+			&rules.Chain{Name: nodePortChain, Rules: []rules.Rule{
 				{Comment: "Kubernetes health check node port", Set: HealthCheckSet, SetDirs: "dst", Target: rules.Accept},
-			})},
-			&rules.Chain{Name: iptables.FirewallChain, Rules: o.inSets([]rules.Rule{
+			}},
+			&rules.Chain{Name: iptables.FirewallChain, Rules: []rules.Rule{
 				{Comment: "Kubernetes service load balancer ip + port for load balancer with sourceRange", Set: BalancerFWSet, SetDirs: clusterDirs, Chain: sourcesChain},
-			})},
-			&rules.Chain{Name: sourcesChain, Rules: o.inSets([]rules.Rule{
+			}},
+			&rules.Chain{Name: sourcesChain, Rules: []rules.Rule{
 				{Set: BalancerSourceSet, SetDirs: loopBackDirs, Target: rules.Return}, {Target: rules.Drop},
-			})})
+			}})
 	}
 	return rs
 }

@@ -42,7 +42,7 @@ func TestPlan(t *testing.T) {
 
 func TestRules(t *testing.T) {
 	var b strings.Builder
-	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{}.Rules(modes.Snapshot{ClusterCIDR: synth.EndpointRange})); err != nil {
+	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{}.Rules(modes.Snapshot{ClusterCIDR: synth.EndpointRange}, false)); err != nil {
 		t.Fatal(err)
 	}
 	golden.Check(t, "rules.txt", b.String())
@@ -52,7 +52,7 @@ func TestRules(t *testing.T) {
 func TestRulesWithoutSets(t *testing.T) {
 	spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1}
 	var b strings.Builder
-	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{Lookup: LookupRules}.Rules(spec.Snapshot())); err != nil {
+	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{Lookup: LookupRules}.Rules(spec.Snapshot(), false)); err != nil {
 		t.Fatal(err)
 	}
 	golden.Check(t, "lookup-rules.txt", b.String())

@@ -11,14 +11,13 @@ import (
 // Program is what the mode puts into a node of the given address, as values.
 func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
 	p := packet.Program{
-		Rules:   opt.Rules(s),
+		Rules:   opt.Rules(s, hasExternal(s)),
 		Entries: map[string]map[string]bool{opt.setName(ClusterIPSet): {}, opt.setName(LoopBackSet): {}},
 		Servers: map[packet.Front][]netip.AddrPort{},
 		Bound:   map[netip.Addr]bool{},
 		Sticky:  map[packet.Front]bool{},
 	}
 	if hasExternal(s) {
-		p.Rules = opt.externalRules(p.Rules)
 		for _, set := range externalSets() {
 			p.Entries[opt.setName(set)] = map[string]bool{}
 		}

@@ -101,7 +101,9 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		return cost, err
 	}
 	cost.Plan += time.Since(planStart)
-	if !p.external && hasExternal(s) {
+	// Looking at what changed is enough, and does not grow with the Services.
+	outer := func(c modes.Change) bool { return c.New != nil && c.New.External() }
+	if !p.external && slices.ContainsFunc(changes, outer) {
 		c, err := p.setUpExternal(ctx, s)
 		cost.Add(c)
 		if err != nil {
@@ -203,10 +205,10 @@ func (p *Proxier) setUp(ctx context.Context, s modes.Snapshot) (modes.Cost, erro
 	if err := p.setSysctls(); err != nil {
 		return modes.Cost{}, err
 	}
-	if err := p.options.createSets(s); err != nil {
+	if err := CreateSets(p.options, s); err != nil {
 		return modes.Cost{}, err
 	}
-	return p.restorer.Commit(ctx, p.options.Rules(s))
+	return p.restorer.Commit(ctx, p.rules(s))
 }
 
 func (p *Proxier) addDevice(name string) error {
@@ -247,12 +249,7 @@ func (p *Proxier) setUpExternal(ctx context.Context, s modes.Snapshot) (modes.Co
 }
 
 // rules are the rules for a Snapshot.
-func (p *Proxier) rules(s modes.Snapshot) rules.Ruleset {
-	if p.external {
-		return p.options.externalRules(p.options.Rules(s))
-	}
-	return p.options.Rules(s)
-}
+func (p *Proxier) rules(s modes.Snapshot) rules.Ruleset { return p.options.Rules(s, p.external) }
 
 // Refresh implements [modes.Refresher]. As in kube-proxy it reads every virtual
 // server and its real servers back, and writes the constant rules again. Servers
@@ -264,7 +261,7 @@ func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) {
 		return modes.Cost{}, fmt.Errorf("open ipvs: %w", err)
 	}
 	defer h.Close()
-	there, err := p.servers(h)
+	there, _, err := p.servers(h)
 	if err != nil {
 		return modes.Cost{}, err
 	}
@@ -296,7 +293,7 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("open ipvs: %w", err)
 	}
 	defer h.Close()
-	services, err := p.servers(h)
+	services, _, err := p.servers(h)
 	if err != nil {
 		return "", err
 	}
@@ -317,13 +314,16 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) {
 	return b.String() + out, err
 }
 
-// servers lists the virtual servers of the Proxier's family.
-func (p *Proxier) servers(h *mobyipvs.Handle) ([]*mobyipvs.Service, error) {
+// servers lists the virtual servers of the Proxier's family; others says whether there
+// are any of the other one.
+func (p *Proxier) servers(h *mobyipvs.Handle) (ours []*mobyipvs.Service, others bool, err error) {
 	all, err := h.GetServices()
 	if err != nil {
-		return nil, fmt.Errorf("list virtual servers: %w", err)
+		return nil, false, fmt.Errorf("list virtual servers: %w", err)
 	}
-	return slices.DeleteFunc(all, func(s *mobyipvs.Service) bool { return s.AddressFamily != p.options.domain() }), nil
+	domain, n := uint16(p.options.Family.Domain()), len(all)
+	ours = slices.DeleteFunc(all, func(s *mobyipvs.Service) bool { return s.AddressFamily != domain })
+	return ours, len(ours) < n, nil
 }
 
 // Close implements [modes.Proxier].
@@ -380,15 +380,11 @@ func (p *Proxier) flushServers() error {
 		return fmt.Errorf("open ipvs: %w", err)
 	}
 	defer h.Close()
-	there, err := h.GetServices()
-	if err != nil {
-		return fmt.Errorf("list virtual servers: %w", err)
-	}
-	ours, err := p.servers(h)
+	ours, others, err := p.servers(h)
 	if err != nil {
 		return err
 	}
-	if len(ours) == len(there) {
+	if !others {
 		if err := h.Flush(); err != nil {
 			return fmt.Errorf("flush virtual servers: %w", err)
 		}

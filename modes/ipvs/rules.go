@@ -15,16 +15,28 @@ const (
 )
 
 // Rules is the iptables part of the mode: what to masquerade is looked up in ipsets,
-// so the rules do not grow with the Services; or it is not, and they do.
-func (o Options) Rules(s modes.Snapshot) rules.Ruleset {
-	const portals = "kubernetes service portals"
-	services, hairpins := o.inSets(setDispatch(s.ClusterCIDR)), o.inSets([]rules.Rule{{
-		Comment: "Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose",
-		Set:     LoopBackSet, SetDirs: loopBackDirs, Target: rules.Masquerade,
-	}})
+// so the rules do not grow with the Services; or it is not, and they do. outside adds
+// what Services need that are reached from outside.
+func (o Options) Rules(s modes.Snapshot, outside bool) rules.Ruleset {
+	services, hairpins := setDispatch(s.ClusterCIDR)
 	if o.byRules() {
 		services, hairpins = ruleDispatch(s)
 	}
+	rs := around(services, hairpins)
+	if outside {
+		rs = externalRules(rs)
+	}
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			o.nameSets(c.Rules)
+		}
+	}
+	return rs
+}
+
+// around puts the fixed rules around those that lead to the VIPs and those for hairpins.
+func around(services, hairpins []rules.Rule) rules.Ruleset {
+	const portals = "kubernetes service portals"
 	postrouting := append(hairpins, iptables.Postrouting()...)
 	return rules.Ruleset{Tables: []rules.Table{
 		{Name: "filter", Chains: []*rules.Chain{
@@ -46,18 +58,22 @@ func (o Options) Rules(s modes.Snapshot) rules.Ruleset {
 	}}
 }
 
-// setDispatch is KUBE-SERVICES with ipsets.
-func setDispatch(cluster netip.Prefix) (services []rules.Rule) {
+// setDispatch is KUBE-SERVICES and the hairpin rule with ipsets.
+func setDispatch(cluster netip.Prefix) (services, hairpins []rules.Rule) {
 	if cluster.IsValid() {
 		services = append(services, rules.Rule{
 			Comment: "Kubernetes service cluster ip + port for masquerade purpose",
 			Src:     cluster, NotSrc: true, Set: ClusterIPSet, SetDirs: clusterDirs, Chain: iptables.MarkMasqChain,
 		})
 	}
-	return append(services,
+	services = append(services,
 		rules.Rule{DstLocal: true, Chain: nodePortChain},
 		rules.Rule{Set: ClusterIPSet, SetDirs: clusterDirs, Target: rules.Accept},
 	)
+	return services, []rules.Rule{{
+		Comment: "Kubernetes endpoints dst ip:port, source ip for solving hairpin purpose",
+		Set:     LoopBackSet, SetDirs: loopBackDirs, Target: rules.Masquerade,
+	}}
 }
 
 // ruleDispatch is the same without ipsets: a rule for each entry that a set would
@@ -82,12 +98,11 @@ func ruleDispatch(s modes.Snapshot) (services, hairpins []rules.Rule) {
 	return append(services, accept...), hairpins
 }
 
-// inSets gives the sets of some rules their names in the kernel.
-func (o Options) inSets(list []rules.Rule) []rules.Rule {
+// nameSets gives the sets of some rules their names in the kernel.
+func (o Options) nameSets(list []rules.Rule) {
 	for i := range list {
 		if list[i].Set != "" {
 			list[i].Set = o.setName(list[i].Set)
 		}
 	}
-	return list
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"viplab/modes"
 )
@@ -16,7 +15,7 @@ const maxSetName = 31
 
 // setName is the name of a set in the kernel: those of IPv6 are KUBE-6-*.
 func (o Options) setName(set string) string {
-	if o.Family == modes.IPv6 && !strings.HasPrefix(set, "KUBE-6-") {
+	if o.Family == modes.IPv6 {
 		name := "KUBE-6-" + strings.TrimPrefix(set, "KUBE-")
 		return name[:min(len(name), maxSetName)]
 	}
@@ -32,19 +31,11 @@ func (o Options) deviceName(i int) string {
 	return fmt.Sprintf("kube-ipvs%d", i)
 }
 
-// domain is the socket domain of the family.
-func (o Options) domain() uint16 {
-	if o.Family == modes.IPv6 {
-		return unix.AF_INET6
-	}
-	return unix.AF_INET
-}
-
 func (o Options) createSet(set string, options netlink.IpsetCreateOptions) error {
 	if setType(set) == "bitmap:port" {
 		options.PortTo = 65535
 	} else {
-		options.Family = uint8(o.domain())
+		options.Family = uint8(o.Family.Domain())
 	}
 	if err := netlink.IpsetCreate(o.setName(set), setType(set), options); err != nil {
 		return fmt.Errorf("create ipset %s: %w", o.setName(set), err)
@@ -52,18 +43,13 @@ func (o Options) createSet(set string, options netlink.IpsetCreateOptions) error
 	return nil
 }
 
-// createSets makes the ipsets that a Snapshot needs, unless rules stand for them.
-func (o Options) createSets(s modes.Snapshot) error {
+// CreateSets makes the ipsets that a Snapshot needs, none where rules stand for them.
+// kube-proxy gives them 65536 entries at most; a larger Snapshot gets the room that it
+// needs and as much again for changes.
+func CreateSets(o Options, s modes.Snapshot) error {
 	if o.byRules() {
 		return nil
 	}
-	return CreateSets(o, s)
-}
-
-// CreateSets makes the ipsets that a Snapshot needs. kube-proxy gives them 65536
-// entries at most; a larger Snapshot gets the room that it needs and as much again
-// for changes.
-func CreateSets(o Options, s modes.Snapshot) error {
 	ports, endpoints := 0, 0
 	for _, svc := range s.Services {
 		ports += len(svc.Ports)
@@ -91,7 +77,7 @@ func (o Options) nodeAddresses() (nodes []netip.Addr, err error) {
 		if name := l.Attrs().Name; name == "lo" || strings.HasPrefix(name, "kube-ip") {
 			continue
 		}
-		addrs, err := netlink.AddrList(l, int(o.domain()))
+		addrs, err := netlink.AddrList(l, o.Family.Domain())
 		if err != nil {
 			return nil, fmt.Errorf("list addresses of %s: %w", l.Attrs().Name, err)
 		}
@@ -106,7 +92,7 @@ func (o Options) nodeAddresses() (nodes []netip.Addr, err error) {
 
 // uplink is the index of the device that the node's default route leaves by.
 func (o Options) uplink() (uint32, error) {
-	routes, err := netlink.RouteList(nil, int(o.domain()))
+	routes, err := netlink.RouteList(nil, o.Family.Domain())
 	if err != nil {
 		return 0, fmt.Errorf("list the node's routes: %w", err)
 	}

@@ -34,28 +34,24 @@ func AddrPort(sa unix.Sockaddr) (ap netip.AddrPort, ok bool) {
 }
 
 // Peer is the address of the other end of a connection; ok is false without one.
-func Peer(fd int) (peer netip.Addr, ok bool) {
-	sa, err := unix.Getpeername(fd)
-	if err != nil {
-		return peer, false
-	}
-	ap, ok := AddrPort(sa)
-	return ap.Addr(), ok
-}
+func Peer(fd int) (peer netip.Addr, ok bool) { return named(unix.Getpeername(fd)) }
 
 // Local is the address of this end of a connection; ok is false without one.
-func Local(fd int) (local netip.Addr, ok bool) {
-	sa, err := unix.Getsockname(fd)
+func Local(fd int) (local netip.Addr, ok bool) { return named(unix.Getsockname(fd)) }
+
+// named is the address that a system call has named.
+func named(sa unix.Sockaddr, err error) (netip.Addr, bool) {
 	if err != nil {
-		return local, false
+		return netip.Addr{}, false
 	}
 	ap, ok := AddrPort(sa)
 	return ap.Addr(), ok
 }
 
-// Listener opens a socket that is to be bound to a port of all addresses of a
-// domain, and to no other domain's; datagrams tell [LocalAddress].
-func Listener(domain, typ, protocol int) (fd int, err error) {
+// Listener opens a socket that is to be bound to an address, and to none of another
+// domain; datagrams tell [LocalAddress].
+func Listener(at netip.Addr, typ, protocol int) (fd int, err error) {
+	domain := Domain(at)
 	if fd, err = unix.Socket(domain, typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol); err != nil {
 		return -1, err
 	}
@@ -74,14 +70,6 @@ func Listener(domain, typ, protocol int) (fd int, err error) {
 		return -1, err
 	}
 	return fd, nil
-}
-
-// Any is all addresses of a domain.
-func Any(domain int) netip.Addr {
-	if domain == unix.AF_INET6 {
-		return netip.IPv6Unspecified()
-	}
-	return netip.IPv4Unspecified()
 }
 
 // LocalAddress is the address that a datagram was sent to, as the control message

@@ -31,7 +31,7 @@ func TestUpdates(t *testing.T) {
 	spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1}
 	p := &Proxier{portals: map[portKey]*portalState{}}
 	snap := spec.Snapshot()
-	u, opened, moved := p.plan(snap)
+	u, opened, moved := p.plan(snap, modes.Diff(p.current, snap))
 	if len(u.Set) != 6 || len(opened) != 6 || !moved {
 		t.Fatalf("first: %d portals set, %d opened, rules move: %v", len(u.Set), len(opened), moved)
 	}
@@ -50,7 +50,7 @@ func TestUpdates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u, opened, moved := p.plan(next)
+		u, opened, moved := p.plan(next, modes.Diff(p.current, next))
 		if len(u.Set) != c.set || len(opened) != c.open || len(u.Delete) != c.close || moved != c.moved {
 			t.Errorf("%s: set %d, opened %d, closed %d, rules move: %v", c.kind, len(u.Set), len(opened), len(u.Delete), moved)
 		}

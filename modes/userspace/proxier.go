@@ -85,10 +85,16 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	if err := p.start(s); err != nil {
 		return modes.Cost{}, err
 	}
-	if err := Limits().Check("userspace", s); err != nil {
-		return modes.Cost{}, err
+	changes := modes.Diff(p.current, s)
+	for _, c := range changes {
+		if c.New == nil {
+			continue
+		}
+		if err := Limits().Check("userspace", c.New); err != nil {
+			return modes.Cost{}, err
+		}
 	}
-	update, opened, moved := p.plan(s)
+	update, opened, moved := p.plan(s, changes)
 	cost := modes.Cost{Plan: time.Since(start)}
 	commit := time.Now()
 	reply, err := p.child.update(update)
@@ -118,12 +124,12 @@ func key(svc *modes.Service, sp modes.ServicePort) portKey {
 
 // plan works out what the proxy must change. opened are the portals that have
 // no port yet, in the order of the update; moved says whether rules change.
-func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState, moved bool) {
+func (p *Proxier) plan(s modes.Snapshot, changes []modes.Change) (u proxy.Update, opened []*portalState, moved bool) {
 	u.Ports = [2]uint16{FirstPort, lastPort}
 	if s.Ports() > lastPort-FirstPort {
 		u.Ports[1] = lastPortMany
 	}
-	for _, c := range modes.Diff(p.current, s) {
+	for _, c := range changes {
 		gone := map[portKey]bool{}
 		if c.Old != nil {
 			for _, sp := range c.Old.Ports {
@@ -154,7 +160,7 @@ func (p *Proxier) plan(s modes.Snapshot) (u proxy.Update, opened []*portalState,
 }
 
 func portal(id uint32, svc *modes.Service, sp modes.ServicePort) proxy.Portal {
-	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, IPv6: svc.Family() == modes.IPv6, Affinity: svc.Affinity, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
+	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Family: svc.Family(), Affinity: svc.Affinity, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
 	for i, ep := range svc.Endpoints {
 		out.Endpoints[i] = netip.AddrPortFrom(ep.Addr, sp.TargetPort)
 	}
@@ -187,11 +193,7 @@ func (p *Proxier) start(s modes.Snapshot) error {
 
 // hostAddress is the node's first address of a family that others can reach.
 func hostAddress(f modes.Family) (netip.Addr, error) {
-	which := netlink.FAMILY_V4
-	if f == modes.IPv6 {
-		which = netlink.FAMILY_V6
-	}
-	addrs, err := netlink.AddrList(nil, which)
+	addrs, err := netlink.AddrList(nil, f.Domain())
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("list addresses: %w", err)
 	}

@@ -38,7 +38,7 @@ func TestTracer(t *testing.T) {
 	for _, mode := range catalog.All()[1:] {
 		told := 0
 		for _, b := range books {
-			if err := mode.Limits.Check(mode.Name, b.Snapshot); err != nil {
+			if err := mode.Limits.Check(mode.Name, b.Snapshot.Services...); err != nil {
 				continue
 			}
 			programs := map[modes.Family]packet.Program{}
@@ -132,7 +132,7 @@ func TestLimits(t *testing.T) {
 	refused := 0
 	for _, b := range books {
 		var unsupported *modes.UnsupportedError
-		if err := mode.Limits.Check("userspace", b.Snapshot); errors.As(err, &unsupported) {
+		if err := mode.Limits.Check("userspace", b.Snapshot.Services...); errors.As(err, &unsupported) {
 			refused++
 			if !strings.Contains(err.Error(), unsupported.Why) || unsupported.Why == "" {
 				t.Errorf("%v gives no reason", err)

@@ -16,7 +16,7 @@ type portal struct {
 	fd        int
 	port      uint16
 	udp       bool
-	domain    int
+	at        netip.Addr // all addresses of its family
 	endpoints []netip.AddrPort
 	next      int // round robin
 	affinity  time.Duration
@@ -115,10 +115,7 @@ func (l *loop) open(want Portal, limits [2]uint16) (*portal, error) {
 		if !ok {
 			return nil, fmt.Errorf("open portal %d: no free port from %d to %d", want.ID, limits[0], limits[1])
 		}
-		p := &portal{port: port, udp: want.UDP, domain: unix.AF_INET}
-		if want.IPv6 {
-			p.domain = unix.AF_INET6
-		}
+		p := &portal{port: port, udp: want.UDP, at: want.Family.Unspecified()}
 		p.set(want)
 		err := p.listen()
 		if err == unix.EADDRINUSE {
@@ -146,12 +143,12 @@ func (p *portal) listen() error {
 	if p.udp {
 		typ = unix.SOCK_DGRAM
 	}
-	fd, err := rawio.Listener(p.domain, typ, 0)
+	fd, err := rawio.Listener(p.at, typ, 0)
 	if err != nil {
 		return err
 	}
 	p.fd = fd
-	if err = unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(rawio.Any(p.domain), p.port))); err == nil && !p.udp {
+	if err = unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(p.at, p.port))); err == nil && !p.udp {
 		// Accepted sockets inherit TCP_NODELAY from the listener.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		err = unix.Listen(fd, 1024)

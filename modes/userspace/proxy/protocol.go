@@ -14,13 +14,15 @@ package proxy
 import (
 	"net/netip"
 	"time"
+
+	"viplab/modes"
 )
 
 // Portal is one Service port to serve.
 type Portal struct {
 	ID        uint32
 	UDP       bool
-	IPv6      bool
+	Family    modes.Family
 	Endpoints []netip.AddrPort
 	// Affinity is for how long after its last connection a client keeps its
 	// endpoint, 0 for none.
