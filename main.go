@@ -7,9 +7,11 @@ import (
 
 	"viplab/lab/cli"
 	"viplab/lab/roles"
+	"viplab/modes/catalog"
 )
 
 func main() {
-	roles.Dispatch()
-	os.Exit(cli.Run(os.Args[1:], os.Stdout, os.Stderr))
+	known := catalog.All()
+	roles.Dispatch(known)
+	os.Exit(cli.Run(known, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -1,5 +1,20 @@
 package modes
 
+// The changes of one object on top of a Snapshot, as synthetic Services
+// have them and users name them.
+const (
+	ServiceAdd     = "service-add"
+	ServiceDelete  = "service-delete"
+	EndpointAdd    = "endpoint-add"
+	EndpointDelete = "endpoint-delete"
+)
+
+// ChangeKinds lists the changes in an order in which each undoes the one
+// before: after all four the Snapshot is again what it was.
+func ChangeKinds() []string {
+	return []string{ServiceAdd, ServiceDelete, EndpointAdd, EndpointDelete}
+}
+
 // Change is one Service that differs between two Snapshots. Old is nil for an
 // added Service, New is nil for a removed one.
 type Change struct {

@@ -63,17 +63,3 @@ func (c *Cost) Add(o Cost) {
 
 // Total is the sum of the phases.
 func (c Cost) Total() time.Duration { return c.ReadBack + c.Plan + c.Start + c.Encode + c.Commit }
-
-// Refresher is a Proxier that can write everything again although nothing
-// changed, as kube-proxy does (before 1.26 at every sync period, since then after
-// errors and once an hour).
-type Refresher interface {
-	Refresh(ctx context.Context) (Cost, error)
-}
-
-// ProcessReporter is a Proxier with a process of its own on the packet path,
-// whose CPU time and memory belong to the mode.
-type ProcessReporter interface {
-	// ProcessIDs are the ids of those that run: one for each address family.
-	ProcessIDs() []int
-}

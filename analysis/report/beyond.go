@@ -8,6 +8,7 @@ import (
 	"viplab/analysis/plots"
 	"viplab/analysis/simulate"
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/results/published"
@@ -29,18 +30,18 @@ type simulated struct {
 
 // simulation calibrates with the run itself. A run that does not carry a
 // calibration has none of it; that is no error of the report.
-func simulation(run *results.Run, s *summary.Summary) simulated {
+func simulation(known []modes.Mode, run *results.Run, s *summary.Summary) simulated {
 	var out simulated
 	sizes := s.Sizes()
 	if len(sizes) == 0 || len(s.Levels(results.RunName)) > 0 {
 		return out
 	}
-	if checks, median, err := simulate.HeldOut(run, s, fitUpTo); err == nil && len(checks) > 0 {
+	if checks, median, err := simulate.HeldOut(known, run, s, fitUpTo); err == nil && len(checks) > 0 {
 		rows := simulate.CheckRows(checks)
 		out.check = &table{Title: "Simulated against measured, on sizes that the simulation was not fitted to", Head: rows[0], Rows: rows[1:]}
 		out.sentence = simulate.CheckSentence(checks, median, fitUpTo)
 	}
-	c, err := simulate.Calibrate(run, s, 0)
+	c, err := simulate.Calibrate(known, run, s, 0)
 	if err != nil {
 		return out
 	}
@@ -48,7 +49,11 @@ func simulation(run *results.Run, s *summary.Summary) simulated {
 	spec := c.Spec
 	spec.Services = min(beyond*sizes[len(sizes)-1], synth.MaxServices)
 	for _, one := range s.Series() {
-		if p, err := c.Predict(one.Mode, spec, c.Fanout); err == nil && one.Label == one.Mode {
+		i := slices.IndexFunc(known, func(m modes.Mode) bool { return m.Name == one.Mode })
+		if i < 0 || one.Label != one.Mode {
+			continue
+		}
+		if p, err := c.Predict(known[i], nil, spec); err == nil {
 			out.add(p)
 		}
 	}
@@ -62,9 +67,9 @@ func (o *simulated) add(p simulate.Prediction) {
 				Points: []plots.Point{{X: float64(p.Services), Y: v * scale, Lo: v * scale, Hi: v * scale}}}
 		}
 	}
-	put("sync-full", p.Costs[simulate.FullSync], 1)
-	put("sync-delta one Service added", p.Costs[synth.ServiceAdd], 1e3)
-	put("sync-delta one endpoint added", p.Costs[synth.EndpointAdd], 1e3)
+	put("sync-full", p.Costs[modes.FullSync], 1)
+	put("sync-delta one Service added", p.Costs[modes.ServiceAdd], 1e3)
+	put("sync-delta one endpoint added", p.Costs[modes.EndpointAdd], 1e3)
 	put("first-packet last Service", p.FirstPacket.P99, 1e6)
 }
 

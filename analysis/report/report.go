@@ -9,12 +9,14 @@ import (
 
 	"viplab/analysis/plots"
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/results"
 )
 
 // Write makes all derived files of a run directory anew from its records, and
-// returns the summary.
-func Write(run *results.Run) (*summary.Summary, error) {
+// returns the summary. Modes that are known are also simulated beyond what was
+// measured.
+func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 	sum, err := summary.Make(run.Records)
 	if err != nil {
 		return nil, err
@@ -33,7 +35,7 @@ func Write(run *results.Run) (*summary.Summary, error) {
 		return nil, err
 	}
 	page := compose(run, sum)
-	sim := simulation(run, sum)
+	sim := simulation(known, run, sum)
 	if sim.check != nil {
 		page.Tables = append(page.Tables, *sim.check)
 		page.Notes = append(page.Notes, sim.sentence)

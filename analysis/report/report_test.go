@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"viplab/analysis/summary"
+	"viplab/modes/catalog"
 	"viplab/results"
 )
 
@@ -65,7 +66,7 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(run); err != nil {
+	if _, err := Write(run, catalog.All()); err != nil {
 		t.Fatal(err)
 	}
 	read := func(name string) string {
@@ -139,7 +140,7 @@ func TestFewSamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(run); err != nil {
+	if _, err := Write(run, catalog.All()); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(run.Dir, results.ReportMD))
@@ -162,7 +163,7 @@ func TestEmptyRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Write(run); err == nil || !strings.Contains(err.Error(), "no measurement") {
+	if _, err := Write(run, catalog.All()); err == nil || !strings.Contains(err.Error(), "no measurement") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, results.ReportHTML)); err == nil {

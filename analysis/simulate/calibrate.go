@@ -8,6 +8,7 @@ import (
 
 	"viplab/analysis/fit"
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/modes/synth"
 	"viplab/results"
 )
@@ -18,15 +19,14 @@ type Calibration struct {
 	Source  string `json:"source"`
 	Testbed string `json:"testbed"`
 	Sizes   []int  `json:"sizes"`
-	// Spec and Fanout are those of the run; Services is of no meaning.
-	Spec   synth.Spec `json:"spec"`
-	Fanout int        `json:"fanout"`
+	// Spec is that of the run; Services is of no meaning.
+	Spec synth.Spec `json:"spec"`
 	// Costs are by quantity, mode ("any" for packets) and operation, in seconds
 	// or bytes.
 	Costs map[string]map[string]map[string]float64 `json:"costs"`
 }
 
-// any is the mode of costs that are the same in all.
+// anyMode is the mode of costs that are the same in all.
 const anyMode = "any"
 
 // MissingCostError is a prediction that a Calibration has no costs for.
@@ -38,35 +38,33 @@ func (e *MissingCostError) Error() string {
 }
 
 // Has tells whether a quantity of a mode can be predicted.
-func (c *Calibration) Has(q Quantity, mode string) bool {
-	if q.operations(mode) == nil {
-		return false
-	}
-	return c.Costs[q.Name][key(q, mode)] != nil
+func (c *Calibration) Has(q Quantity, m modes.Mode) bool {
+	return len(q.terms(m)) > 0 && c.Costs[q.Name][key(q, m.Name)] != nil
 }
 
 func key(q Quantity, mode string) string {
-	if q.Packet {
+	if len(q.Packet) > 0 {
 		return anyMode
 	}
 	return mode
 }
 
 // cost sums what the counted operations cost.
-func (c *Calibration) cost(q Quantity, mode string, n counted) (float64, error) {
-	costs := c.Costs[q.Name][key(q, mode)]
+func (c *Calibration) cost(q Quantity, m modes.Mode, n counted) (float64, error) {
+	costs := c.Costs[q.Name][key(q, m.Name)]
 	if costs == nil {
-		return 0, &MissingCostError{q.Name, mode, c.Source}
+		return 0, &MissingCostError{q.Name, m.Name, c.Source}
 	}
 	sum := 0.0
-	for _, op := range q.operations(mode) {
-		sum += costs[op] * n.of(op)
+	for _, op := range q.terms(m) {
+		sum += costs[op] * n[op]
 	}
 	return sum, nil
 }
 
-// Calibrate fits costs to the cells of a run with at most upTo Services (0: all).
-func Calibrate(run *results.Run, s *summary.Summary, upTo int) (*Calibration, error) {
+// Calibrate fits costs to the cells of a run, of those modes that have a model, with at
+// most upTo Services (0: all).
+func Calibrate(known []modes.Mode, run *results.Run, s *summary.Summary, upTo int) (*Calibration, error) {
 	c := &Calibration{Costs: map[string]map[string]map[string]float64{}}
 	e := run.Env
 	c.Testbed = e.Testbed
@@ -82,7 +80,7 @@ func Calibrate(run *results.Run, s *summary.Summary, upTo int) (*Calibration, er
 	if len(c.Sizes) < 2 {
 		return nil, fmt.Errorf("a calibration needs at least two numbers of Services, %s has %v", run.Dir, c.Sizes)
 	}
-	counts := newCounting(c.Spec, c.Fanout)
+	counts := newCounting(known, c.Spec)
 	for _, q := range Quantities() {
 		if err := c.fit(q, s, counts); err != nil {
 			return nil, fmt.Errorf("calibrate %s: %w", q.Name, err)
@@ -103,14 +101,13 @@ func (c *Calibration) topology(run *results.Run) error {
 		return def
 	}
 	c.Spec = synth.Spec{Services: 1, Endpoints: number("endpoints", 2), Ports: number("ports", 1), Seed: uint64(number("seed", 1))}
-	c.Fanout = number("fanout", 8)
 	return c.Spec.Validate()
 }
 
 // fit fits one quantity: over all modes together if it is a packet's, else mode by
 // mode.
 func (c *Calibration) fit(q Quantity, s *summary.Summary, counts *counting) error {
-	obs, err := observe(q, s, c.Spec, counts)
+	obs, err := observe(q, s, counts)
 	if err != nil {
 		return err
 	}
@@ -121,13 +118,13 @@ func (c *Calibration) fit(q Quantity, s *summary.Summary, counts *counting) erro
 		}
 	}
 	for k, group := range groups {
-		ops := c.fitted(q.operations(group[0].Mode))
+		ops := c.fitted(q.terms(counts.modes[group[0].Mode]))
 		var x [][]float64
 		var y []float64
 		for _, o := range group {
 			row := make([]float64, len(ops))
 			for j, op := range ops {
-				row[j] = o.counted.of(op)
+				row[j] = o.counted[op]
 			}
 			x, y = append(x, row), append(y, o.Measured)
 		}
@@ -147,16 +144,16 @@ func (c *Calibration) fit(q Quantity, s *summary.Summary, counts *counting) erro
 	return nil
 }
 
-// leastForIndex is the size from which on the index of chains costs enough to be
-// told from noise.
-const leastForIndex = 20000
+// leastForSquares is the size from which on what grows with the square of a number of
+// things costs enough to be told from noise.
+const leastForSquares = 20000
 
 // fitted leaves out operations that the sizes measured say nothing about.
 func (c *Calibration) fitted(ops []string) []string {
-	if slices.Max(c.Sizes) >= leastForIndex {
+	if slices.Max(c.Sizes) >= leastForSquares {
 		return ops
 	}
-	return slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return op == chainIndexed })
+	return slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return op == "chain in the tool's index" })
 }
 
 // Observation is a measured cell with the counts of its operations.
@@ -168,90 +165,105 @@ type Observation struct {
 	counted
 }
 
-// plain are the variants of modes that the simulator plans.
-func plain(factors map[string]string) bool {
-	for k, v := range map[string]string{results.Sync: "partial", results.Backend: "legacy", results.Bind: "address", results.Scheduler: "rr",
-		results.Forward: "nat", results.Lookup: "ipset", results.Family: "ipv4", results.Tracking: "on", results.Affinity: "", results.Policies: "0"} {
-		if got, ok := factors[k]; ok && got != v {
-			return false
+// notPlain are factors of variants that no model knows of; a cell that has one of them
+// is not used.
+func notPlain() []string {
+	return []string{results.Family, results.Weights, results.Affinity, results.Packets}
+}
+
+// args are a cell's arguments of its mode; ok is false for a variant that no costs hold
+// for.
+func args(m modes.Mode, factors map[string]string) (a modes.Args, ok bool) {
+	for _, name := range notPlain() {
+		if _, has := factors[name]; has {
+			return nil, false
 		}
 	}
-	return true
+	a = modes.Args{}
+	for _, p := range m.Params {
+		v, has := factors[p.Name]
+		if !has || v == p.Default {
+			continue
+		}
+		if !p.Counted {
+			return nil, false
+		}
+		a[p.Name] = v
+	}
+	return a, true
 }
 
 // observe lists the cells of a quantity, with their counts.
-func observe(q Quantity, s *summary.Summary, spec synth.Spec, counts *counting) ([]Observation, error) {
+func observe(q Quantity, s *summary.Summary, counts *counting) ([]Observation, error) {
 	var out []Observation
 	for _, cell := range s.Select(q.Metric, q.With) {
-		mode, position := cell.Factors[results.Mode], cell.Factors[results.Position]
-		if q.operations(mode) == nil || cell.Over || cell.Median <= 0 || !plain(cell.Factors) || q.Packet && !slices.Contains(q.Positions, position) {
+		m, known := counts.modes[cell.Factors[results.Mode]]
+		position := cell.Factors[results.Position]
+		if !known || modelled(m) != nil || len(q.terms(m)) == 0 || cell.Over || cell.Median <= 0 || len(q.Packet) > 0 && !slices.Contains(q.Positions, position) {
 			continue
 		}
-		if e := cell.Factors[results.Endpoints]; e != strconv.Itoa(spec.Endpoints) {
+		a, ok := args(m, cell.Factors)
+		if e := cell.Factors[results.Endpoints]; !ok || e != strconv.Itoa(counts.spec.Endpoints) {
 			continue
 		}
-		n, err := counts.count(q, mode, position, cell.Services())
+		n, err := counts.count(q, m, a, position, cell.Services())
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Observation{mode, position, cell.Services(), cell.Median, n})
+		out = append(out, Observation{m.Name, position, cell.Services(), cell.Median, n})
 	}
 	return out, nil
 }
 
 // counting counts operations for one kind of topology, each thing once.
 type counting struct {
-	spec   synth.Spec
-	fanout int
-	memo   map[string]counted
+	modes map[string]modes.Mode
+	spec  synth.Spec
+	state map[string]modes.Counts
+	memo  map[string]counted
 }
 
-func newCounting(spec synth.Spec, fanout int) *counting {
-	return &counting{spec, fanout, map[string]counted{}}
+func newCounting(known []modes.Mode, spec synth.Spec) *counting {
+	c := &counting{map[string]modes.Mode{}, spec, map[string]modes.Counts{}, map[string]counted{}}
+	for _, m := range known {
+		c.modes[m.Name] = m
+	}
+	return c
 }
 
 // count counts the operations of a quantity.
-func (c *counting) count(q Quantity, mode, position string, services int) (counted, error) {
-	if !q.Packet {
-		position = ""
-	}
-	name := fmt.Sprint(mode, " ", position, " ", services)
-	if n, ok := c.memo[name]; ok {
-		return n, nil
-	}
+func (c *counting) count(q Quantity, m modes.Mode, a modes.Args, position string, services int) (n counted, err error) {
 	spec := c.spec
 	spec.Services = services
-	n, err := count(q, mode, position, spec, c.fanout)
-	if err == nil {
-		c.memo[name] = n
+	name := fmt.Sprint(m.Name, " ", a, " ", services)
+	if len(q.Packet) == 0 {
+		if c.state[name] == nil {
+			if c.state[name], err = StateOf(m, a, spec); err != nil {
+				return nil, err
+			}
+		}
+		return stateCounts(m, q.Name, c.state[name]), nil
 	}
-	return n, err
+	name += " " + position
+	if c.memo[name] == nil {
+		c.memo[name], err = packetsAt(m, a, spec, positions(position, services))
+	}
+	return c.memo[name], err
 }
 
-func count(q Quantity, mode, position string, spec synth.Spec, fanout int) (counted, error) {
-	n := counted{direct: mode == "direct"}
-	if !q.Packet {
-		var err error
-		n.State, err = StateOf(mode, spec, fanout)
-		return n, err
-	}
-	at := positions(position, spec.Services)
-	w, err := NewWalker(mode, spec, fanout, at)
+// packetsAt is the mean of the operations on the way of packets to some Services.
+func packetsAt(m modes.Mode, a modes.Args, t modes.Topology, at []int) (counted, error) {
+	w, err := NewWalker(m, a, t, at)
 	if err != nil {
-		return n, err
+		return nil, err
 	}
+	n := counted{}
 	for _, p := range at {
 		way, err := w.First(p)
 		if err != nil {
-			return n, err
+			return nil, err
 		}
-		share := 1 / float64(len(at))
-		n.rules += share * float64(way.Rules)
-		n.behind += share * float64(way.Behind)
-		n.jumps += share * float64(way.Jumps)
-		n.servers += share * float64(way.Servers)
-		n.bucket += share * float64(way.Bucket)
-		n.copies += share * float64(way.Copies)
+		n.add(m, way, 1/float64(len(at)))
 	}
 	return n, nil
 }

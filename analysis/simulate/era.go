@@ -1,6 +1,8 @@
 package simulate
 
 import (
+	"viplab/modes"
+	"viplab/modes/iptables"
 	"viplab/modes/synth"
 )
 
@@ -40,9 +42,10 @@ func PlainJob(n, cpus int) Job {
 	return Job{Rules: n, Bytes: n * (112 + 40), CPUs: cpus}
 }
 
-// KubeJob is the rules of a State, as kube-proxy structures them.
-func KubeJob(s State, cpus int) Job {
-	return Job{Rules: s.Rules + s.Chains, Jumps: s.Rules - s.Chains/2, Bytes: s.Blob, CPUs: cpus}
+// KubeJob is the rules of a mode's state, as kube-proxy structures them.
+func KubeJob(c modes.Counts, cpus int) Job {
+	rules, chains := int(c[modes.CountRules]), int(c[modes.CountChains])
+	return Job{Rules: rules + chains, Jumps: rules - chains/2, Bytes: int(c[modes.CountBlob]), CPUs: cpus}
 }
 
 // Counts is what a Job does in an Era.
@@ -129,7 +132,7 @@ func PublishedJobs(spec synth.Spec) ([]JobEra, error) {
 	var out []JobEra
 	for _, services := range []int{5000, 20000} {
 		spec.Services = services
-		state, err := StateOf("iptables", spec, 0)
+		state, err := StateOf(iptables.Mode(), nil, spec)
 		if err != nil {
 			return nil, err
 		}

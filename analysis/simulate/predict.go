@@ -8,6 +8,7 @@ import (
 	"github.com/montanaflynn/stats"
 
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/modes/synth"
 	"viplab/results"
 )
@@ -22,9 +23,10 @@ func Default() (*Calibration, error) { return Parse(defaultCalibration) }
 // Prediction is what a mode costs at a number of Services. Times are in seconds,
 // memory in bytes.
 type Prediction struct {
-	Mode     string `json:"mode"`
-	Services int    `json:"services"`
-	State    State  `json:"state"`
+	Mode     string       `json:"mode"`
+	Args     modes.Args   `json:"args,omitempty"`
+	Services int          `json:"services"`
+	State    modes.Counts `json:"state"`
 	// FirstPacket is the distribution over Services.
 	FirstPacket Distribution `json:"first_packet_seconds"`
 	// Looked is how many rules a first packet is held against, on average.
@@ -43,30 +45,27 @@ type Distribution struct {
 }
 
 // Predict predicts what a mode costs for a Spec.
-func (c *Calibration) Predict(mode string, spec synth.Spec, fanout int) (Prediction, error) {
-	p := Prediction{Mode: mode, Services: spec.Services, Costs: map[string]float64{}}
+func (c *Calibration) Predict(m modes.Mode, a modes.Args, spec synth.Spec) (Prediction, error) {
+	p := Prediction{Mode: m.Name, Args: a, Services: spec.Services, Costs: map[string]float64{}}
 	var err error
-	if p.State, err = StateOf(mode, spec, fanout); err != nil {
+	if p.State, err = StateOf(m, a, spec); err != nil {
 		return p, err
 	}
-	n := counted{State: p.State, direct: mode == "direct"}
-	var q Quantity
-	for _, q = range Quantities() {
-		if q.Packet || !c.Has(q, mode) {
+	for _, q := range Quantities() {
+		if len(q.Packet) > 0 || !c.Has(q, m) {
 			continue
 		}
-		if p.Costs[q.Name], err = c.cost(q, mode, n); err != nil {
+		if p.Costs[q.Name], err = c.cost(q, m, stateCounts(m, q.Name, p.State)); err != nil {
 			return p, err
 		}
 	}
-	return p, c.packets(&p, mode, spec, fanout)
+	return p, c.packets(&p, m, spec)
 }
 
 // packets predicts first packets to Services all over the Snapshot.
-func (c *Calibration) packets(p *Prediction, mode string, spec synth.Spec, fanout int) error {
-	q, cpu := Quantities()[0], Quantities()[1]
+func (c *Calibration) packets(p *Prediction, m modes.Mode, spec synth.Spec) error {
 	at := positions("random", spec.Services)
-	w, err := NewWalker(mode, spec, fanout, at)
+	w, err := NewWalker(m, p.Args, spec, at)
 	if err != nil {
 		return err
 	}
@@ -76,15 +75,15 @@ func (c *Calibration) packets(p *Prediction, mode string, spec synth.Spec, fanou
 		if err != nil {
 			return err
 		}
-		n := counted{direct: mode == "direct", rules: float64(way.Rules), behind: float64(way.Behind), jumps: float64(way.Jumps),
-			servers: float64(way.Servers), bucket: float64(way.Bucket), copies: float64(way.Copies)}
-		v, err := c.cost(q, mode, n)
+		n := counted{}
+		n.add(m, way, 1)
+		v, err := c.cost(firstPacket(), m, n)
 		if err != nil {
 			return err
 		}
-		took, looked = append(took, v), append(looked, n.rules)
-		if c.Has(cpu, mode) {
-			v, err := c.cost(cpu, mode, n)
+		took, looked = append(took, v), append(looked, float64(way.Rules))
+		if c.Has(connectionCPU(), m) {
+			v, err := c.cost(connectionCPU(), m, n)
 			if err != nil {
 				return err
 			}
@@ -95,7 +94,7 @@ func (c *Calibration) packets(p *Prediction, mode string, spec synth.Spec, fanou
 	d.Mean, _ = stats.Mean(took) // never empty
 	p.Looked, _ = stats.Mean(looked)
 	if len(cpus) > 0 {
-		p.Costs[cpu.Name], _ = stats.Mean(cpus)
+		p.Costs[ConnectionCPU], _ = stats.Mean(cpus)
 	}
 	for percent, into := range map[float64]*float64{1: &d.P01, 50: &d.P50, 90: &d.P90, 99: &d.P99} {
 		if *into, err = stats.PercentileNearestRank(took, percent); err != nil {
@@ -121,23 +120,23 @@ func (c Check) Error() float64 { return c.Predicted/c.Measured - 1 }
 // HeldOut fits on the cells of a run with at most upTo Services, predicts the
 // larger ones, and lists both. The median of the absolute errors is NaN if nothing
 // could be checked.
-func HeldOut(run *results.Run, s *summary.Summary, upTo int) (checks []Check, median float64, err error) {
-	c, err := Calibrate(run, s, upTo)
+func HeldOut(known []modes.Mode, run *results.Run, s *summary.Summary, upTo int) (checks []Check, median float64, err error) {
+	c, err := Calibrate(known, run, s, upTo)
 	if err != nil {
 		return nil, math.NaN(), err
 	}
 	var errs []float64
-	counts := newCounting(c.Spec, c.Fanout)
+	counts := newCounting(known, c.Spec)
 	for _, q := range Quantities() {
-		obs, err := observe(q, s, c.Spec, counts)
+		obs, err := observe(q, s, counts)
 		if err != nil {
 			return nil, math.NaN(), err
 		}
 		for _, o := range obs {
-			if slices.Contains(c.Sizes, o.Services) || !c.Has(q, o.Mode) {
+			if slices.Contains(c.Sizes, o.Services) || !c.Has(q, counts.modes[o.Mode]) {
 				continue
 			}
-			v, err := c.cost(q, o.Mode, o.counted)
+			v, err := c.cost(q, counts.modes[o.Mode], o.counted)
 			if err != nil {
 				return nil, math.NaN(), err
 			}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 
 	"viplab/analysis/summary"
-	"viplab/modes/synth"
+	"viplab/modes"
 	"viplab/results"
 )
 
@@ -52,8 +52,8 @@ func WritePredictions(w io.Writer, c *Calibration, list []Prediction) error {
 	for _, p := range list {
 		d := p.FirstPacket
 		rows = append(rows, []string{fmt.Sprint(p.Services), p.Mode, seconds(d.P01), seconds(d.P50), seconds(d.P99), summary.Number(p.Looked),
-			seconds(p.Costs[FullSync]), seconds(p.Costs[synth.ServiceAdd]), seconds(p.Costs[synth.EndpointAdd]),
-			fmt.Sprint(p.State.Rules), size(float64(p.State.Blob)), size(float64(p.State.Text)), size(p.Costs[KernelMemory])})
+			seconds(p.Costs[modes.FullSync]), seconds(p.Costs[modes.ServiceAdd]), seconds(p.Costs[modes.EndpointAdd]),
+			fmt.Sprintf("%.0f", p.State[modes.CountRules]), size(p.State[modes.CountBlob]), size(p.State[modes.CountText]), size(p.Costs[modes.KernelMemory])})
 	}
 	return grid(w, rows)
 }
@@ -99,16 +99,16 @@ func WriteChecks(w io.Writer, checks []Check, median float64, upTo int) error {
 	return err
 }
 
-// WriteFanouts writes the choice of a fan-out.
-func WriteFanouts(w io.Writer, services int, list []FanoutChoice) error {
-	rows := [][]string{{"fan-out", "first packet, mean", "rules looked at", "jumps", "rules", "full sync"}}
-	for _, f := range list {
-		rows = append(rows, []string{fmt.Sprint(f.Fanout), seconds(f.FirstPacket), summary.Number(f.Looked), summary.Number(f.Jumps), fmt.Sprint(f.Rules), seconds(f.FullSync)})
+// WriteChoices writes the choice of a parameter's value.
+func WriteChoices(w io.Writer, param string, services int, list []Choice) error {
+	rows := [][]string{{param, "first packet, mean", "rules looked at", "jumps", "rules", "full sync"}}
+	for _, c := range list {
+		rows = append(rows, []string{c.Value, seconds(c.FirstPacket), summary.Number(c.Looked), summary.Number(c.Jumps), fmt.Sprintf("%.0f", c.Rules), seconds(c.FullSync)})
 	}
 	if err := grid(w, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nBest for %d Services, simulated: %d.\n", services, list[0].Fanout)
+	_, err := fmt.Fprintf(w, "\nBest for %d Services, simulated: %s.\n", services, list[0].Value)
 	return err
 }
 

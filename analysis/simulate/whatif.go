@@ -1,47 +1,48 @@
 package simulate
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 
 	"github.com/montanaflynn/stats"
 
+	"viplab/modes"
 	"viplab/modes/synth"
 )
 
-// FanoutChoice is what a fan-out of the tree would cost.
-type FanoutChoice struct {
-	Fanout      int     `json:"fanout"`
+// Choice is what a value of a mode's parameter would cost.
+type Choice struct {
+	Value       string  `json:"value"`
 	Looked      float64 `json:"rules_looked_at"`
 	Jumps       float64 `json:"jumps"`
 	FirstPacket float64 `json:"first_packet_seconds"` // mean over Services
-	Rules       int     `json:"rules"`
+	Rules       float64 `json:"rules"`
 	FullSync    float64 `json:"full_sync_seconds"`
 }
 
-// Fanouts predicts the tree at every fan-out, the best first: the least mean first
-// packet, and among equals (within one per cent) the fewest rules.
-func (c *Calibration) Fanouts(spec synth.Spec) ([]FanoutChoice, error) {
-	var out []FanoutChoice
-	for f := 2; f <= 256; f *= 2 {
-		p, err := c.Predict("iptables-tree", spec, f)
+// Choices predicts a mode at every value of a parameter that its model knows of, the
+// best first: the least mean first packet, and among equals (within one per cent) the
+// fewest rules.
+func (c *Calibration) Choices(m modes.Mode, param modes.Param, spec synth.Spec) ([]Choice, error) {
+	var out []Choice
+	for _, v := range param.Values {
+		a := modes.Args{param.Name: v}
+		p, err := c.Predict(m, a, spec)
 		if err != nil {
 			return nil, err
 		}
-		n, err := count(Quantities()[0], "iptables-tree", "random", spec, f)
+		n, err := packetsAt(m, a, spec, positions("random", spec.Services))
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, FanoutChoice{f, n.rules, n.jumps, p.FirstPacket.Mean, p.State.Rules, p.Costs[FullSync]})
+		out = append(out, Choice{v, n[ruleLooked], n[chainJumped], p.FirstPacket.Mean, p.State[modes.CountRules], p.Costs[modes.FullSync]})
 	}
-	slices.SortFunc(out, func(a, b FanoutChoice) int {
+	slices.SortFunc(out, func(a, b Choice) int {
 		if d := a.FirstPacket/b.FirstPacket - 1; d < -0.01 || d > 0.01 {
-			if d < 0 {
-				return -1
-			}
-			return 1
+			return cmp.Compare(d, 0)
 		}
-		return a.Rules - b.Rules
+		return cmp.Compare(a.Rules, b.Rules)
 	})
 	return out, nil
 }
@@ -118,13 +119,13 @@ type KeepUp struct {
 
 // KeepUp predicts how long changes wait in a mode, with updates that write only
 // what changed, and with ones that write everything.
-func (c *Calibration) KeepUp(mode string, spec synth.Spec, fanout int, rate, minSync float64) ([]KeepUp, error) {
-	p, err := c.Predict(mode, spec, fanout)
+func (c *Calibration) KeepUp(m modes.Mode, a modes.Args, spec synth.Spec, rate, minSync float64) ([]KeepUp, error) {
+	p, err := c.Predict(m, a, spec)
 	if err != nil {
 		return nil, err
 	}
-	one, full := p.Costs[synth.EndpointAdd], p.Costs[FullSync]
-	if mode == "direct" || one == 0 || full == 0 {
+	one, full := p.Costs[modes.EndpointAdd], p.Costs[modes.FullSync]
+	if m.Baseline || one == 0 || full == 0 {
 		return nil, nil
 	}
 	var out []KeepUp
@@ -135,7 +136,7 @@ func (c *Calibration) KeepUp(mode string, spec synth.Spec, fanout int, rate, min
 		{"changes", Churn{Rate: rate, MinSync: minSync, Sync: one}},
 		{"everything", Churn{Rate: rate, MinSync: minSync, Sync: full}},
 	} {
-		if mode == "ipvs" && u.name == "changes" {
+		if m.Model.Apart && u.name == "changes" {
 			// Nothing is shared by the changes of one sync but its start.
 			u.churn.PerSync = one
 		}
@@ -143,7 +144,7 @@ func (c *Calibration) KeepUp(mode string, spec synth.Spec, fanout int, rate, min
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, KeepUp{spec.Services, mode, u.name, u.churn.Sync, d})
+		out = append(out, KeepUp{spec.Services, m.Name, u.name, u.churn.Sync, d})
 	}
 	return out, nil
 }

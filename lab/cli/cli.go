@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"viplab/modes"
+	"viplab/modes/catalog"
 )
 
 // Exit codes.
@@ -39,11 +40,18 @@ func (e thresholdError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// Run is the whole command: data on stdout, everything else on stderr.
-func Run(args []string, stdout, stderr io.Writer) int {
+// app is what all commands have: the modes that there are, and what was typed.
+type app struct {
+	modes   catalog.Catalog
+	command []string
+}
+
+// Run is the whole command, with the modes of a catalog: data on stdout, everything else
+// on stderr.
+func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := rootCommand()
+	root := app{known, append([]string{"viplab"}, args...)}.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -69,7 +77,7 @@ func exitCode(err error) int {
 	return ExitFailure
 }
 
-func rootCommand() *cobra.Command {
+func (a app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "viplab",
 		Short: "A lab for Service load balancing in the kernel and beside it",
@@ -88,7 +96,8 @@ which one is faster, at which size, and by how much.`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(benchCommand(), compareCommand(), explainCommand(), reproduceCommand(), scenarioCommand(), simulateCommand(), reportCommand(), doctorCommand(), modesCommand(), versionCommand())
+	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(),
+		a.reportCommand(), a.doctorCommand(), a.modesCommand(), versionCommand())
 	return root
 }
 

@@ -4,19 +4,24 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"viplab/lab/roles"
+	"viplab/lab/session"
+	"viplab/modes/catalog"
 )
 
 // asProgram makes this test binary the program itself.
 const asProgram = "VIPLAB_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	roles.Dispatch()
+	roles.Dispatch(catalog.All())
 	if os.Getenv(asProgram) != "" {
-		os.Exit(Run(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(Run(catalog.All(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -24,7 +29,7 @@ func TestMain(m *testing.M) {
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = Run(args, &out, &errs)
+	code = Run(catalog.All(), args, &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -41,61 +46,61 @@ func TestBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string]string{
-		"services must be 1 to":            "bench --services 0",
-		"services must be 1":               "bench --services -5",
-		"invalid argument":                 "bench --services many",
-		"services must":                    "bench --services 5000000",
-		"given twice":                      "bench --services 7,7",
-		"exclude each other":               "bench --services 7 --up-to 9",
-		"unknown mode \"ipvx\": valid are": "bench --modes ipvx",
-		"ipvs is given twice":              "bench --modes ipvs,ipvs",
-		"unknown testbed \"mars\": valid":  "bench --testbed mars",
-		"unknown progress":                 "bench --progress loud",
-		"unknown flag":                     "bench --speed 9",
-		"bench takes no arguments":         "bench now",
-		"is a file, not a folder":          "bench --out " + file,
-		"cannot be made":                   "bench --out " + file + "/below",
-		"is not empty":                     "bench --out " + dir,
-		"no such file":                     "bench --config nowhere.yaml",
-		"field servises not found":         "bench --config " + config,
-		"fan-out must be a power of two":   "bench --fanout 7",
-		"unknown command":                  "benhc",
-		"report takes at least one run":    "report",
-		"is no run directory":              "report " + dir,
-		"is no run directory: it has no":   "report nowhere",
-		"compare takes one or two":         "compare a b c",
-		"unknown format":                   "compare a b --format xml",
-		"fail-above must be":               "compare a b --fail-above lots",
-		"unknown packet":                   "explain --packet lost",
-		"there is no service 9":            "explain --to 9",
-		"there is no endpoint":             "explain --endpoint 2",
-		"policies must be up to":           "bench --policies 200000",
-		"unknown policy-packets":           "bench --policy-packets some",
-		"unknown question":                 "simulate --what else",
-		"check needs":                      "simulate --check 10",
-		"is no run directory: it":          "simulate --calibrate nowhere2",
-		"unknown target":                   "reproduce R99",
-		"reproduce needs a target":         "reproduce",
-		"unknown on-missing":               "bench --on-missing cry",
-		"needs a testbed by name":          "bench --on-missing skip",
-		"unknown scheduler":                "bench --scheduler best",
-		"unknown forward":                  "bench --forward pigeon",
-		"is for mode ipvs":                 "bench --modes iptables --forward dr",
-		"tunnel is for family ipv4":        "bench --forward tunnel --family ipv6",
-		"unknown lookup":                   "bench --lookup everywhere",
-		"unknown family":                   "explain --family ipx",
-		"affinity must be":                 "bench --affinity 48h",
-		"weights must be":                  "bench --weights 0",
-		"unknown scenario":                 "scenario nothing-like-it",
-		"scenario needs a name":            "scenario",
-		"doctor takes no arguments":        "doctor me",
-		"repeat must be":                   "bench --repeat 0",
-		"endpoints must be":                "bench --endpoints 0",
-		"nowhere is no run directory":      "bench --resume nowhere",
-		"cannot be given with it":          "bench --resume nowhere --services 5",
-		"unknown sync":                     "bench --sync backwards",
-		"unknown backend":                  "bench --backend xdp",
-		"do not fit":                       "bench --services 1000000 --endpoints 250",
+		"services must be 1 to":             "bench --services 0",
+		"services must be 1":                "bench --services -5",
+		"invalid argument":                  "bench --services many",
+		"services must":                     "bench --services 5000000",
+		"given twice":                       "bench --services 7,7",
+		"exclude each other":                "bench --services 7 --up-to 9",
+		"unknown mode \"ipvx\": valid are":  "bench --modes ipvx",
+		"ipvs is given twice":               "bench --modes ipvs,ipvs",
+		"unknown testbed \"mars\": valid":   "bench --testbed mars",
+		"unknown progress":                  "bench --progress loud",
+		"unknown flag":                      "bench --speed 9",
+		"bench takes no arguments":          "bench now",
+		"is a file, not a folder":           "bench --out " + file,
+		"cannot be made":                    "bench --out " + file + "/below",
+		"is not empty":                      "bench --out " + dir,
+		"no such file":                      "bench --config nowhere.yaml",
+		"field servises is not known":       "bench --config " + config,
+		"unknown fanout \"7\": valid are 2": "bench --fanout 7",
+		"unknown command":                   "benhc",
+		"report takes at least one run":     "report",
+		"is no run directory":               "report " + dir,
+		"is no run directory: it has no":    "report nowhere",
+		"compare takes one or two":          "compare a b c",
+		"unknown format":                    "compare a b --format xml",
+		"fail-above must be":                "compare a b --fail-above lots",
+		"unknown packet":                    "explain --packet lost",
+		"there is no service 9":             "explain --to 9",
+		"there is no endpoint":              "explain --endpoint 2",
+		"policies must be 0 to 130000":      "bench --policies 200000",
+		"unknown policy-packets":            "bench --policy-packets some",
+		"unknown question":                  "simulate --what else",
+		"check needs":                       "simulate --check 10",
+		"is no run directory: it":           "simulate --calibrate nowhere2",
+		"unknown target":                    "reproduce R99",
+		"reproduce needs a target":          "reproduce",
+		"unknown on-missing":                "bench --on-missing cry",
+		"needs a testbed by name":           "bench --on-missing skip",
+		"unknown scheduler":                 "bench --scheduler best",
+		"unknown forward":                   "bench --forward pigeon",
+		"is for mode ipvs":                  "bench --modes iptables --forward dr",
+		"tunnel is for family ipv4":         "bench --forward tunnel --family ipv6",
+		"unknown lookup":                    "bench --lookup everywhere",
+		"unknown family":                    "explain --family ipx",
+		"affinity must be":                  "bench --affinity 48h",
+		"weights must be":                   "bench --weights 0",
+		"unknown scenario":                  "scenario nothing-like-it",
+		"scenario needs a name":             "scenario",
+		"doctor takes no arguments":         "doctor me",
+		"repeat must be":                    "bench --repeat 0",
+		"endpoints must be":                 "bench --endpoints 0",
+		"nowhere is no run directory":       "bench --resume nowhere",
+		"cannot be given with it":           "bench --resume nowhere --services 5",
+		"unknown sync":                      "bench --sync backwards",
+		"unknown backend":                   "bench --backend xdp",
+		"do not fit":                        "bench --services 1000000 --endpoints 250",
 	} {
 		code, stdout, stderr := run(t, strings.Fields(args)...)
 		if code != ExitUsage || !strings.Contains(stderr, want) || stdout != "" || strings.Count(strings.TrimSpace(stderr), "\n") > 1 {
@@ -109,22 +114,24 @@ func TestBadInput(t *testing.T) {
 
 func TestConfigFile(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile("c.yaml", []byte("services: [3, 5]\nrounds: 4\nmodes: [ipvs]\n"), 0o666); err != nil {
+	if err := os.WriteFile("c.yaml", []byte("services: [3, 5]\nrounds: 4\nmodes: [ipvs]\nbinds: route\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	cmd := benchCommand()
-	f := benchFlags{}
-	cmd.RunE = nil
-	if err := cmd.ParseFlags([]string{"--config", "c.yaml", "--repeat", "9"}); err != nil {
+	f := benchFlags{app: app{modes: catalog.All()}, Config: session.Default(catalog.All()), params: map[string]*[]string{}}
+	cmd := &cobra.Command{}
+	f.register(cmd.Flags())
+	if err := cmd.ParseFlags([]string{"--config", "c.yaml", "--repeat", "9", "--scheduler", "wrr,lc", "--out", "run"}); err != nil {
 		t.Fatal(err)
 	}
-	f.config = "c.yaml"
-	f.Rounds = 9
-	if err := f.loadConfig(cmd.Flags().Changed); err != nil {
+	s, err := f.resolve(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Services) != 2 || f.Rounds != 9 || f.Modes[0] != "ipvs" || f.Endpoints != 2 {
-		t.Errorf("%+v", f.Config)
+	// Flags win over the file, the file over defaults; old names of keys are understood,
+	// and a value need not be a list.
+	if len(s.Services) != 2 || s.Repeat != 9 || s.Config.Modes[0] != "ipvs" || s.Endpoints != 2 ||
+		!slices.Equal(s.Params["bind"], []string{"route"}) || !slices.Equal(s.Params["scheduler"], []string{"wrr", "lc"}) {
+		t.Errorf("%+v", s.Config)
 	}
 }
 

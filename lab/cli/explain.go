@@ -10,15 +10,12 @@ import (
 
 	"viplab/lab/explain"
 	"viplab/modes"
-	"viplab/modes/catalog"
-	"viplab/modes/iptablestree"
-	"viplab/modes/ipvs"
 	"viplab/modes/synth"
 )
 
-func explainCommand() *cobra.Command {
-	q := explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Modes: catalog.Names(), Cases: []string{explain.FromClient}}
-	q.Options.Fanout = iptablestree.DefaultFanout
+func (a app) explainCommand() *cobra.Command {
+	q := explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Names(), Cases: []string{explain.FromClient}}
+	args := map[string]*string{}
 	var to, format string
 	var programs bool
 	family := string(modes.IPv4)
@@ -45,16 +42,14 @@ operations that takes. It needs no kernel and no rights.`,
 			if !slices.Contains([]string{string(modes.IPv4), string(modes.IPv6)}, family) {
 				return usagef("unknown family %q: a packet is of ipv4 or ipv6", family)
 			}
-			if !slices.Contains(ipvs.Lookups(), q.Options.Lookup) {
-				return usagef("unknown lookup %q: valid are %v", q.Options.Lookup, ipvs.Lookups())
-			}
 			q.Synth.Family = modes.Family(family)
 			var err error
 			if q.Position, err = position(to, q.Synth.Services); err != nil {
 				return err
 			}
-			if err := iptablestree.CheckFanout(q.Options.Fanout); err != nil {
-				return usageError{err}
+			q.Args = modes.Args{}
+			for name, v := range args {
+				q.Args[name] = *v
 			}
 			answers, err := explain.Run(q)
 			if err != nil {
@@ -80,9 +75,10 @@ operations that takes. It needs no kernel and no rights.`,
 	fl.StringSliceVar(&q.Cases, "packet", q.Cases, "packets to follow: all, client, node, hairpin, no-endpoints, wrong-port")
 	fl.StringVar(&to, "to", "last", "the Service that is dialled: first, middle, last, or its number from 1")
 	fl.IntVar(&q.Endpoint, "endpoint", q.Endpoint, "the endpoint that chance chooses, from 0")
-	fl.IntVar(&q.Options.Fanout, "fanout", q.Options.Fanout, "fan-out of iptables-tree")
 	fl.StringVar(&family, "family", family, "address family: ipv4, ipv6")
-	fl.StringVar(&q.Options.Lookup, "lookup", ipvs.LookupIPSet, "how mode ipvs finds what to masquerade: ipset, rules")
+	for _, p := range a.modes.Params() {
+		args[p.Name] = fl.String(p.Name, p.Default, paramHelp(p))
+	}
 	fl.BoolVar(&programs, "rules", false, "list all that each mode programs too")
 	fl.StringVar(&format, "format", "text", "text or json")
 	return cmd

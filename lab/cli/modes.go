@@ -14,28 +14,30 @@ import (
 	"viplab/modes/catalog"
 )
 
-func modesCommand() *cobra.Command {
+func (a app) modesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "modes",
 		Short: "List the modes and what they need",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, m := range catalog.All() {
+			for _, m := range a.modes {
 				needs := strings.Join(m.Needs, ", ")
 				if needs == "" {
 					needs = "nothing"
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n%14s first packet: %s; needs %s in the kernel\n", m.Name, m.Summary, "", m.DataPath, needs)
+				for _, p := range m.Params {
+					fmt.Fprintf(cmd.OutOrStdout(), "%14s --%s %s (default %s)\n", "", p.Name, strings.Join(p.Values, ","), p.Default)
+				}
 			}
-			return abilities(cmd.OutOrStdout())
+			return abilities(cmd.OutOrStdout(), a.modes.Serving())
 		},
 	}
 }
 
 // abilities prints what each mode can do, and why it cannot.
-func abilities(w io.Writer) error {
+func abilities(w io.Writer, all catalog.Catalog) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	all := catalog.All()[1:] // direct has no Service
 	head := []string{"\nability"}
 	for _, m := range all {
 		head = append(head, m.Name)

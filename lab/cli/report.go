@@ -12,7 +12,7 @@ import (
 	"viplab/results"
 )
 
-func reportCommand() *cobra.Command {
+func (a app) reportCommand() *cobra.Command {
 	var out string
 	var force bool
 	cmd := &cobra.Command{
@@ -56,7 +56,7 @@ of its own; runs of different testbeds or kernels only with --force.`,
 			if out != "" {
 				run.Dir = out
 			}
-			if _, err := report.Write(run); err != nil {
+			if _, err := report.Write(run, a.modes); err != nil {
 				return usageError{err}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(run.Dir, results.ReportHTML))

@@ -15,14 +15,15 @@ import (
 
 	"viplab/analysis/plots"
 	"viplab/analysis/summary"
-	"viplab/lab/bench"
 	"viplab/lab/reproduce"
+	"viplab/lab/session"
 	"viplab/lab/testbed"
 	"viplab/results"
 	"viplab/results/published"
 )
 
 type reproduceFlags struct {
+	app
 	list, quick            bool
 	out, testbed, progress string
 	targets                []reproduce.Target
@@ -31,8 +32,8 @@ type reproduceFlags struct {
 	stdout, stderr         io.Writer
 }
 
-func reproduceCommand() *cobra.Command {
-	var f reproduceFlags
+func (a app) reproduceCommand() *cobra.Command {
+	f := reproduceFlags{app: a}
 	cmd := &cobra.Command{
 		Use:   "reproduce [TARGET ...]",
 		Short: "Measure again what others published, and say whether it comes out the same",
@@ -66,7 +67,7 @@ was not reproduced.`,
 	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, native, uml")
 	fl.IntVar(&f.rounds, "repeat", 0, "rounds of each experiment (default 5, quick 1)")
 	fl.DurationVar(&f.maxTime, "max-time", 0, "end each experiment after this time (0: no limit)")
-	fl.StringVar(&f.progress, "progress", bench.ProgressAuto, "progress on stderr: auto, plain, none")
+	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")
 	return cmd
 }
 
@@ -95,7 +96,7 @@ func (f *reproduceFlags) run(ctx context.Context) error {
 	}
 	runs := reproduce.Runs{}
 	var about []string
-	for _, e := range reproduce.Experiments(f.quick) {
+	for _, e := range reproduce.Experiments(f.modes, f.quick) {
 		if !slices.ContainsFunc(f.targets, func(t reproduce.Target) bool { return slices.Contains(t.Experiments(), e.Name) }) {
 			continue
 		}
@@ -122,21 +123,26 @@ func (f *reproduceFlags) run(ctx context.Context) error {
 // directory already.
 func (f *reproduceFlags) experimentRun(ctx context.Context, e reproduce.Experiment) (*results.Run, error) {
 	dir := filepath.Join(f.out, e.Name)
-	b := benchFlags{Config: e.Config, out: dir, progress: f.progress}
-	b.Testbed, b.MaxTime = f.testbed, f.maxTime
+	c := e.Config
+	c.Testbed, c.MaxTime = f.testbed, f.maxTime
 	if f.rounds > 0 {
-		b.Rounds = f.rounds
+		c.Repeat = f.rounds
 	}
+	if err := c.Validate(f.modes); err != nil {
+		return nil, usageError{err}
+	}
+	s := f.session(c, true)
+	s.Dir = dir
 	if _, err := os.Stat(filepath.Join(dir, results.SamplesFile)); err == nil {
-		b.resume = dir
-		if err := b.loadResumed(); err != nil {
-			return nil, err
+		if err := s.Load(); err != nil {
+			return nil, usageError{err}
 		}
-	} else if err := b.checkOut(); err != nil {
+	} else if err := f.checkOut(&s.Dir); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(f.stderr, "experiment %s: %s\n", e.Name, e.About)
-	err := b.run(ctx, io.Discard, f.stderr)
+	out, err := f.play(ctx, s, f.progress, f.stderr)
+	err = verdict(s, out, err, f.stderr)
 	run, openErr := results.Open(dir)
 	if err != nil && (ctx.Err() != nil || openErr != nil || len(run.Finished()) == 0) {
 		return nil, err

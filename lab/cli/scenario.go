@@ -12,23 +12,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"viplab/analysis/summary"
-	"viplab/lab/bench"
 	"viplab/lab/scenario"
+	"viplab/lab/session"
 	"viplab/lab/testbed"
-	"viplab/modes/catalog"
 	"viplab/results"
 )
 
 type scenarioFlags struct {
+	app
 	list                   bool
 	out, testbed, progress string
-	modes                  []string
+	only                   []string // modes
 	seed                   uint64
 	quick                  bool
 }
 
-func scenarioCommand() *cobra.Command {
-	f := scenarioFlags{seed: 1}
+func (a app) scenarioCommand() *cobra.Command {
+	f := scenarioFlags{app: a, seed: 1}
 	cmd := &cobra.Command{
 		Use:   "scenario NAME...",
 		Short: "Change Services under traffic, and hold what clients see against what is expected",
@@ -42,7 +42,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
   viplab scenario --modes ipvs ./my-scenario.txt`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.list {
-				return listScenarios(cmd.OutOrStdout())
+				return a.listScenarios(cmd.OutOrStdout())
 			}
 			if len(args) == 0 {
 				return usagef("scenario needs a name, a file, or all (see scenario --list)")
@@ -54,15 +54,15 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl.BoolVar(&f.list, "list", false, "list the scenarios and their questions")
 	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/scenario-TIME)")
 	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, native, uml")
-	fl.StringSliceVar(&f.modes, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
+	fl.StringSliceVar(&f.only, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
 	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")
-	fl.StringVar(&f.progress, "progress", bench.ProgressAuto, "progress on stderr: auto, plain, none")
+	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")
 	return cmd
 }
 
-func listScenarios(w io.Writer) error {
-	all, err := scenario.All()
+func (a app) listScenarios(w io.Writer) error {
+	all, err := scenario.All(a.modes)
 	if err != nil {
 		return err
 	}
@@ -75,22 +75,22 @@ func listScenarios(w io.Writer) error {
 func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr io.Writer) error {
 	var scripts []scenario.Script
 	if slices.Contains(names, "all") {
-		all, err := scenario.All()
+		all, err := scenario.All(f.modes)
 		if err != nil {
 			return err
 		}
 		scripts = all
 	} else {
 		for _, n := range names {
-			s, err := scenario.Find(n)
+			s, err := scenario.Find(n, f.modes)
 			if err != nil {
 				return usageError{err}
 			}
 			scripts = append(scripts, s)
 		}
 	}
-	for _, m := range f.modes {
-		if _, err := catalog.Find(m); err != nil {
+	for _, m := range f.only {
+		if _, err := f.modes.Find(m); err != nil {
 			return usageError{err}
 		}
 	}
@@ -100,7 +100,7 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 	var all bytes.Buffer
 	failed, checks := 0, 0
 	for _, s := range scripts {
-		o, err := f.play(ctx, s, stderr)
+		o, err := f.one(ctx, s, stderr)
 		if err != nil {
 			return fmt.Errorf("scenario %s: %w", s.Name, err)
 		}
@@ -124,29 +124,31 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 	return nil
 }
 
-// play plays one scenario in all its modes.
-func (f *scenarioFlags) play(ctx context.Context, s scenario.Script, stderr io.Writer) (scenario.Outcome, error) {
+// one plays one scenario in all its modes.
+func (f *scenarioFlags) one(ctx context.Context, script scenario.Script, stderr io.Writer) (scenario.Outcome, error) {
 	if f.quick {
-		s = s.Shorter(1. / 3)
+		script = script.Shorter(1. / 3)
 	}
-	c := bench.Default()
-	c.Services, c.Endpoints, c.Modes, c.Rounds, c.Seed = []int{s.Services}, s.Endpoints, s.Modes, 1, f.seed
-	if len(f.modes) > 0 {
-		c.Modes = f.modes
+	c := session.Default(f.modes)
+	c.Services, c.Endpoints, c.Modes, c.Repeat, c.Seed = []int{script.Services}, script.Endpoints, script.Modes, 1, f.seed
+	if len(f.only) > 0 {
+		c.Modes = f.only
 	}
-	c.Testbed, c.Script = f.testbed, &s
-	b := benchFlags{Config: c, out: filepath.Join(f.out, s.Name), progress: f.progress}
-	if err := b.Validate(); err != nil {
+	c.Testbed, c.Script = f.testbed, &script
+	if err := c.Validate(f.modes); err != nil {
 		return scenario.Outcome{}, usageError{err}
 	}
-	if err := b.checkOut(); err != nil {
+	s := f.session(c, len(f.only) > 0 || !slices.Equal(c.Modes, f.modes.Names()))
+	s.Dir = filepath.Join(f.out, script.Name)
+	if err := f.checkOut(&s.Dir); err != nil {
 		return scenario.Outcome{}, err
 	}
-	fmt.Fprintf(stderr, "scenario %s: %s\n", s.Name, s.Question)
-	if err := b.run(ctx, io.Discard, stderr); err != nil {
+	fmt.Fprintf(stderr, "scenario %s: %s\n", script.Name, script.Question)
+	out, err := f.play(ctx, s, f.progress, stderr)
+	if err := verdict(s, out, err, stderr); err != nil {
 		return scenario.Outcome{}, err
 	}
-	run, err := results.Open(b.out)
+	run, err := results.Open(s.Dir)
 	if err != nil {
 		return scenario.Outcome{}, err
 	}
@@ -154,5 +156,5 @@ func (f *scenarioFlags) play(ctx context.Context, s scenario.Script, stderr io.W
 	if err != nil {
 		return scenario.Outcome{}, err
 	}
-	return scenario.Judge(s, sum), nil
+	return scenario.Judge(script, sum), nil
 }

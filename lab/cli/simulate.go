@@ -4,23 +4,26 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/procfs"
 	"github.com/spf13/cobra"
 
 	"viplab/analysis/simulate"
 	"viplab/analysis/summary"
-	"viplab/modes/catalog"
-	"viplab/modes/iptablestree"
+	"viplab/modes"
 	"viplab/modes/synth"
 	"viplab/results"
 )
 
 type simulateFlags struct {
+	app
 	sizes     []int
-	modes     []string
+	names     []string // of modes
 	spec      synth.Spec
-	fanout    int
+	args      map[string]*string // by parameter
 	calibrate string
 	check     int
 	format    string
@@ -29,9 +32,14 @@ type simulateFlags struct {
 	minSync   float64
 }
 
-func simulateCommand() *cobra.Command {
-	f := simulateFlags{sizes: []int{1, 1000, 5000, 20000, 50000, 200000, 1000000}, modes: catalog.Names(),
-		spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, fanout: iptablestree.DefaultFanout, minSync: 1}
+func (a app) simulateCommand() *cobra.Command {
+	f := simulateFlags{app: a, sizes: []int{1, 1000, 5000, 20000, 50000, 200000, 1000000}, args: map[string]*string{},
+		spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, minSync: 1}
+	for _, m := range a.modes {
+		if m.Model != nil {
+			f.names = append(f.names, m.Name)
+		}
+	}
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Predict without a kernel what Services cost, at any number of them",
@@ -51,15 +59,17 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 	}
 	fl := cmd.Flags()
 	fl.IntSliceVar(&f.sizes, "services", f.sizes, "numbers of Services")
-	fl.StringSliceVar(&f.modes, "modes", f.modes, "modes to predict")
+	fl.StringSliceVar(&f.names, "modes", f.names, "modes to predict")
 	fl.IntVar(&f.spec.Endpoints, "endpoints", f.spec.Endpoints, "endpoints of each Service")
 	fl.IntVar(&f.spec.Ports, "ports", f.spec.Ports, "TCP ports of each Service")
 	fl.Uint64Var(&f.spec.Seed, "seed", f.spec.Seed, "seed of addresses")
-	fl.IntVar(&f.fanout, "fanout", f.fanout, "fan-out of iptables-tree")
+	for _, p := range f.counted() {
+		f.args[p.Name] = fl.String(p.Name, p.Default, paramHelp(p))
+	}
 	fl.StringVar(&f.calibrate, "calibrate", "", "take the costs of operations from the run in this directory")
 	fl.IntVar(&f.check, "check", 0, "fit on sizes up to this and compare predictions of larger ones with what the run measured")
 	fl.StringVar(&f.format, "format", "text", "text or json")
-	fl.StringVar(&f.what, "what", "costs", "costs, fanout, churn or eras")
+	fl.StringVar(&f.what, "what", "costs", strings.Join(f.questions(), ", "))
 	fl.Float64Var(&f.churn, "churn", 10, "changes a second, for --what churn")
 	fl.Float64Var(&f.minSync, "min-sync-period", f.minSync, "least seconds between two syncs, for --what churn")
 	return cmd
@@ -77,29 +87,70 @@ func (f *simulateFlags) run(w io.Writer) error {
 		return err
 	}
 	switch f.what {
-	case "fanout":
-		return f.runFanout(w, c)
 	case "churn":
 		return f.runChurn(w, c)
 	case "eras":
 		return f.runEras(w)
+	case "costs":
+	default:
+		return f.runChoices(w, c)
 	}
 	var list []simulate.Prediction
-	for _, n := range f.sizes {
-		for _, m := range f.modes {
-			spec := f.spec
-			spec.Services = n
-			p, err := c.Predict(m, spec, f.fanout)
-			if err != nil {
-				return usageError{err}
-			}
-			list = append(list, p)
-		}
+	err = f.each(func(m modes.Mode, spec synth.Spec) error {
+		p, err := c.Predict(m, f.argsOf(m), spec)
+		list = append(list, p)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if f.format == "json" {
 		return writeJSON(w, map[string]any{"simulated": true, "calibration": c, "predictions": list})
 	}
 	return simulate.WritePredictions(w, c, list)
+}
+
+// counted lists the parameters that a mode's model knows of.
+func (f *simulateFlags) counted() []modes.Param {
+	return slices.DeleteFunc(f.modes.Params(), func(p modes.Param) bool { return !p.Counted })
+}
+
+// questions lists what can be asked for: a parameter's name asks for its best value.
+func (f *simulateFlags) questions() []string {
+	out := []string{"costs"}
+	for _, p := range f.counted() {
+		out = append(out, p.Name)
+	}
+	return append(out, "churn", "eras")
+}
+
+// argsOf are the arguments that a mode has parameters for.
+func (f *simulateFlags) argsOf(m modes.Mode) modes.Args {
+	out := modes.Args{}
+	for name, v := range f.args {
+		if p, ok := m.Param(name); ok && *v != p.Default {
+			out[name] = *v
+		}
+	}
+	return out
+}
+
+// each does something for each size and mode that were asked for.
+func (f *simulateFlags) each(do func(modes.Mode, synth.Spec) error) error {
+	for _, n := range f.sizes {
+		for _, name := range f.names {
+			m, err := f.modes.Find(name)
+			if err != nil {
+				return usageError{err}
+			}
+			spec := f.spec
+			spec.Services = n
+			if err := do(m, spec); err != nil {
+				return usageError{err}
+			}
+		}
+	}
+	return nil
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -116,11 +167,15 @@ func writeJSON(w io.Writer, v any) error {
 const bytesPerService = 64
 
 func (f *simulateFlags) validate() error {
-	if len(f.sizes) == 0 || len(f.modes) == 0 {
+	if len(f.sizes) == 0 || len(f.names) == 0 {
 		return fmt.Errorf("simulate needs at least one number of Services and one mode")
 	}
-	for _, m := range f.modes {
-		if _, err := catalog.Find(m); err != nil {
+	for _, name := range f.names {
+		m, err := f.modes.Find(name)
+		if err != nil {
+			return err
+		}
+		if err := m.CheckArgs(f.argsOf(m), ""); err != nil {
 			return err
 		}
 	}
@@ -137,14 +192,14 @@ func (f *simulateFlags) validate() error {
 	switch {
 	case f.format != "text" && f.format != "json":
 		return fmt.Errorf("unknown format %q: valid are text, json", f.format)
-	case f.what != "costs" && f.what != "fanout" && f.what != "churn" && f.what != "eras":
-		return fmt.Errorf("unknown question %q: valid are costs, fanout, churn, eras", f.what)
+	case !slices.Contains(f.questions(), f.what):
+		return fmt.Errorf("unknown question %q: valid are %s", f.what, strings.Join(f.questions(), ", "))
 	case f.check < 0 || f.check > 0 && f.calibrate == "":
 		return fmt.Errorf("check needs a positive number of Services, and --calibrate with the run to check against")
-	case f.churn <= 0 || f.minSync < 0:
+	case !(f.churn > 0) || !(f.minSync >= 0) || math.IsInf(f.churn+f.minSync, 0): // nor NaN
 		return fmt.Errorf("churn must be positive and min-sync-period not negative, got %g and %g", f.churn, f.minSync)
 	}
-	return iptablestree.CheckFanout(f.fanout)
+	return nil
 }
 
 // availableMemory is what processes can still take, 0 if that is not known.
@@ -178,7 +233,7 @@ func (f *simulateFlags) calibration() (*simulate.Calibration, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := simulate.Calibrate(run, s, 0)
+	c, err := simulate.Calibrate(f.modes, run, s, 0)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -190,7 +245,7 @@ func (f *simulateFlags) runCheck(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	checks, median, err := simulate.HeldOut(run, s, f.check)
+	checks, median, err := simulate.HeldOut(f.modes, run, s, f.check)
 	if err != nil {
 		return usageError{err}
 	}
@@ -200,18 +255,21 @@ func (f *simulateFlags) runCheck(w io.Writer) error {
 	return simulate.WriteChecks(w, checks, median, f.check)
 }
 
-func (f *simulateFlags) runFanout(w io.Writer, c *simulate.Calibration) error {
+// runChoices says which value of a parameter is best.
+func (f *simulateFlags) runChoices(w io.Writer, c *simulate.Calibration) error {
+	m := f.modes.With(f.what)[0]
+	param, _ := m.Param(f.what)
 	for _, n := range f.sizes {
 		spec := f.spec
 		spec.Services = n
-		list, err := c.Fanouts(spec)
+		list, err := c.Choices(m, param, spec)
 		if err != nil {
 			return usageError{err}
 		}
 		if f.format == "json" {
-			err = writeJSON(w, map[string]any{"simulated": true, "services": n, "fanouts": list})
+			err = writeJSON(w, map[string]any{"simulated": true, "services": n, "parameter": f.what, "choices": list})
 		} else {
-			err = simulate.WriteFanouts(w, n, list)
+			err = simulate.WriteChoices(w, f.what, n, list)
 		}
 		if err != nil {
 			return err
@@ -224,16 +282,13 @@ func (f *simulateFlags) runFanout(w io.Writer, c *simulate.Calibration) error {
 // only, everything, and one rule a call.
 func (f *simulateFlags) runChurn(w io.Writer, c *simulate.Calibration) error {
 	var rows []simulate.KeepUp
-	for _, n := range f.sizes {
-		for _, m := range f.modes {
-			spec := f.spec
-			spec.Services = n
-			list, err := c.KeepUp(m, spec, f.fanout, f.churn, f.minSync)
-			if err != nil {
-				return usageError{err}
-			}
-			rows = append(rows, list...)
-		}
+	err := f.each(func(m modes.Mode, spec synth.Spec) error {
+		list, err := c.KeepUp(m, f.argsOf(m), spec, f.churn, f.minSync)
+		rows = append(rows, list...)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if f.format == "json" {
 		return writeJSON(w, map[string]any{"simulated": true, "changes_per_second": f.churn, "min_sync_seconds": f.minSync, "modes": rows})

@@ -13,7 +13,6 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/packet"
 	"viplab/modes/synth"
 )
 
@@ -32,20 +31,30 @@ func Cases() []string { return []string{FromClient, FromNode, Hairpin, NoEndpoin
 // Question is what to explain.
 type Question struct {
 	Synth    synth.Spec
+	Known    catalog.Catalog // that Modes are of
 	Modes    []string
 	Cases    []string
-	Position int // of the Service, from 0
-	Endpoint int // that chance chooses, from 0
-	Options  catalog.Options
+	Position int        // of the Service, from 0
+	Endpoint int        // that chance chooses, from 0
+	Args     modes.Args // of those modes that have such parameters
 }
 
 // Answer is one mode's part.
 type Answer struct {
 	Mode     string       `json:"mode"`
-	Programs packet.Size  `json:"programs"`
-	Ways     []packet.Way `json:"ways"`
+	Args     modes.Args   `json:"args,omitempty"`
+	Programs modes.Counts `json:"programs"`
+	Ways     []Way        `json:"ways"`
 
-	program packet.Program
+	program modes.Program
+}
+
+// Way is the way of one packet.
+type Way struct {
+	Mode string `json:"mode"`
+	Case string `json:"case"`
+	modes.Flow
+	modes.Way
 }
 
 // localPort is the source port of the packets.
@@ -56,8 +65,12 @@ func (q Question) Validate() error {
 	if err := q.Synth.Validate(); err != nil {
 		return err
 	}
-	for _, m := range q.Modes {
-		if _, err := catalog.Find(m); err != nil {
+	for _, name := range q.Modes {
+		m, err := q.Known.Find(name)
+		if err != nil {
+			return err
+		}
+		if err := m.CheckArgs(q.argsOf(m), q.Synth.Family); err != nil {
 			return err
 		}
 	}
@@ -91,18 +104,18 @@ func (q Question) Snapshot(c string) modes.Snapshot {
 func (q Question) addresses() topo.Addresses { return topo.Of(q.Synth.Service(q.Position).Family()) }
 
 // Flow is the packet of a case.
-func (q Question) Flow(c string) packet.Flow {
+func (q Question) Flow(c string) modes.Flow {
 	svc := q.Synth.Service(q.Position)
-	f := packet.Flow{
-		From: packet.Client, Proto: modes.TCP, Pick: q.Endpoint,
+	f := modes.Flow{
+		From: modes.FromClient, Proto: modes.TCP, Pick: q.Endpoint,
 		Src: netip.AddrPortFrom(q.addresses().Client.Addr(), localPort),
 		Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port),
 	}
 	switch c {
 	case FromNode:
-		f.From, f.Src = packet.Node, netip.AddrPortFrom(q.addresses().Node.Addr(), localPort)
+		f.From, f.Src = modes.FromNode, netip.AddrPortFrom(q.addresses().Node.Addr(), localPort)
 	case Hairpin:
-		f.From, f.Src = packet.Pod, netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, localPort)
+		f.From, f.Src = modes.FromPod, netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, localPort)
 	case WrongPort:
 		f.Dst = netip.AddrPortFrom(svc.ClusterIP, svc.Ports[len(svc.Ports)-1].Port+1000)
 	}
@@ -115,28 +128,45 @@ func Run(q Question) ([]Answer, error) {
 		return nil, err
 	}
 	var out []Answer
+	node := q.addresses().Node.Addr()
 	for _, name := range q.Modes {
-		mode, err := catalog.Find(name)
+		mode, err := q.Known.Find(name)
 		if err != nil {
 			return nil, err
 		}
-		a := Answer{Mode: name}
-		a.program = mode.Program(q.Options, q.Snapshot(FromClient), q.addresses().Node.Addr())
-		a.Programs = a.program.Size()
+		a := Answer{Mode: name, Args: q.argsOf(mode)}
+		if a.program, err = mode.Plan(a.Args, q.Snapshot(FromClient), node); err != nil {
+			return nil, err
+		}
+		a.Programs = a.program.Counts()
 		for _, c := range q.Cases {
-			way := packet.Follow(mode.Program(q.Options, q.Snapshot(c), q.addresses().Node.Addr()), q.addresses().Node.Addr(), q.flowIn(name, c))
-			way.Mode, way.Case = name, c
-			a.Ways = append(a.Ways, way)
+			program, err := mode.Plan(a.Args, q.Snapshot(c), node)
+			if err != nil {
+				return nil, err
+			}
+			f := q.flowIn(mode, c)
+			a.Ways = append(a.Ways, Way{name, c, f, program.Follow(node, f)})
 		}
 		out = append(out, a)
 	}
 	return out, nil
 }
 
-// flowIn is the flow in a mode: in direct it goes to the endpoint itself.
-func (q Question) flowIn(mode, c string) packet.Flow {
+// argsOf are the arguments that a mode has parameters for.
+func (q Question) argsOf(m modes.Mode) modes.Args {
+	out := modes.Args{}
+	for name, v := range q.Args {
+		if p, ok := m.Param(name); ok && v != p.Default {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// flowIn is the flow in a mode: in the baseline it goes to the endpoint itself.
+func (q Question) flowIn(mode modes.Mode, c string) modes.Flow {
 	f := q.Flow(c)
-	if mode == catalog.Direct && c != WrongPort && c != NoEndpoints {
+	if mode.Baseline && c != WrongPort && c != NoEndpoints {
 		svc := q.Synth.Service(q.Position)
 		f.Dst = netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, svc.Ports[0].TargetPort)
 	}

@@ -4,25 +4,21 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
-	"viplab/modes/packet"
-	"viplab/modes/rules"
+	"viplab/modes"
 )
 
 // Write writes answers for people; programs adds all that each mode programs.
 func Write(w io.Writer, answers []Answer, programs bool) error {
 	b := bufio.NewWriter(w)
 	for _, a := range answers {
-		s := a.Programs
-		fmt.Fprintf(b, "## %s: %d chains, %d rules, %d set entries, %d virtual servers, %d proxy ports\n\n",
-			a.Mode, s.Chains, s.Rules, s.Entries, s.Servers, s.Portals)
+		fmt.Fprintf(b, "## %s: %s\n\n", strings.TrimSpace(a.Mode+" "+a.Args.String()), a.Programs)
 		if programs {
-			if err := writeProgram(b, a.program); err != nil {
+			if err := a.program.Write(b); err != nil {
 				return err
 			}
+			fmt.Fprintln(b)
 		}
 		for _, way := range a.Ways {
 			writeWay(b, way)
@@ -31,45 +27,7 @@ func Write(w io.Writer, answers []Answer, programs bool) error {
 	return b.Flush()
 }
 
-// writeProgram writes rules as iptables-restore reads them, set entries and
-// virtual servers as the tools do.
-func writeProgram(b *bufio.Writer, p packet.Program) error {
-	if _, err := rules.Edit(b, rules.Ruleset{}, p.Rules); err != nil {
-		return fmt.Errorf("write rules: %w", err)
-	}
-	for _, set := range slices.Sorted(maps.Keys(p.Entries)) {
-		for _, e := range slices.Sorted(maps.Keys(p.Entries[set])) {
-			fmt.Fprintf(b, "add %s %s\n", set, e)
-		}
-	}
-	fronts := func(m map[packet.Front][]string, format string) {
-		var lines []string
-		for f, to := range m {
-			lines = append(lines, fmt.Sprintf(format, f.Proto, f.Addr, strings.Join(to, " ")))
-		}
-		slices.Sort(lines)
-		for _, l := range lines {
-			fmt.Fprintln(b, l)
-		}
-	}
-	fronts(texts(p.Servers), "virtual server %s %s -> %s")
-	fronts(texts(p.Portals), "proxy port %s %s -> %s")
-	fmt.Fprintln(b)
-	return nil
-}
-
-func texts[T fmt.Stringer](m map[packet.Front][]T) map[packet.Front][]string {
-	out := map[packet.Front][]string{}
-	for f, list := range m {
-		out[f] = nil
-		for _, e := range list {
-			out[f] = append(out[f], e.String())
-		}
-	}
-	return out
-}
-
-func writeWay(b *bufio.Writer, w packet.Way) {
+func writeWay(b *bufio.Writer, w Way) {
 	fmt.Fprintf(b, "%s: %s %s -> %s\n", w.Case, w.Proto, w.Src, w.Dst)
 	for i, s := range w.Steps {
 		where := s.Chain
@@ -88,21 +46,21 @@ func writeWay(b *bufio.Writer, w packet.Way) {
 		fate(w), w.Rules, w.Jumps, w.Sets, w.Servers, w.Copies)
 }
 
-func fate(w packet.Way) string {
+func fate(w Way) string {
 	switch w.Fate {
-	case packet.ToEndpoint:
+	case modes.ToEndpoint:
 		source := "which sees the sender's own address"
 		if w.Masqueraded {
 			source = "which sees the node's address as the sender's"
 		}
 		return fmt.Sprintf("reaches endpoint %s, %s", w.To, source)
-	case packet.Refused:
+	case modes.Refused:
 		return "refused with an ICMP error"
-	case packet.Lost:
+	case modes.Lost:
 		return "dropped"
-	case packet.Closed:
+	case modes.Closed:
 		return "accepted by the proxy, which has no endpoint and closes it"
-	case packet.ToNode:
+	case modes.ToNode:
 		return "reaches the node itself, where nothing listens: a reset answers"
 	}
 	return "no rule changes it: routed on to " + w.Dst.Addr().String()

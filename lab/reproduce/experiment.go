@@ -3,14 +3,15 @@ package reproduce
 import (
 	"time"
 
-	"viplab/lab/bench"
+	"viplab/lab/session"
+	"viplab/modes/catalog"
 )
 
 // Experiment is a bench that one or more targets need.
 type Experiment struct {
 	Name   string
 	About  string
-	Config bench.Config
+	Config session.Config
 }
 
 // Names of experiments.
@@ -25,28 +26,28 @@ const (
 
 // Experiments lists them; quick ones are smaller, with too few rounds for
 // intervals.
-func Experiments(quick bool) []Experiment {
+func Experiments(known catalog.Catalog, quick bool) []Experiment {
 	sizes, rounds := []int{10, 1000, 5000, 10000, 20000, 30000}, 5
 	if quick {
 		sizes, rounds = []int{10, 1000, 5000}, 1
 	}
-	base := bench.Default()
-	base.Quick, base.Rounds, base.Services = quick, rounds, sizes
+	base := session.Default(known)
+	base.Quick, base.Repeat, base.Services = quick, rounds, sizes
 	if quick {
 		base.Duration = 300 * time.Millisecond
 	}
 	curves, ports, policies, appends, plain, reuse := base, base, base, base, base, base
-	reuse.Modes, reuse.Services, reuse.Endpoints, reuse.Reuse, reuse.Rounds = []string{"ipvs"}, []int{1}, 4, true, min(rounds, 3)
+	reuse.Modes, reuse.Services, reuse.Endpoints, reuse.Reuse, reuse.Repeat = []string{"ipvs"}, []int{1}, 4, true, min(rounds, 3)
 	curves.Modes = []string{"direct", "userspace", "iptables", "iptables-tree", "ipvs"}
 	ports.Modes, ports.Ports = []string{"direct", "iptables", "ipvs"}, 4
 	ports.Services = []int{1, 1000, 5000, 10000}
 	policies.Modes, policies.Services = []string{"direct", "iptables"}, []int{10}
 	policies.Policies, policies.PolicyFor = []int{0, 1000, 10000, 100000}, "all"
-	appends.Modes, appends.Services, appends.Sync = []string{"iptables", "ipvs"}, []int{1, 1000, 5000, 20000}, []string{"append"}
-	appends.Limit, appends.Rounds = 10*time.Second, min(rounds, 3)
-	plain.Modes, plain.Services, plain.Rounds = []string{"direct"}, []int{1}, min(rounds, 3)
+	appends.Modes, appends.Services, appends.Params = []string{"iptables", "ipvs"}, []int{1, 1000, 5000, 20000}, map[string]session.Values{"sync": {"append"}}
+	appends.Limit, appends.Repeat = 10*time.Second, min(rounds, 3)
+	plain.Modes, plain.Services, plain.Repeat = []string{"direct"}, []int{1}, min(rounds, 3)
 	plain.Plain, plain.Limit = []int{100, 200, 1000, 2000, 3000, 10000, 50000}, 20*time.Second
-	ports.Rounds, policies.Rounds = min(rounds, 3), min(rounds, 3)
+	ports.Repeat, policies.Repeat = min(rounds, 3), min(rounds, 3)
 	if quick {
 		ports.Services, policies.Policies = []int{1, 1000}, []int{0, 10000}
 		appends.Services, appends.Limit = []int{1, 1000, 5000}, 3*time.Second

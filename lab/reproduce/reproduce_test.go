@@ -7,6 +7,7 @@ import (
 
 	"viplab/analysis/summary"
 	"viplab/analysis/verdict"
+	"viplab/modes/catalog"
 	"viplab/results"
 	"viplab/results/published"
 )
@@ -19,14 +20,14 @@ func TestTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var experiments []string
-	for _, e := range Experiments(false) {
+	for _, e := range Experiments(catalog.All(), false) {
 		experiments = append(experiments, e.Name)
-		if err := e.Config.Validate(); err != nil {
+		if err := e.Config.Validate(catalog.All()); err != nil {
 			t.Errorf("%s: %v", e.Name, err)
 		}
 	}
-	for _, e := range Experiments(true) {
-		if err := e.Config.Validate(); err != nil {
+	for _, e := range Experiments(catalog.All(), true) {
+		if err := e.Config.Validate(catalog.All()); err != nil {
 			t.Errorf("%s, quick: %v", e.Name, err)
 		}
 	}

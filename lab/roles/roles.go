@@ -6,30 +6,31 @@ package roles
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
 
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
+	"viplab/modes/catalog"
 	"viplab/modes/userspace/proxy"
 )
 
 // First arguments of roles that are not about testbeds. They are not for users.
 const (
 	Trials = "__trials"
-	// Capabilities is followed by a [trial.Need] as JSON and names of modes.
+	// Capabilities reads a list of [trial.Variant] as JSON and answers with one of
+	// [trial.Lack].
 	Capabilities = "__capabilities"
 )
 
 // Dispatch plays the role that this process was started for and ends it; it
-// returns if there is none.
-func Dispatch() {
+// returns if there is none. Trials are run in modes of a catalog.
+func Dispatch(known catalog.Catalog) {
 	testbed.Dispatch(map[string]testbed.Role{
 		testbed.RoleProxy: func([]string) error { return Proxy() },
-		Trials:            func([]string) error { return trials() },
-		Capabilities:      capabilities,
+		Trials:            func([]string) error { return trials(known) },
+		Capabilities:      func([]string) error { return capabilities(known) },
 	})
 }
 
@@ -40,7 +41,7 @@ func Proxy() error {
 }
 
 // trials reads a job on standard input and runs it.
-func trials() error {
+func trials(known catalog.Catalog) error {
 	// A Snapshot of many Services is live for long; collecting a little more
 	// often keeps the lab small beside what it measures.
 	debug.SetGCPercent(50)
@@ -48,19 +49,16 @@ func trials() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&job); err != nil {
 		return fmt.Errorf("read job: %w", err)
 	}
-	return trial.RunJob(context.Background(), job, trial.NewEmitter(os.Stdout))
+	return trial.RunJob(context.Background(), known, job, trial.NewEmitter(os.Stdout))
 }
 
-// capabilities prints what the modes lack here.
-func capabilities(args []string) error {
-	if len(args) == 0 {
-		return errors.New("no need given")
+// capabilities reads on standard input what is asked for, and prints what it lacks here.
+func capabilities(known catalog.Catalog) error {
+	var asked []trial.Variant
+	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
+		return fmt.Errorf("read variants: %w", err)
 	}
-	var need trial.Need
-	if err := json.Unmarshal([]byte(args[0]), &need); err != nil {
-		return fmt.Errorf("read need: %w", err)
-	}
-	lacks, err := trial.Capabilities(context.Background(), args[1:], need)
+	lacks, err := trial.Capabilities(context.Background(), known, asked)
 	if err != nil {
 		return err
 	}

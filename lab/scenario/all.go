@@ -6,13 +6,15 @@ import (
 	"os"
 	"path"
 	"strings"
+
+	"viplab/modes/catalog"
 )
 
 //go:embed scripts/*.txt
 var scripts embed.FS
 
-// All reads the lab's own scenarios.
-func All() ([]Script, error) {
+// All reads the lab's own scenarios, played in modes of a catalog.
+func All(known catalog.Catalog) ([]Script, error) {
 	entries, err := scripts.ReadDir("scripts")
 	if err != nil {
 		return nil, fmt.Errorf("list scenarios: %w", err)
@@ -23,7 +25,7 @@ func All() ([]Script, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open scenario: %w", err)
 		}
-		s, err := Read(strings.TrimSuffix(e.Name(), ".txt"), f)
+		s, err := Read(strings.TrimSuffix(e.Name(), ".txt"), f, known)
 		_ = f.Close()
 		if err != nil {
 			return nil, err
@@ -34,8 +36,8 @@ func All() ([]Script, error) {
 }
 
 // Find is one of the lab's own scenarios by name, or the one in a file.
-func Find(name string) (Script, error) {
-	all, err := All()
+func Find(name string, known catalog.Catalog) (Script, error) {
+	all, err := All(known)
 	if err != nil {
 		return Script{}, err
 	}
@@ -51,5 +53,5 @@ func Find(name string) (Script, error) {
 		return Script{}, fmt.Errorf("unknown scenario %q: valid are %s, or a file", name, strings.Join(names, ", "))
 	}
 	defer f.Close()
-	return Read(path.Base(strings.TrimSuffix(name, ".txt")), f)
+	return Read(path.Base(strings.TrimSuffix(name, ".txt")), f, known)
 }

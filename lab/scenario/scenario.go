@@ -119,9 +119,9 @@ func Quantities() []string {
 // longest bounds a scenario's waits.
 const longest = 5 * time.Minute
 
-// Read reads a scenario. Its error names the line.
-func Read(name string, r io.Reader) (Script, error) {
-	s := Script{Name: name, Modes: catalog.Names(), Services: 1, Endpoints: 2}
+// Read reads a scenario, played in modes of a catalog. Its error names the line.
+func Read(name string, r io.Reader, known catalog.Catalog) (Script, error) {
+	s := Script{Name: name, Modes: known.Names(), Services: 1, Endpoints: 2}
 	in := bufio.NewScanner(r)
 	for n := 1; in.Scan(); n++ {
 		line, _, _ := strings.Cut(in.Text(), "#")
@@ -129,7 +129,7 @@ func Read(name string, r io.Reader) (Script, error) {
 		if len(words) == 0 {
 			continue
 		}
-		if err := s.line(words); err != nil {
+		if err := s.line(words, known); err != nil {
 			return s, fmt.Errorf("scenario %s, line %d: %w", name, n, err)
 		}
 	}
@@ -139,7 +139,7 @@ func Read(name string, r io.Reader) (Script, error) {
 	return s, s.validate()
 }
 
-func (s *Script) line(words []string) (err error) {
+func (s *Script) line(words []string, known catalog.Catalog) (err error) {
 	args := words[1:]
 	switch words[0] {
 	case "question":
@@ -147,7 +147,7 @@ func (s *Script) line(words []string) (err error) {
 		return nil
 	case "modes":
 		for _, m := range args {
-			if _, err := catalog.Find(m); err != nil {
+			if _, err := known.Find(m); err != nil {
 				return err
 			}
 		}

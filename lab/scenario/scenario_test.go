@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"viplab/analysis/summary"
+	"viplab/modes/catalog"
 	"viplab/results"
 )
 
 func TestAll(t *testing.T) {
-	all, err := All()
+	all, err := All(catalog.All())
 	if err != nil || len(all) < 13 {
 		t.Fatalf("%d scenarios, %v", len(all), err)
 	}
@@ -22,7 +23,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("%s waits for %s in each mode", s.Name, s.Length())
 		}
 	}
-	if _, err := Find("nothing"); err == nil || !strings.Contains(err.Error(), "rolling-update") {
+	if _, err := Find("nothing", catalog.All()); err == nil || !strings.Contains(err.Error(), "rolling-update") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -51,7 +52,7 @@ func TestBad(t *testing.T) {
 		"only sysctls of the node":      "sysctl kernel.panic 1",
 		"waits for 6m0s, at most 5m0s":  "wait 3m\nwait 3m",
 	} {
-		if _, err := Read("x", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Read("x", strings.NewReader(text), catalog.All()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
@@ -59,7 +60,7 @@ func TestBad(t *testing.T) {
 
 // TestJudge: expectations that hold, that do not, and of what was not measured.
 func TestJudge(t *testing.T) {
-	s, err := Read("x", strings.NewReader("phase a\nwait 1s\nexpect failed a <= 0.1\nexpect newest a >= 0.5\nexpect kept end >= 1\nexpect p99 a <= 1 in iptables"))
+	s, err := Read("x", strings.NewReader("phase a\nwait 1s\nexpect failed a <= 0.1\nexpect newest a >= 0.5\nexpect kept end >= 1\nexpect p99 a <= 1 in iptables"), catalog.All())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +90,7 @@ func TestJudge(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("question Why?\nservices 2 endpoints 2\ntraffic 10 reuse\nphase a\nadd 1\ndrain 1 1s\nlock 1s\nexpect failed a <= 0 in ipvs")
 	f.Fuzz(func(t *testing.T, text string) {
-		if s, err := Read("fuzz", strings.NewReader(text)); err == nil && s.validate() != nil {
+		if s, err := Read("fuzz", strings.NewReader(text), catalog.All()); err == nil && s.validate() != nil {
 			t.Error("a scenario that is not valid was read")
 		}
 	})

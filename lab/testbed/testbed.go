@@ -58,16 +58,22 @@ const (
 // All lists the testbeds, first the one that auto prefers.
 func All() []Testbed { return []Testbed{Native{}, &UML{}} }
 
+// Names lists their names.
+func Names() (out []string) {
+	for _, t := range All() {
+		out = append(out, t.Name())
+	}
+	return out
+}
+
 // Find is the testbed of that name.
 func Find(name string) (Testbed, error) {
-	var names []string
 	for _, t := range All() {
 		if t.Name() == name {
 			return t, nil
 		}
-		names = append(names, t.Name())
 	}
-	return nil, fmt.Errorf("unknown testbed %q: valid are %s, %s", name, Auto, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown testbed %q: valid are %s, %s", name, Auto, strings.Join(Names(), ", "))
 }
 
 // GuestError is the death of a guest: panic, out of memory, or killed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"viplab/lab/topo"
 	"viplab/modes"
@@ -26,45 +27,50 @@ func (l Lack) Err() error {
 	return e
 }
 
-// Need is what is asked of a testbed beside the modes.
-type Need struct {
-	Backend string       `json:"backend"` // of the iptables modes
-	Family  modes.Family `json:"family"`
-	Tunnel  bool         `json:"tunnel"` // for mode ipvs
+// Variant is a mode with arguments, for Services of a family, of which is asked whether
+// it can run.
+type Variant struct {
+	Mode   string       `json:"mode"`
+	Args   modes.Args   `json:"args,omitempty"`
+	Family modes.Family `json:"family,omitempty"`
 }
 
-// Capabilities asks every named mode, in a namespace of its own, whether it can
-// run here. Modes that can are absent from the result.
-func Capabilities(ctx context.Context, names []string, need Need) (map[string]Lack, error) {
-	out := map[string]Lack{}
-	for _, name := range names {
-		mode, err := catalog.Find(name)
-		if err != nil {
-			return nil, err
-		}
-		err = try(ctx, mode, need)
+// Capabilities asks every variant, in namespaces of its own, whether it can run here.
+// The answers are in the order of the question, nil for those that can.
+func Capabilities(ctx context.Context, known catalog.Catalog, variants []Variant) ([]*Lack, error) {
+	out := make([]*Lack, len(variants))
+	for i, v := range variants {
+		err := v.try(ctx, known)
 		var m *modes.MissingError
 		switch {
 		case errors.As(err, &m):
-			l := Lack{Need: m.Need, Mend: m.Mend}
+			out[i] = &Lack{Need: m.Need, Mend: m.Mend}
 			if m.Err != nil {
-				l.Why = m.Err.Error()
+				out[i].Why = m.Err.Error()
 			}
-			out[name] = l
 		case err != nil:
-			return nil, fmt.Errorf("try mode %s: %w", name, err)
+			return nil, fmt.Errorf("try mode %s: %w", v.Mode, err)
 		}
 	}
 	return out, nil
 }
 
-// try asks one mode.
-func try(ctx context.Context, mode catalog.Mode, need Need) error {
-	tunnel := need.Tunnel && mode.Name == "ipvs"
-	net, err := topo.Build(topo.Options{Family: need.Family, Past: tunnel, Tunnel: tunnel})
+// try asks one variant.
+func (v Variant) try(ctx context.Context, known catalog.Catalog) error {
+	mode, err := known.Find(v.Mode)
 	if err != nil {
 		return err
 	}
-	err = net.Node.Do(func() error { return mode.New(catalog.Options{Backend: need.Backend, Family: need.Family}).Probe(ctx) })
+	t := mode.TraitsOf(v.Args)
+	net, err := topo.Build(topo.Options{Family: v.Family, Past: t.DirectServerReturn, Tunnel: t.Tunnel})
+	if err != nil {
+		return err
+	}
+	err = net.Node.Do(func() error { return mode.Make(v.Args, modes.Machine{Family: v.Family}).Probe(ctx) })
 	return errors.Join(err, net.Close())
+}
+
+// Equal tells whether two variants are the same.
+func (v Variant) Equal(o Variant) bool {
+	return v.Mode == o.Mode && v.Family == o.Family && maps.Equal(v.Args, o.Args)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"viplab/modes/catalog"
 	"viplab/modes/synth"
 	"viplab/results"
 )
@@ -40,7 +39,7 @@ func (p pacer) at(i int) time.Duration {
 // churn lets changes arrive at a fixed rate, whether the mode keeps up or not,
 // and records how long each waited until it was programmed.
 func (r *run) churn(ctx context.Context) error {
-	if r.Plan.ChurnRate <= 0 || r.Plan.Churn <= 0 || r.Mode == catalog.Direct {
+	if r.Plan.ChurnRate <= 0 || r.Plan.Churn <= 0 || r.about.Baseline {
 		return nil
 	}
 	var (

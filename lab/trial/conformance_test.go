@@ -36,12 +36,13 @@ type bench struct {
 	pods map[netip.Addr]*workload.Prober
 }
 
-func options(t *testing.T) catalog.Options {
+// proxyCommand starts this test binary as the userspace proxy.
+func proxyCommand(t *testing.T) []string {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return catalog.Options{ProxyCommand: []string{self, testbed.RoleProxy}}
+	return []string{self, testbed.RoleProxy}
 }
 
 // setUp starts a mode. A mode may be missing only where the kernel lacks what it
@@ -54,15 +55,14 @@ func setUp(t *testing.T, name string, spec synth.Spec) *bench {
 func setUpSpec(t *testing.T, spec Spec) *bench {
 	t.Helper()
 	name := spec.Mode
-	mode, err := catalog.Find(name)
-	if err != nil {
+	spec.Testbed = inside.Testbed()
+	r := &run{Spec: spec, out: NewEmitter(&bytes.Buffer{}), machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: proxyCommand(t)}}
+	if err := r.find(catalog.All()); err != nil {
 		t.Fatal(err)
 	}
-	spec.Testbed = inside.Testbed()
-	r := &run{Spec: spec, out: NewEmitter(&bytes.Buffer{}), options: spec.options(options(t).ProxyCommand)}
 	r.rng = rand.New(rand.NewPCG(1, 2))
 	r.snap = spec.Synth.Snapshot()
-	err = r.setUp(t.Context(), mode)
+	err := r.setUp(t.Context())
 	if modes.IsMissing(err) && inside.Testbed() != testbed.UMLName {
 		r.tearDown()
 		t.Skipf("SKIPPED: mode %s on testbed %s: %v", name, inside.Testbed(), err)
@@ -138,7 +138,7 @@ func TestForwarding(t *testing.T) {
 		{Services: 1, Endpoints: 1, Ports: 1, Seed: 1},
 		{Services: 50, Endpoints: 3, Ports: 2, Seed: 7},
 	} {
-		eachMode(t, catalog.Names(), func(t *testing.T, name string) {
+		eachMode(t, catalog.All().Names(), func(t *testing.T, name string) {
 			b := setUp(t, name, spec)
 			b.sync(b.snap)
 			if err := b.validate(true); err != nil {
@@ -149,7 +149,7 @@ func TestForwarding(t *testing.T) {
 }
 
 func TestSecondSyncDoesNothing(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 20, Endpoints: 2, Ports: 1, Seed: 1})
 		first := b.sync(b.snap)
 		if first.Rules+first.Objects == 0 {
@@ -167,7 +167,7 @@ func TestSecondSyncDoesNothing(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		before := b.state()
 		outer := *b.snap.Services[0]
@@ -198,7 +198,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 // TestChanges makes random changes and proves that the kernel then holds what a
 // mode that never saw anything but the last Snapshot would have put there.
 func TestChanges(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		spec := synth.Spec{Services: 30, Endpoints: 2, Ports: 1, Seed: 3}
 		b := setUp(t, name, spec)
 		b.sync(b.snap)
@@ -227,7 +227,7 @@ func TestChanges(t *testing.T) {
 
 // TestRefresh: writing everything again changes nothing.
 func TestRefresh(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		b.sync(b.snap)
 		before := b.state()
@@ -251,12 +251,7 @@ func TestStrategies(t *testing.T) {
 		spec := synth.Spec{Services: 4, Endpoints: 2, Ports: 1, Seed: 3}
 		states := map[iptables.Strategy]string{}
 		for _, strategy := range iptables.Strategies() {
-			b := setUp(t, name, spec)
-			p, ok := b.mode.(*iptables.Proxier)
-			if !ok {
-				t.Fatal("not an iptables mode")
-			}
-			p.SetStrategy(strategy)
+			b := setUpSpec(t, Spec{Mode: name, Args: modes.Args{iptables.SyncParam: string(strategy)}, Synth: spec})
 			b.sync(b.snap)
 			rng := rand.New(rand.NewPCG(9, 9))
 			for i := range 3 {
@@ -310,7 +305,7 @@ func TestLive(t *testing.T) {
 // TestChurn: changes that arrive at a rate are all programmed, and in the end the
 // kernel holds what it held before.
 func TestChurn(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1})
 		b.sync(b.snap)
 		before := sortedLines(b.state())
@@ -371,12 +366,12 @@ func sortedLines(s string) string {
 
 // TestTrial runs a whole trial of each mode, as bench does.
 func TestTrial(t *testing.T) {
-	eachMode(t, catalog.Names(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Names(), func(t *testing.T, name string) {
 		setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 1}) // skips where the mode is missing
 		var out bytes.Buffer
 		spec := Spec{ID: "t", Mode: name, Testbed: inside.Testbed(), Synth: synth.Spec{Services: 5, Endpoints: 2, Ports: 1, Seed: 1},
 			Plan: Plan{FullSyncs: 2, Deltas: 1, Packets: 3, Warmup: 1, Connect: 50 * time.Millisecond, Workers: 2, Iperf: time.Second}}
-		if err := RunJob(t.Context(), Job{Trials: []Spec{spec}, ProxyCommand: options(t).ProxyCommand}, NewEmitter(&out)); err != nil {
+		if err := RunJob(t.Context(), catalog.All(), Job{Trials: []Spec{spec}, ProxyCommand: proxyCommand(t)}, NewEmitter(&out)); err != nil {
 			t.Fatal(err)
 		}
 		seen := map[string]int{}
@@ -393,7 +388,7 @@ func TestTrial(t *testing.T) {
 			}
 		}
 		want := map[string]int{results.FirstPacket: 30 + 4*3, results.EstablishedPacket: 18, results.ConnectionsRate: 1, results.Throughput: 2, results.Done: 1}
-		if name != catalog.Direct {
+		if name != "direct" {
 			want[results.SyncFull], want[results.SyncDelta], want[results.FirstCorrect] = 2, 4, 3
 		}
 		for metric, n := range want {
@@ -462,7 +457,7 @@ func TestTopologyIsGone(t *testing.T) {
 
 // TestPortsExhausted: a client that runs out of ports says so.
 func TestPortsExhausted(t *testing.T) {
-	b := setUp(t, catalog.Direct, synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1})
+	b := setUp(t, "direct", synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1})
 	b.Plan.Connect, b.Plan.Workers = 100*time.Millisecond, 4
 	err := b.net.Client.Do(func() error {
 		return os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40001"), 0)
@@ -506,7 +501,7 @@ func TestConntrackFull(t *testing.T) {
 // TestAffinityEnds: a client keeps its endpoint until it has been away for the
 // timeout, and then chooses again.
 func TestAffinityEnds(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 6, Ports: 1, Seed: 1})
 		svc := *b.Synth.Service(0)
 		svc.Affinity = 2 * time.Second
@@ -547,24 +542,8 @@ func TestSchedulers(t *testing.T) {
 	}
 	for _, s := range ipvs.Schedulers() {
 		t.Run(s, func(t *testing.T) {
-			mode, err := catalog.Find("ipvs")
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := &run{Spec: Spec{Mode: "ipvs", Scheduler: s, Synth: synth.Spec{Services: 3, Endpoints: 3, Ports: 1, Seed: 1}}, out: NewEmitter(&bytes.Buffer{})}
-			r.options, r.rng, r.snap = options(t), rand.New(rand.NewPCG(1, 2)), r.Synth.Snapshot()
-			r.options.Scheduler = s
-			if err := r.setUp(t.Context(), mode); err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := r.tearDown(); err != nil {
-					t.Error(err)
-				}
-			}()
-			if _, err := r.sync(t.Context(), r.snap); err != nil {
-				t.Fatal(err)
-			}
+			r := setUpSpec(t, Spec{Mode: "ipvs", Args: modes.Args{ipvs.SchedulerParam: s}, Synth: synth.Spec{Services: 3, Endpoints: 3, Ports: 1, Seed: 1}})
+			r.sync(r.snap)
 			if err := r.validate(true); err != nil {
 				t.Error(err)
 			}

@@ -4,27 +4,19 @@ import (
 	"context"
 	"slices"
 
-	"viplab/modes/catalog"
 	"viplab/results"
 )
 
 // evenChoices tells whether every endpoint is meant to have the same share of one
-// client's connections. Affinity and most schedulers send a client, or a VIP, to one
-// endpoint, or go by connections that are open at the same time.
+// client's connections.
 func (r *run) evenChoices() bool {
-	switch {
-	case r.Synth.Affinity > 0:
-		return false
-	case r.Scheduler == "wrr":
-		return len(r.Synth.Weights) == 0
-	}
-	return r.Scheduler == "" || r.Scheduler == "rr"
+	return r.Synth.Affinity == 0 && r.traits.Choice.Even(len(r.Synth.Weights) > 0)
 }
 
 // evenness records how even the choice among a Service's endpoints is: the share of
 // the busiest over the mean, 1 when all are alike.
 func (r *run) evenness(context.Context) error {
-	if r.Mode == catalog.Direct || r.Synth.Endpoints < 2 || r.Scheduler == "" {
+	if r.about.Baseline || r.Synth.Endpoints < 2 {
 		return nil
 	}
 	svc := r.service((r.count() - 1) / 2)

@@ -12,7 +12,6 @@ import (
 	"viplab/lab/explain"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/packet"
 	"viplab/modes/synth"
 	"viplab/workload"
 )
@@ -21,12 +20,12 @@ import (
 // the rules that it says they match against the kernel's counters. The nat table
 // sees only the first packet of a flow, so a counter there is one or nothing.
 func TestExplainAgainstCounters(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 9, Endpoints: 3, Ports: 1, Seed: 7})
 		if err := b.net.LetPodsDial(); err != nil {
 			t.Fatal(err)
 		}
-		q := explain.Question{Synth: b.Synth, Modes: []string{name}, Cases: explain.Cases(), Position: 5, Endpoint: 1}
+		q := explain.Question{Synth: b.Synth, Known: catalog.All(), Modes: []string{name}, Cases: explain.Cases(), Position: 5, Endpoint: 1}
 		for _, c := range explain.Cases() {
 			b.sync(q.Snapshot(c))
 			f := q.Flow(c)
@@ -58,7 +57,7 @@ func TestExplainAgainstCounters(t *testing.T) {
 			if !slices.Equal(want, got) {
 				t.Errorf("%s: explained %v, counted %v", c, want, got)
 			}
-			if answer.Endpoint.IsValid() && (answer.Endpoint != way.To.Addr() || f.From != packet.Node && way.Masqueraded != (answer.Source != f.Src.Addr())) {
+			if answer.Endpoint.IsValid() && (answer.Endpoint != way.To.Addr() || f.From != modes.FromNode && way.Masqueraded != (answer.Source != f.Src.Addr())) {
 				t.Errorf("%s: explained %s from %v, got %+v", c, way.To, way.Masqueraded, answer)
 			}
 		}
@@ -67,16 +66,16 @@ func TestExplainAgainstCounters(t *testing.T) {
 
 // send sends a flow's packet. A hairpin is tried until chance chooses the endpoint
 // that sent it.
-func (b *bench) send(f packet.Flow, endpoint int) (a workload.Answer, err error) {
+func (b *bench) send(f modes.Flow, endpoint int) (a workload.Answer, err error) {
 	// The answer of any other endpoint does not pass the node, since both are in one
 	// namespace: only the hairpin comes to an end.
 	p := &workload.Prober{Source: f.Src.Addr(), Wait: 200 * time.Millisecond}
 	for range 100 {
 		switch f.From {
-		case packet.Node:
+		case modes.FromNode:
 			err = b.net.Node.Do(func() error { a, err = b.inNode.AskBoth(f.Proto, f.Dst); return err })
 			return a, err
-		case packet.Client:
+		case modes.FromClient:
 			err = b.net.Client.Do(func() error { a, err = b.prober.AskBoth(f.Proto, f.Dst); return err })
 			return a, err
 		}
@@ -103,7 +102,7 @@ func (b *bench) tool(name string, args ...string) (out string) {
 }
 
 // natRules lists the rules of table nat that a way matches.
-func natRules(w packet.Way) []string {
+func natRules(w explain.Way) []string {
 	var out []string
 	for _, s := range w.Steps {
 		if s.Table == "nat" {

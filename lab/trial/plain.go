@@ -106,7 +106,7 @@ func restoreFilter(ctx context.Context, lines func(*bufio.Writer), flags ...stri
 // plainAppends times single rules on top of n.
 func (r *run) plainAppends(ipt *goiptables.IPTables, n int) error {
 	var took []float64
-	for i := range ruleAppends {
+	for i := range appends {
 		start := time.Now()
 		if err := ipt.Append("filter", plainChain, "-s", plainSource(n+i), "-j", "ACCEPT"); err != nil {
 			return err

@@ -2,14 +2,10 @@ package trial
 
 import (
 	"context"
-	"fmt"
-	"net"
+	"iter"
 	"net/netip"
-	"os"
-	"path/filepath"
+	"slices"
 	"time"
-
-	mobyipvs "github.com/moby/ipvs"
 
 	"viplab/modes"
 	"viplab/results"
@@ -25,99 +21,92 @@ const (
 	slowFrom, slowTo = 950 * time.Millisecond, 1500 * time.Millisecond
 )
 
-// reuse lets a client use its local ports again while IPVS still remembers their
-// flows: under every combination of the sysctls that decide what happens then, with
-// all real servers in place, with one drained (weight 0), and with it removed.
+// reuse lets a client use its local ports again while the kernel still remembers their
+// flows: under every combination of the settings that decide what happens then, with
+// all endpoints in place, with one drained, and with it removed.
 func (r *run) reuse(ctx context.Context) error {
-	if !r.Plan.Reuse || r.Mode != "ipvs" {
+	svc := r.service(0)
+	tune, ok := r.ofService(svc).(modes.Tunable)
+	if !r.Plan.Reuse || !ok {
 		return nil
 	}
 	port := firstReusePort
-	for _, mode := range []string{"0", "1", "2"} {
-		for _, expire := range []string{"0", "1"} {
-			for _, conntrack := range []string{"0", "1"} {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				r.step("reused ports, conn_reuse_mode %s, expire_nodest_conn %s, conntrack %s", mode, expire, conntrack)
-				f := map[string]string{results.ReuseMode: mode, results.Expire: expire, results.Conntrack: conntrack}
-				if err := r.reuseUnder(ctx, f, port); err != nil {
-					return err
-				}
-				port += reusedPorts
+	for values := range combinations(tune.Settings()) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.step("reused ports, %s", modes.Args(values))
+		if err := r.net.Node.Do(func() error { return tune.Set(values) }); err != nil {
+			return err
+		}
+		if err := r.reuseUnder(ctx, svc, values, port); err != nil {
+			return err
+		}
+		port += reusedPorts
+	}
+	return r.net.Node.Do(func() error { return tune.Set(nil) })
+}
+
+// combinations yields every combination of settings; the last one changes fastest.
+func combinations(settings []modes.Setting) iter.Seq[map[string]string] {
+	return func(yield func(map[string]string) bool) {
+		total := 1
+		for _, s := range settings {
+			total *= len(s.Values)
+		}
+		for i := range total {
+			values, rest := map[string]string{}, i
+			for _, s := range slices.Backward(settings) {
+				values[s.Name] = s.Values[rest%len(s.Values)]
+				rest /= len(s.Values)
+			}
+			if !yield(values) {
+				return
 			}
 		}
 	}
-	// What the mode itself sets.
-	return r.setVS(map[string]string{results.ReuseMode: "1", results.Expire: "1", results.Conntrack: "1"})
 }
 
-// setVS sets sysctls of IPVS in the node.
-func (r *run) setVS(values map[string]string) error {
-	return r.net.Node.Do(func() error {
-		for name, v := range map[string]string{
-			"conn_reuse_mode": values[results.ReuseMode], "expire_nodest_conn": values[results.Expire], "conntrack": values[results.Conntrack],
-		} {
-			if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4/vs", name), []byte(v), 0); err != nil {
-				return fmt.Errorf("set sysctl net.ipv4.vs.%s to %s: %w", name, v, err)
-			}
-		}
-		return nil
-	})
-}
-
-func (r *run) reuseUnder(ctx context.Context, f map[string]string, firstPort int) error {
-	if err := r.setVS(f); err != nil {
-		return err
-	}
+func (r *run) reuseUnder(ctx context.Context, svc *modes.Service, values map[string]string, firstPort int) error {
 	ports := make([]uint16, reusedPorts)
 	for i := range ports {
 		ports[i] = uint16(firstPort + i)
 	}
-	svc := r.service(0)
 	gone := svc.Endpoints[0]
 	_ = r.reuseRound(ctx, svc, ports) // makes the flows that the rest meets again
-	for _, phase := range []struct {
+	phases := []struct {
 		name   string
-		change func(*mobyipvs.Handle, *mobyipvs.Service, *mobyipvs.Destination) error
-	}{
-		{"all servers", nil},
-		{"weight 0", func(h *mobyipvs.Handle, s *mobyipvs.Service, d *mobyipvs.Destination) error {
-			d.Weight = 0
-			return h.UpdateDestination(s, d)
-		}},
-		{"removed", (*mobyipvs.Handle).DelDestination},
-	} {
+		change func(modes.Drainer) error
+	}{{"all servers", nil}}
+	drainer, ok := r.ofService(svc).(modes.Drainer)
+	if ok {
+		phases = append(phases, []struct {
+			name   string
+			change func(modes.Drainer) error
+		}{
+			{"weight 0", func(d modes.Drainer) error { return d.Drain(svc, gone) }},
+			{"removed", func(d modes.Drainer) error { return d.Evict(svc, gone) }},
+		}...)
+	}
+	for _, phase := range phases {
 		if phase.change != nil {
-			if err := r.onServer(svc, gone, phase.change); err != nil {
-				return fmt.Errorf("%s: %w", phase.name, err)
+			if err := r.net.Node.Do(func() error { return phase.change(drainer) }); err != nil {
+				return err
 			}
 		}
 		start := time.Now()
 		list := r.reuseRound(ctx, svc, ports)
-		r.recordReuse(f, phase.name, list, gone.Addr, time.Since(start))
+		r.recordReuse(values, phase.name, list, gone.Addr, time.Since(start))
 	}
-	return r.onServer(svc, gone, (*mobyipvs.Handle).NewDestination)
+	if !ok {
+		return nil
+	}
+	return r.net.Node.Do(func() error { return drainer.Readmit(svc, gone) })
 }
 
 func (r *run) reuseRound(ctx context.Context, svc *modes.Service, ports []uint16) (list []workload.Reused) {
 	_ = r.net.Client.Do(func() error { list = workload.Reuse(ctx, front(svc), ports); return nil })
 	return list
-}
-
-// onServer changes one real server of a Service's first port behind the mode's
-// back, as an administrator would with ipvsadm.
-func (r *run) onServer(svc *modes.Service, ep modes.Endpoint, change func(*mobyipvs.Handle, *mobyipvs.Service, *mobyipvs.Destination) error) error {
-	return r.net.Node.Do(func() error {
-		h, err := mobyipvs.New("")
-		if err != nil {
-			return fmt.Errorf("open ipvs: %w", err)
-		}
-		defer h.Close()
-		s := r.virtualServer(svc)
-		d := &mobyipvs.Destination{AddressFamily: s.AddressFamily, Address: net.IP(ep.Addr.AsSlice()), Port: r.Synth.TargetPort(), Weight: 1, ConnectionFlags: mobyipvs.ConnectionFlagMasq}
-		return change(h, s, d)
-	})
 }
 
 func (r *run) recordReuse(f map[string]string, phase string, list []workload.Reused, gone netip.Addr, took time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -15,15 +16,13 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/iptables"
-	"viplab/modes/ipvs"
 	"viplab/results"
 	"viplab/workload"
 )
 
-// RunJob runs the trials of a job one after another. A trial that fails is a
+// RunJob runs the trials of a job, in modes of a catalog, one after another. A trial that fails is a
 // record with an error, and the next one runs.
-func RunJob(ctx context.Context, job Job, out *Emitter) error {
+func RunJob(ctx context.Context, known catalog.Catalog, job Job, out *Emitter) error {
 	if err := out.Emit(Event{Env: inspect()}); err != nil {
 		return err
 	}
@@ -31,7 +30,7 @@ func RunJob(ctx context.Context, job Job, out *Emitter) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := runOne(ctx, spec, job, out); err != nil {
+		if err := runOne(ctx, known, spec, job, out); err != nil {
 			return err
 		}
 		debug.FreeOSMemory()
@@ -50,22 +49,17 @@ func inspect() *Env {
 	return e
 }
 
-// options are the mode's parameters for the trial.
-func (s Spec) options(proxyCommand []string) catalog.Options {
-	return catalog.Options{
-		Fanout: s.Fanout, Backend: s.Backend, Sync: iptables.Strategy(s.Sync), Bind: s.Bind, Scheduler: s.Scheduler,
-		Forward: s.Forward, Lookup: s.Lookup, NoConntrack: s.Conntrack == Untracked, Family: s.Synth.Family, ProxyCommand: proxyCommand,
-	}
-}
-
-func runOne(ctx context.Context, spec Spec, job Job, out *Emitter) error {
+func runOne(ctx context.Context, known catalog.Catalog, spec Spec, job Job, out *Emitter) error {
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
-	r := &run{Spec: spec, out: out, options: spec.options(job.ProxyCommand)}
+	r := &run{Spec: spec, out: out, machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: job.ProxyCommand}}
 	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	start := time.Now()
-	err := r.all(ctx)
+	err := r.find(known)
+	if err == nil {
+		err = r.all(ctx)
+	}
 	if u, uerr := workload.SelfUsage(); uerr == nil {
 		r.record(results.LabPeakRSS, nil, float64(u.PeakRSS))
 	}
@@ -82,7 +76,9 @@ type run struct {
 	Spec
 	out     *Emitter
 	emitErr error
-	options catalog.Options
+	machine modes.Machine
+	about   modes.Mode   // that the trial is of
+	traits  modes.Traits // of it with the trial's arguments
 	rng     *rand.Rand
 
 	snap    modes.Snapshot
@@ -96,37 +92,33 @@ type run struct {
 	kernel0 workload.KernelMemory
 }
 
-func (r *run) factors(more map[string]string) map[string]string {
-	f := map[string]string{
-		results.Mode:      r.Mode,
-		results.Services:  strconv.Itoa(r.Synth.Services),
-		results.Endpoints: strconv.Itoa(r.Synth.Endpoints),
-		results.Ports:     strconv.Itoa(r.Synth.Ports),
-		results.Testbed:   r.Testbed,
+// Variant is what the trial's records say it compares: the mode with its arguments, and
+// what holds for the whole trial. What has its default is absent.
+func (s Spec) Variant() map[string]string {
+	v := map[string]string{
+		results.Mode:      s.Mode,
+		results.Endpoints: strconv.Itoa(s.Synth.Endpoints),
+		results.Ports:     strconv.Itoa(s.Synth.Ports),
+		results.Testbed:   s.Testbed,
 	}
-	if r.Fanout != 0 && r.Mode == "iptables-tree" {
-		f[results.Fanout] = strconv.Itoa(r.Fanout)
+	maps.Copy(v, s.Args)
+	if s.PolicyPackets != "" {
+		v[results.Policies], v[results.Packets] = strconv.Itoa(s.Policies), s.PolicyPackets
 	}
-	if r.Sync != "" {
-		f[results.Sync], f[results.Backend] = r.Sync, r.Backend
-	}
-	if r.PolicyPackets != "" {
-		f[results.Policies], f[results.Packets] = strconv.Itoa(r.Policies), r.PolicyPackets
-	}
-	if r.Scheduler != "" {
-		f[results.Scheduler] = r.Scheduler
-	}
-	for name, v := range map[string]string{
-		results.Bind: r.Bind, results.Forward: r.Forward, results.Lookup: r.Lookup, results.Family: string(r.Synth.Family),
-		results.Tracking: r.Conntrack, results.Weights: join(r.Synth.Weights), results.Affinity: affinity(r.Synth.Affinity),
+	for name, value := range map[string]string{
+		results.Family: string(s.Synth.Family), results.Weights: join(s.Synth.Weights), results.Affinity: affinity(s.Synth.Affinity),
 	} {
-		if v != "" {
-			f[name] = v
+		if value != "" {
+			v[name] = value
 		}
 	}
-	for k, v := range more {
-		f[k] = v
-	}
+	return v
+}
+
+func (r *run) factors(more map[string]string) map[string]string {
+	f := r.Variant()
+	f[results.Services] = strconv.Itoa(r.Synth.Services)
+	maps.Copy(f, more)
 	return f
 }
 
@@ -161,24 +153,32 @@ func (r *run) step(format string, args ...any) {
 	_ = r.out.Emit(Event{Step: fmt.Sprintf(format, args...)})
 }
 
-// all runs the whole trial. Whatever happens, nothing is left behind.
-func (r *run) all(ctx context.Context) (err error) {
-	mode, err := catalog.Find(r.Mode)
-	if err != nil {
+// find takes the trial's mode out of a catalog, and its arguments with it.
+func (r *run) find(from catalog.Catalog) (err error) {
+	if r.about, err = from.Find(r.Mode); err != nil {
 		return err
 	}
+	if err = r.about.CheckArgs(r.Args, r.Synth.Family); err != nil {
+		return err
+	}
+	r.traits = r.about.TraitsOf(r.Args)
+	return nil
+}
+
+// all runs the whole trial. Whatever happens, nothing is left behind.
+func (r *run) all(ctx context.Context) (err error) {
 	r.snap = r.Synth.Snapshot()
 	if err := r.snap.Validate(topo.NodeAddrs()...); err != nil {
 		return err
 	}
-	if r.Sync == string(iptables.Append) {
-		return r.sequential(ctx, mode)
+	if stepwise(r.newProxier()) != nil {
+		return r.sequential(ctx)
 	}
 	if err := r.plain(ctx); err != nil {
 		return fmt.Errorf("plain rules: %w", err)
 	}
 	for i := range r.Plan.FullSyncs {
-		if err := r.setUp(ctx, mode); err != nil {
+		if err := r.setUp(ctx); err != nil {
 			return errors.Join(err, r.tearDown())
 		}
 		err := r.fullSync(ctx, i == r.Plan.FullSyncs-1)
@@ -198,7 +198,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		name string
 		fn   func(context.Context) error
 	}{
-		{"one rule more", r.ruleAppend},
+		{"one rule more", r.appendOne},
 		{"first packets", r.quietly(r.firstPackets)},
 		{"deltas", r.deltas},
 		{"connections", r.quietly(r.connections)},
@@ -239,12 +239,13 @@ func (r *run) quietly(step func(context.Context) error) func(context.Context) er
 	}
 }
 
-// past tells whether real servers answer past the node.
-func (r *run) past() bool { return r.Forward != "" && r.Forward != ipvs.NAT }
+func (r *run) newProxier() modes.Proxier { return r.about.Make(r.Args, r.machine) }
 
-// toNode tells whether Services answer the node itself: not where real servers have the
-// VIP too and keep the answers, nor where nothing replaces the node's source address.
-func (r *run) toNode() bool { return !r.past() && r.Conntrack != Untracked }
+// toNode tells whether Services answer the node itself.
+func (r *run) toNode() bool { return !r.traits.NodeUnserved }
+
+// ofService is the part of the mode that serves a Service.
+func (r *run) ofService(svc *modes.Service) modes.Proxier { return modes.PartFor(r.mode, svc.Family()) }
 
 // count is how many Services there are, a dual-stack one counted once.
 func (r *run) count() int { return len(r.snap.Services) / r.Synth.Width() }
@@ -254,11 +255,11 @@ func (r *run) service(i int) *modes.Service { return r.snap.Services[i*r.Synth.W
 
 func (r *run) buildNet() (err error) {
 	r.step("topology")
-	r.net, err = topo.Build(topo.Options{Family: r.Synth.Family, Past: r.past(), Tunnel: r.Forward == ipvs.Tunnel, SamePort: r.Synth.SamePort})
+	r.net, err = topo.Build(topo.Options{Family: r.Synth.Family, Past: r.traits.DirectServerReturn, Tunnel: r.traits.Tunnel, SamePort: r.Synth.SamePort})
 	return err
 }
 
-func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
+func (r *run) setUp(ctx context.Context) (err error) {
 	if err := r.buildNet(); err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (r *run) setUp(ctx context.Context, mode catalog.Mode) (err error) {
 	if err != nil {
 		return err
 	}
-	r.mode = mode.New(r.options)
+	r.mode = r.newProxier()
 	if err := r.net.Node.Do(func() error { return r.mode.Probe(ctx) }); err != nil {
 		return err
 	}

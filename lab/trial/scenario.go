@@ -11,12 +11,10 @@ import (
 	"strings"
 	"time"
 
-	mobyipvs "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 
 	"viplab/lab/scenario"
 	"viplab/modes"
-	"viplab/modes/catalog"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -111,7 +109,7 @@ func (p *play) prepare() error {
 			return err
 		}
 	}
-	if !p.Plan.Script.Outside || p.Mode == catalog.Direct {
+	if !p.Plan.Script.Outside || p.about.Baseline {
 		return nil
 	}
 	p.snap.ClusterCIDR = outsideRange
@@ -181,7 +179,7 @@ func (p *play) do(s scenario.Step) error {
 // sysctl sets a sysctl of the node. Those of IPVS are not there in mode direct, which
 // has no use for them.
 func (p *play) sysctl(name, value string) error {
-	if p.Mode == catalog.Direct {
+	if p.about.Baseline {
 		return nil
 	}
 	return p.net.Node.Do(func() error {
@@ -229,7 +227,7 @@ func (p *play) change(add, remove int) error {
 // program replaces the Service by a changed one.
 func (p *play) program(svc *modes.Service) error {
 	p.snap = p.snap.With(svc)
-	if p.Mode != catalog.Direct {
+	if !p.about.Baseline {
 		if _, err := p.sync(p.ctx, p.snap); err != nil {
 			return err
 		}
@@ -246,18 +244,15 @@ func (p *play) alter(change func(*modes.Service)) error {
 	return p.program(&svc)
 }
 
-// quiesce takes the oldest endpoints out of service and keeps them. Only ipvs can: the
-// others go on as before.
+// quiesce takes the oldest endpoints out of service and keeps them. Modes that cannot go
+// on as before.
 func (p *play) quiesce(n int) error {
-	if p.Mode != "ipvs" {
+	drainer, ok := p.ofService(p.svc).(modes.Drainer)
+	if !ok {
 		return nil
 	}
 	for _, ep := range p.svc.Endpoints[:min(n, len(p.svc.Endpoints))] {
-		err := p.onServer(p.svc, ep, func(h *mobyipvs.Handle, s *mobyipvs.Service, d *mobyipvs.Destination) error {
-			d.Weight = 0
-			return h.UpdateDestination(s, d)
-		})
-		if err != nil {
+		if err := p.net.Node.Do(func() error { return drainer.Drain(p.svc, ep) }); err != nil {
 			return err
 		}
 		p.quiet[ep.Addr] = p.since()
@@ -266,7 +261,7 @@ func (p *play) quiesce(n int) error {
 }
 
 // drain takes the oldest endpoints out of service and removes them after a while.
-// Only ipvs can keep one for the connections that it has while it gets no new one.
+// Few modes can keep one for the connections that it has while it gets no new one.
 func (p *play) drain(n int, wait time.Duration) error {
 	if err := p.quiesce(n); err != nil {
 		return err

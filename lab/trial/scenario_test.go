@@ -9,6 +9,7 @@ import (
 	"viplab/lab/scenario"
 	"viplab/lab/testbed"
 	"viplab/lab/testbed/inside"
+	"viplab/modes/catalog"
 	"viplab/modes/synth"
 	"viplab/results"
 )
@@ -21,7 +22,7 @@ func TestScenarios(t *testing.T) {
 	if inside.Testbed() == testbed.UMLName {
 		mode = "ipvs"
 	}
-	all, err := scenario.All()
+	all, err := scenario.All(catalog.All())
 	if err != nil {
 		t.Fatal(err)
 	}

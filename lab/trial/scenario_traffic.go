@@ -10,7 +10,6 @@ import (
 	"viplab/lab/scenario"
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/catalog"
 	"viplab/workload"
 )
 
@@ -37,7 +36,7 @@ type traffic struct {
 // dialed is what clients dial: of mode direct an endpoint.
 func (p *play) dialed(to string) netip.AddrPort {
 	switch {
-	case p.Mode == catalog.Direct:
+	case p.about.Baseline:
 		return netip.AddrPortFrom(p.history[0].svc.Endpoints[0].Addr, p.Synth.TargetPort())
 	case to == scenario.ToNodePort:
 		return netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), p.nodePort)

@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
-	goiptables "github.com/coreos/go-iptables/iptables"
-	mobyipvs "github.com/moby/ipvs"
-	"golang.org/x/sys/unix"
-
-	"viplab/modes/catalog"
-	"viplab/modes/iptables"
+	"viplab/modes"
 	"viplab/results"
 )
 
-// sequential is a trial of strategy append: all rules by as many calls, within
-// a time budget; then, on top of rules that were put there in one go, single
-// changes by single calls.
-func (r *run) sequential(ctx context.Context, mode catalog.Mode) error {
-	if err := r.setUp(ctx, mode); err != nil {
+// stepwise is a Proxier that writes one call an object as it is set up, nil if it does
+// not.
+func stepwise(p modes.Proxier) modes.Stepwise {
+	if s, ok := modes.PartFor(p, modes.IPv4).(modes.Stepwise); ok && s.Steps() {
+		return s
+	}
+	return nil
+}
+
+// sequential is a trial of a mode that writes by one call an object: all of them within
+// a time budget; then, on top of objects that were put there in one go, single changes
+// by single calls.
+func (r *run) sequential(ctx context.Context) error {
+	if err := r.setUp(ctx); err != nil {
 		return errors.Join(err, r.tearDown())
 	}
 	err := r.install(ctx)
@@ -30,10 +33,11 @@ func (r *run) sequential(ctx context.Context, mode catalog.Mode) error {
 	if err = errors.Join(err, r.tearDown()); err != nil {
 		return err
 	}
-	r.options.Sync = iptables.Partial
-	if err := r.setUp(ctx, mode); err != nil {
+	if err := r.setUp(ctx); err != nil {
 		return errors.Join(err, r.tearDown())
 	}
+	steps := stepwise(r.mode)
+	steps.SetSteps(false)
 	r.step("program %d services in one go", r.Synth.Services)
 	if _, err := r.sync(ctx, r.snap); err != nil {
 		return errors.Join(fmt.Errorf("full sync: %w", err), r.tearDown())
@@ -41,11 +45,8 @@ func (r *run) sequential(ctx context.Context, mode catalog.Mode) error {
 	if err := r.validate(true); err != nil {
 		return errors.Join(fmt.Errorf("forwarding is not right, so nothing is timed: %w", err), r.tearDown())
 	}
-	if p, ok := r.mode.(*iptables.Proxier); ok {
-		p.SetStrategy(iptables.Append)
-	}
-	err = r.ruleAppend(ctx)
-	if err == nil {
+	steps.SetSteps(true)
+	if err = r.appendOne(ctx); err == nil {
 		err = r.deltas(ctx)
 	}
 	return errors.Join(err, r.tearDown())
@@ -74,69 +75,40 @@ func (r *run) install(ctx context.Context) error {
 	return nil
 }
 
-// ruleAppends is how many single rules are timed.
-const ruleAppends = 3
+// appends is how often one object more is timed; appendFor bounds how long that takes
+// where it is quick.
+const (
+	appends   = 3
+	appendFor = 50 * time.Millisecond
+)
 
-// ruleAppend times one more rule on top of what is there: one `iptables -A`, or
-// for ipvs one virtual server over netlink.
-func (r *run) ruleAppend(context.Context) error {
+// appendOne times one object more on top of what is there, by the shortest way that the
+// mode's kernel interface has. A mode that can write by one call an object, and does
+// not here, has another way for that.
+func (r *run) appendOne(ctx context.Context) error {
+	part := modes.PartFor(r.mode, modes.IPv4)
+	a, ok := part.(modes.Appender)
+	if s, can := part.(modes.Stepwise); !ok || can && !s.Steps() {
+		return nil
+	}
 	var took []float64
-	err := r.net.Node.Do(func() (err error) {
-		switch {
-		case r.Sync == string(iptables.Append):
-			took, err = appendRules(r.Backend)
-		case r.Mode == "ipvs":
-			took, err = appendServers()
+	err := r.net.Node.Do(func() error {
+		for begun := time.Now(); len(took) < appends || len(took) < 5*appends && time.Since(begun) < appendFor; {
+			start := time.Now()
+			undo, err := a.Append(ctx)
+			if err != nil {
+				return err
+			}
+			took = append(took, time.Since(start).Seconds())
+			if err := undo(); err != nil {
+				return fmt.Errorf("take it away again: %w", err)
+			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("append one rule: %w", err)
+		return fmt.Errorf("append one object: %w", err)
 	}
 	r.record(results.RuleAppend, nil, took...)
 	return nil
-}
-
-func appendRules(backend string) ([]float64, error) {
-	ipt, err := goiptables.New(goiptables.Path("iptables-" + backend))
-	if err != nil {
-		return nil, err
-	}
-	var took []float64
-	rule := []string{"-d", "10.255.255.254/32", "-p", "tcp", "-j", "RETURN"}
-	for range ruleAppends {
-		start := time.Now()
-		if err := ipt.Append("nat", iptables.ServicesChain, rule...); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(start).Seconds())
-		if err := ipt.Delete("nat", iptables.ServicesChain, rule...); err != nil {
-			return nil, err
-		}
-	}
-	return took, nil
-}
-
-func appendServers() ([]float64, error) {
-	h, err := mobyipvs.New("")
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	svc := &mobyipvs.Service{
-		AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IPv4(10, 255, 255, 254), Port: 80,
-		SchedName: mobyipvs.RoundRobin, Netmask: 0xffffffff,
-	}
-	var took []float64
-	for range 5 * ruleAppends {
-		start := time.Now()
-		if err := h.NewService(svc); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(start).Seconds())
-		if err := h.DelService(svc); err != nil {
-			return nil, err
-		}
-	}
-	return took, nil
 }

@@ -19,22 +19,17 @@ import (
 // TestVariants: mode ipvs forwards rightly and follows changes however VIPs are
 // bound, packets forwarded, and what to masquerade looked up.
 func TestVariants(t *testing.T) {
-	type variant struct {
-		bind, forward, lookup string
-		conntrack             string
+	mode := ipvs.Mode()
+	all := []modes.Args{{ipvs.ForwardParam: ipvs.DirectRouting, ipvs.BindParam: ipvs.BindRoute}, {ipvs.ForwardParam: ipvs.Tunnel, ipvs.BindParam: ipvs.BindRoute}}
+	for _, p := range mode.Params {
+		if p.Name != ipvs.SchedulerParam { // see TestSchedulers
+			all = append(all, mode.Product(map[string][]string{p.Name: p.Values})...)
+		}
 	}
-	all := []variant{{conntrack: Untracked}}
-	for _, b := range ipvs.Binds() {
-		all = append(all, variant{bind: b})
-	}
-	for _, f := range ipvs.Forwards()[1:] {
-		all = append(all, variant{forward: f}, variant{forward: f, bind: ipvs.BindRoute})
-	}
-	all = append(all, variant{lookup: ipvs.LookupRules})
-	for _, v := range all {
-		t.Run(fmt.Sprint(v), func(t *testing.T) {
-			spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, SamePort: v.forward != ""}
-			b := setUpSpec(t, Spec{Mode: "ipvs", Synth: spec, Bind: v.bind, Forward: v.forward, Lookup: v.lookup, Conntrack: v.conntrack})
+	for _, args := range all {
+		t.Run(args.String(), func(t *testing.T) {
+			spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, SamePort: mode.TraitsOf(args).DirectServerReturn}
+			b := setUpSpec(t, Spec{Mode: mode.Name, Args: args, Synth: spec})
 			before := b.state()
 			b.sync(b.snap)
 			if err := b.validate(true); err != nil {
@@ -58,7 +53,7 @@ func TestVariants(t *testing.T) {
 // TestWeights: the weighted round robin of IPVS goes by weights, and a weight that
 // changes is obeyed.
 func TestWeights(t *testing.T) {
-	b := setUpSpec(t, Spec{Mode: "ipvs", Scheduler: "wrr", Synth: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1, Weights: []int{1, 3}}})
+	b := setUpSpec(t, Spec{Mode: "ipvs", Args: modes.Args{ipvs.SchedulerParam: "wrr"}, Synth: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1, Weights: []int{1, 3}}})
 	b.sync(b.snap)
 	shares := func(want ...float64) {
 		t.Helper()
@@ -78,7 +73,7 @@ func TestWeights(t *testing.T) {
 // TestAlter changes what stories leave as it is: affinity of a Service that serves, an
 // external address that two Services share, a VIP that goes from one to another.
 func TestAlter(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 2, Seed: 1}
 		b := setUp(t, name, spec)
 		b.sync(b.snap)
@@ -124,7 +119,7 @@ func TestAlter(t *testing.T) {
 // TestStaleUDP: a client that goes on sending from one socket is not sent to an endpoint
 // that is gone.
 func TestStaleUDP(t *testing.T) {
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 3, Ports: 1, Seed: 1})
 		b.sync(b.snap)
 		svc := b.snap.Services[0]
@@ -174,7 +169,7 @@ func askDatagram(c net.Conn) (from netip.Addr, err error) {
 // TestFamilies: every mode serves IPv6, and both families at once.
 func TestFamilies(t *testing.T) {
 	for _, f := range modes.Families()[1:] {
-		eachMode(t, catalog.Names(), func(t *testing.T, name string) {
+		eachMode(t, catalog.All().Names(), func(t *testing.T, name string) {
 			spec := synth.Spec{Services: 20, Endpoints: 3, Ports: 2, Seed: 7, Family: f}
 			b := setUp(t, name, spec)
 			before := b.state()
@@ -182,16 +177,16 @@ func TestFamilies(t *testing.T) {
 			if err := b.validate(true); err != nil {
 				t.Fatal(err)
 			}
-			for _, kind := range synth.ChangeKinds() {
+			for _, kind := range modes.ChangeKinds() {
 				next, svc, err := spec.Apply(b.snap, kind)
 				if err != nil {
 					t.Fatal(err)
 				}
 				b.sync(next)
-				if name == catalog.Direct {
+				if name == "direct" {
 					continue
 				}
-				if kind == synth.ServiceDelete {
+				if kind == modes.ServiceDelete {
 					err = b.unanswered(front(svc))
 				} else {
 					err = b.rightEndpoint(b.net.Client, b.prober, modes.TCP, svc)

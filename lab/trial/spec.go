@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"viplab/lab/scenario"
+	"viplab/modes"
 	"viplab/modes/synth"
 	"viplab/results"
 )
@@ -23,21 +24,8 @@ type Spec struct {
 	Mode  string     `json:"mode"`
 	Round int        `json:"round"`
 	Synth synth.Spec `json:"synth"`
-	// Fanout of iptables-tree, 0 for its default.
-	Fanout int `json:"fanout,omitempty"`
-	// Sync and Backend are how an iptables mode writes rules, empty for others.
-	Sync    string `json:"sync,omitempty"`
-	Backend string `json:"backend,omitempty"`
-	// Bind is how mode ipvs makes VIPs local, empty for others.
-	Bind string `json:"bind,omitempty"`
-	// Scheduler is mode ipvs's, empty for others.
-	Scheduler string `json:"scheduler,omitempty"`
-	// Forward and Lookup are mode ipvs's; factors of records if not empty.
-	Forward string `json:"forward,omitempty"`
-	Lookup  string `json:"lookup,omitempty"`
-	// Conntrack is whether conntrack tracks mode ipvs's connections, on or off; a factor
-	// of records if not empty, on otherwise.
-	Conntrack string `json:"conntrack,omitempty"`
+	// Args are the mode's arguments; one that is absent has its default.
+	Args modes.Args `json:"args,omitempty"`
 	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`
@@ -46,9 +34,6 @@ type Spec struct {
 	Testbed string `json:"testbed"`
 	Plan    Plan   `json:"plan"`
 }
-
-// Tracked and Untracked are the values of [Spec.Conntrack], kube-proxy's way first.
-const Tracked, Untracked = "on", "off"
 
 // Plan says how much to measure. A zero leaves the measurement out.
 type Plan struct {
@@ -68,13 +53,14 @@ type Plan struct {
 	MinSync   time.Duration `json:"min_sync" yaml:"min_sync"`
 	// SyncLimit bounds one Sync, 0 for no limit.
 	SyncLimit time.Duration `json:"sync_limit" yaml:"sync_limit"`
-	// Reuse measures clients that reuse local ports, in mode ipvs.
+	// Reuse measures clients that reuse local ports, in modes with settings that matter
+	// to them.
 	Reuse bool `json:"reuse" yaml:"reuse"`
 	// Script is a scenario to play.
 	Script *scenario.Script `json:"script,omitempty" yaml:"-"`
 	// Plain lists numbers of plain rules to time iptables itself with.
 	Plain []int `json:"plain" yaml:"plain"`
-	// Install bounds the sequential installation of strategy append.
+	// Install bounds an installation by one call an object.
 	Install time.Duration `json:"install" yaml:"install"`
 }
 

@@ -28,7 +28,7 @@ func TestStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eachMode(t, catalog.Serving(), func(t *testing.T, name string) {
+	eachMode(t, catalog.All().Serving().Names(), func(t *testing.T, name string) {
 		b := setUp(t, name, synth.Spec{Services: 1, Endpoints: 1, Ports: 2, Seed: 1, Family: modes.Dual})
 		if err := b.net.LetPodsDial(); err != nil {
 			t.Fatal(err)

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"viplab/modes"
-	"viplab/modes/catalog"
-	"viplab/modes/synth"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -87,7 +85,7 @@ func (r *run) fullSync(ctx context.Context, whole bool) error {
 	if err := r.validate(whole); err != nil {
 		return fmt.Errorf("forwarding is not right, so nothing is timed: %w", err)
 	}
-	if r.Mode == catalog.Direct {
+	if r.about.Baseline {
 		return nil
 	}
 	r.record(results.SyncFull, nil, s.took.Seconds())
@@ -130,12 +128,12 @@ func (r *run) recordCost(s synced, change string) {
 // deltas times one change of each kind on top of the Snapshot, as often as the
 // plan says; the four undo each other.
 func (r *run) deltas(ctx context.Context) error {
-	if r.Mode == catalog.Direct {
+	if r.about.Baseline {
 		return nil
 	}
 	snap := r.snap
 	for i := range r.Plan.Deltas {
-		for _, kind := range synth.ChangeKinds() {
+		for _, kind := range modes.ChangeKinds() {
 			r.step("%s %d of %d", kind, i+1, r.Plan.Deltas)
 			next, svc, err := r.Synth.Apply(snap, kind)
 			if err != nil {
@@ -163,7 +161,7 @@ const correctWithin = 10 * time.Second
 
 func (r *run) recordDelta(s synced, kind string, svc *modes.Service) error {
 	change := map[string]string{results.Change: kind}
-	if kind == synth.ServiceDelete {
+	if kind == modes.ServiceDelete {
 		if err := r.unanswered(front(svc)); err != nil {
 			return err
 		}

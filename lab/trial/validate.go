@@ -1,20 +1,16 @@
 package trial
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"time"
 
-	mobyipvs "github.com/moby/ipvs"
-	"golang.org/x/sys/unix"
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/catalog"
 	"viplab/modes/synth"
 	"viplab/workload"
 )
@@ -33,7 +29,7 @@ func front(svc *modes.Service) netip.AddrPort {
 // target is where a probe of a Service goes: its VIP, or in mode direct one of
 // its endpoints.
 func (r *run) target(svc *modes.Service) netip.AddrPort {
-	if r.Mode == catalog.Direct {
+	if r.about.Baseline {
 		return netip.AddrPortFrom(svc.Endpoints[r.rng.IntN(len(svc.Endpoints))].Addr, r.Synth.TargetPort())
 	}
 	return front(svc)
@@ -100,7 +96,7 @@ func (r *run) rightEndpoint(ns *topo.Namespace, p *workload.Prober, proto modes.
 // isRight tells whether an answer is from an endpoint of the Service. Where packets
 // are left as they are, the endpoint was reached at the VIP.
 func (r *run) isRight(svc *modes.Service, from netip.Addr) error {
-	if r.past() && from == svc.ClusterIP || svc.Index(from) >= 0 {
+	if r.traits.DirectServerReturn && from == svc.ClusterIP || svc.Index(from) >= 0 {
 		return nil
 	}
 	return fmt.Errorf("service %s was answered by %s, which is none of its endpoints", svc.Key(), from)
@@ -141,9 +137,9 @@ func (r *run) evenChoice(svc *modes.Service) error {
 func (r *run) choices(svc *modes.Service, n int) ([]float64, error) {
 	seen := make([]float64, len(svc.Endpoints))
 	var before []float64
-	if r.past() {
+	if r.traits.DirectServerReturn {
 		var err error
-		if before, err = r.serverConnections(svc); err != nil {
+		if before, err = r.kernelCount(svc); err != nil {
 			return nil, err
 		}
 	}
@@ -159,52 +155,26 @@ func (r *run) choices(svc *modes.Service, n int) ([]float64, error) {
 			seen[i]++
 		}
 	}
-	if !r.past() {
+	if !r.traits.DirectServerReturn {
 		return seen, nil
 	}
-	after, err := r.serverConnections(svc)
+	after, err := r.kernelCount(svc)
 	for i := range after {
 		seen[i] = after[i] - before[i]
 	}
 	return seen, err
 }
 
-// statsPeriod is a little more than the two seconds after which the kernel adds up
-// its counts of connections.
-const statsPeriod = 2200 * time.Millisecond
-
-// serverConnections is how many connections IPVS has given to each endpoint of a
+// kernelCount is how many connections the kernel has given to each endpoint of a
 // Service's first port.
-func (r *run) serverConnections(svc *modes.Service) ([]float64, error) {
-	time.Sleep(statsPeriod)
-	out := make([]float64, len(svc.Endpoints))
-	err := r.net.Node.Do(func() error {
-		h, err := mobyipvs.New("")
-		if err != nil {
-			return fmt.Errorf("open ipvs: %w", err)
-		}
-		defer h.Close()
-		list, err := h.GetDestinations(r.virtualServer(svc))
-		if err != nil {
-			return fmt.Errorf("list real servers of %s: %w", svc.Key(), err)
-		}
-		for _, d := range list {
-			a, _ := netip.AddrFromSlice(d.Address)
-			if i := svc.Index(a.Unmap()); i >= 0 {
-				out[i] = float64(d.Stats.Connections)
-			}
-		}
-		return nil
-	})
-	return out, err
-}
-
-// virtualServer is a Service's first port as moby/ipvs names it.
-func (r *run) virtualServer(svc *modes.Service) *mobyipvs.Service {
-	s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IP(svc.ClusterIP.AsSlice()),
-		Port: synth.FirstPort, SchedName: mobyipvs.RoundRobin, Netmask: 0xffffffff}
-	if svc.Family() == modes.IPv6 {
-		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
+func (r *run) kernelCount(svc *modes.Service) (n []float64, err error) {
+	counter, ok := r.ofService(svc).(modes.ConnectionCounter)
+	if !ok {
+		return nil, fmt.Errorf("mode %s does not count connections, and answers do not tell who gave them", r.Mode)
 	}
-	return s
+	err = r.net.Node.Do(func() error {
+		n, err = counter.Connections(context.Background(), svc)
+		return err
+	})
+	return n, err
 }

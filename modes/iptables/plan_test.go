@@ -34,7 +34,7 @@ func TestDelta(t *testing.T) {
 	p, snap := Planner{}, spec.Snapshot()
 	whole := p.Plan(snap)
 	var out strings.Builder
-	for _, kind := range synth.ChangeKinds() {
+	for _, kind := range modes.ChangeKinds() {
 		next, _, err := spec.Apply(snap, kind)
 		if err != nil {
 			t.Fatal(err)

@@ -75,9 +75,6 @@ func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	return cost, err
 }
 
-// SetStrategy changes how further updates are written.
-func (p *Proxier) SetStrategy(s Strategy) { p.restorer.Strategy = s }
-
 // Refresh implements [modes.Refresher].
 func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) { return p.restorer.Refresh(ctx) }
 

@@ -6,7 +6,6 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
-	"viplab/modes/packet"
 	"viplab/modes/synth"
 )
 
@@ -33,11 +32,11 @@ func TestShape(t *testing.T) {
 			// A snapshot of that one Service, without a tree to speak of.
 			for _, i := range []int{0, n / 3, n - 1} {
 				svc := snap.Services[i]
-				flow := packet.Flow{From: packet.Client, Proto: modes.TCP, Src: netip.MustParseAddrPort("10.200.0.1:5"), Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port)}
-				alone := packet.Follow(iptables.Program(nil, modes.Snapshot{Services: []*modes.Service{svc}, ClusterCIDR: snap.ClusterCIDR}), netip.Addr{}, flow)
-				in := packet.Follow(program, netip.Addr{}, flow)
+				flow := modes.Flow{From: modes.FromClient, Proto: modes.TCP, Src: netip.MustParseAddrPort("10.200.0.1:5"), Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port)}
+				alone := iptables.Program(nil, modes.Snapshot{Services: []*modes.Service{svc}, ClusterCIDR: snap.ClusterCIDR}).Follow(netip.Addr{}, flow)
+				in := program.Follow(netip.Addr{}, flow)
 				looked, jumps := s.Walk(Key(svc.ClusterIP))
-				if in.Rules != alone.Rules+looked-1 || in.Jumps != alone.Jumps+jumps || in.Fate != packet.ToEndpoint {
+				if in.Rules != alone.Rules+looked-1 || in.Jumps != alone.Jumps+jumps || in.Fate != modes.ToEndpoint {
 					t.Errorf("%d services, fan-out %d, service %d: walks %d rules and %d jumps more than alone, by the shape %d and %d",
 						n, fanout, i, in.Rules-alone.Rules, in.Jumps-alone.Jumps, looked-1, jumps)
 				}

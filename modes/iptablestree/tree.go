@@ -30,16 +30,7 @@ const DefaultFanout = 8
 // MaxFanout bounds the fan-out: above it the tree is hardly one.
 const MaxFanout = 256
 
-// CheckFanout says whether a fan-out can be used: a power of two, 2 to 256,
-// since each level consumes whole bits of the address.
-func CheckFanout(f int) error {
-	if f < 2 || f > MaxFanout || f&(f-1) != 0 {
-		return fmt.Errorf("fan-out must be a power of two from 2 to %d, got %d", MaxFanout, f)
-	}
-	return nil
-}
-
-// New makes the mode's Proxier. The fan-out must pass [CheckFanout].
+// New makes the mode's Proxier. The fan-out is a power of two.
 func New(fanout int, r iptables.Restorer) *iptables.Proxier {
 	return iptables.New(Dispatch(fanout), r)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"viplab/modes"
 	"viplab/modes/golden"
 	"viplab/modes/iptables"
 	"viplab/modes/rules"
@@ -77,10 +78,14 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-func TestCheckFanout(t *testing.T) {
-	for f, ok := range map[int]bool{2: true, 8: true, 256: true, 0: false, 1: false, 3: false, 512: false, -8: false} {
-		if (CheckFanout(f) == nil) != ok {
-			t.Errorf("fan-out %d: %v", f, CheckFanout(f))
+func TestFanouts(t *testing.T) {
+	m := Mode()
+	for v, ok := range map[string]bool{"2": true, "8": true, "256": true, "0": false, "1": false, "3": false, "512": false, "-8": false, "many": false} {
+		if err := m.CheckArgs(modes.Args{FanoutParam: v}, ""); (err == nil) != ok {
+			t.Errorf("fan-out %s: %v", v, err)
 		}
+	}
+	if fanoutOf(nil) != DefaultFanout || fanoutOf(modes.Args{FanoutParam: "32"}) != 32 {
+		t.Errorf("fan-outs %d and %d", fanoutOf(nil), fanoutOf(modes.Args{FanoutParam: "32"}))
 	}
 }

@@ -62,6 +62,9 @@ const (
 // Forwards lists them, the default first.
 func Forwards() []string { return []string{NAT, DirectRouting, Tunnel} }
 
+// Whether conntrack tracks connections of IPVS, kube-proxy's way first.
+const Tracked, Untracked = "on", "off"
+
 // Ways in which the mode's iptables rules find what to masquerade.
 const (
 	// LookupIPSet: in ipsets, with a constant number of rules.

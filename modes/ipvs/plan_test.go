@@ -29,7 +29,7 @@ func TestPlan(t *testing.T) {
 	snap := spec.Snapshot()
 	var out strings.Builder
 	out.WriteString("# all\n" + list(modes.Diff(modes.Snapshot{}, snap)))
-	for _, kind := range synth.ChangeKinds() {
+	for _, kind := range modes.ChangeKinds() {
 		next, _, err := spec.Apply(snap, kind)
 		if err != nil {
 			t.Fatal(err)

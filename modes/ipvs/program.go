@@ -13,9 +13,9 @@ func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
 	p := packet.Program{
 		Rules:   opt.Rules(s, hasExternal(s)),
 		Entries: map[string]map[string]bool{opt.setName(ClusterIPSet): {}, opt.setName(LoopBackSet): {}},
-		Servers: map[packet.Front][]netip.AddrPort{},
+		Servers: map[modes.Front][]netip.AddrPort{},
 		Bound:   map[netip.Addr]bool{},
-		Sticky:  map[packet.Front]bool{},
+		Sticky:  map[modes.Front]bool{},
 	}
 	if hasExternal(s) {
 		for _, set := range externalSets() {
@@ -23,7 +23,7 @@ func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
 		}
 	}
 	for o := range Plan(modes.Diff(modes.Snapshot{}, s), node) {
-		front := packet.Front{Proto: o.Proto, Addr: o.VIP}
+		front := modes.Front{Proto: o.Proto, Addr: o.VIP}
 		switch o.Kind {
 		case AddAddress:
 			p.Bound[o.VIP.Addr()] = true

@@ -2,24 +2,22 @@
 // programs, without a kernel: through which hooks, chains, rules, sets and
 // virtual servers, what happens to it, and how many operations that takes.
 //
-// A mode gives its state as values, a [Program]; [Follow] plays netfilter. A test
+// A mode gives its state as values, a [Program], which plays netfilter. A test
 // holds what it says against the kernel's own counters.
 package packet
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"viplab/modes"
 	"viplab/modes/rules"
 )
-
-// Front is what clients dial.
-type Front struct {
-	Proto modes.Protocol
-	Addr  netip.AddrPort
-}
 
 // Program is what a mode has put into a node's kernel and beside it.
 type Program struct {
@@ -27,68 +25,13 @@ type Program struct {
 	// Entries of sets, as ipset writes them: "10.96.0.1,tcp:80".
 	Entries map[string]map[string]bool
 	// Servers are virtual servers with their real servers.
-	Servers map[Front][]netip.AddrPort
+	Servers map[modes.Front][]netip.AddrPort
 	// Portals are the proxy's ports with the endpoints behind them.
-	Portals map[Front][]netip.AddrPort
+	Portals map[modes.Front][]netip.AddrPort
 	// Sticky are the fronts whose Service has affinity.
-	Sticky map[Front]bool
+	Sticky map[modes.Front]bool
 	// Bound are the VIPs that are the node's own.
 	Bound map[netip.Addr]bool
-}
-
-// From is where a flow starts.
-type From string
-
-// Places where flows start. A Pod's flow comes in over the network like a
-// client's, from an endpoint's address.
-const (
-	Client From = "client"
-	Node   From = "node"
-	Pod    From = "pod"
-)
-
-// Fate is what became of a packet.
-type Fate string
-
-// Fates.
-const (
-	ToEndpoint Fate = "endpoint" // of a Service
-	Refused    Fate = "refused"  // an ICMP error answers
-	Lost       Fate = "dropped"
-	ToNode     Fate = "node"    // a socket of the node itself, or its reset
-	Closed     Fate = "closed"  // accepted by the proxy, which then closes it
-	Unchanged  Fate = "no rule" // routed on as if there were no Service
-)
-
-// Way is a packet's whole way.
-type Way struct {
-	Mode  string         `json:"mode"`
-	Case  string         `json:"case"`
-	From  From           `json:"from"`
-	Proto modes.Protocol `json:"protocol"`
-	Src   netip.AddrPort `json:"src"`
-	Dst   netip.AddrPort `json:"dst"`
-	Steps []rules.Step   `json:"steps"`
-	Fate  Fate           `json:"fate"`
-	// To is where the packet arrives, if Fate is endpoint.
-	To netip.AddrPort `json:"to,omitzero"`
-	// Masqueraded is whether the receiver sees the node's address as the
-	// source, not the client's.
-	Masqueraded      bool `json:"masqueraded"`
-	rules.Operations `json:"operations"`
-}
-
-// Flow is the first packet of a flow.
-type Flow struct {
-	From  From
-	Proto modes.Protocol
-	Src   netip.AddrPort
-	Dst   netip.AddrPort
-	// Pick is which endpoint chance or the scheduler chooses, from 0.
-	Pick int
-	// Before is the endpoint that the client had lately, invalid for none; it
-	// matters to Services with affinity.
-	Before netip.Addr
 }
 
 // walk is the state of following one packet.
@@ -104,17 +47,17 @@ type walk struct {
 	copied bool
 }
 
-// Follow plays the way of a flow's first packet on a node of the given address.
-func Follow(prog Program, node netip.Addr, f Flow) Way {
+// Follow implements [modes.Program].
+func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	w := &walk{Program: prog, Tracer: rules.NewTracer(prog.Rules), node: node, pick: f.Pick,
 		p: rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: "NEW"}}
 	w.Pick, w.Local, w.InSet = f.Pick, w.local, w.inSet
 	w.before, w.Seen = f.Before, w.seen
-	way := Way{From: f.From, Proto: f.Proto, Src: f.Src, Dst: f.Dst}
+	var way modes.Way
 	way.Fate = w.travel(f.From)
 	way.Steps, way.Operations = w.Steps, w.Operations
 	way.Masqueraded = w.copied || !w.p.Src.IsValid()
-	if way.Fate == ToEndpoint {
+	if way.Fate == modes.ToEndpoint {
 		way.To = w.p.Dst
 	}
 	return way
@@ -158,13 +101,13 @@ func sourceEntry(entries map[string]bool, entry string, src netip.Addr) (string,
 
 // say adds a step that is no rule.
 func (w *walk) say(hook, table, where, text, does string) {
-	w.Steps = append(w.Steps, rules.Step{Hook: hook, Table: table, Chain: where, Text: text, Does: does})
+	w.Steps = append(w.Steps, modes.Step{Hook: hook, Table: table, Chain: where, Text: text, Does: does})
 }
 
 // travel takes the packet through the hooks, in the kernel's order.
-func (w *walk) travel(from From) Fate {
+func (w *walk) travel(from modes.From) modes.Fate {
 	before := w.p.Dst
-	if from == Node {
+	if from == modes.FromNode {
 		w.Hook("nat", "OUTPUT", &w.p)
 		if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
 			return fate
@@ -192,29 +135,29 @@ func (w *walk) travel(from From) Fate {
 	}
 	fate := w.leave()
 	if w.p.Dst == before {
-		return Unchanged
+		return modes.Unchanged
 	}
 	return fate
 }
 
-func verdict(v rules.Verdict) (Fate, bool) {
+func verdict(v rules.Verdict) (modes.Fate, bool) {
 	switch v {
 	case rules.Dropped:
-		return Lost, true
+		return modes.Lost, true
 	case rules.Rejected:
-		return Refused, true
+		return modes.Refused, true
 	}
 	return "", false
 }
 
 // served looks the packet up among the virtual servers. One that is for it takes it
 // on to a real server or, having none, answers with an ICMP error.
-func (w *walk) served() (Fate, bool) {
+func (w *walk) served() (modes.Fate, bool) {
 	if w.Servers == nil {
 		return "", false
 	}
 	w.Operations.Servers++
-	at := Front{w.p.Proto, w.p.Dst}
+	at := w.p.Front()
 	say := func(does string) { w.say("", "ip_vs", "virtual servers", "look up "+at.Addr.String(), does) }
 	real, ours := w.Servers[at]
 	switch {
@@ -223,7 +166,7 @@ func (w *walk) served() (Fate, bool) {
 		return "", false
 	case len(real) == 0:
 		say("has no real server")
-		return Refused, true
+		return modes.Refused, true
 	}
 	w.p.Dst = w.choose(at, real)
 	say("gets destination " + w.p.Dst.String())
@@ -232,7 +175,7 @@ func (w *walk) served() (Fate, bool) {
 
 // choose picks an endpoint: the one that the client had, under affinity, else the
 // one that the flow names.
-func (w *walk) choose(at Front, from []netip.AddrPort) netip.AddrPort {
+func (w *walk) choose(at modes.Front, from []netip.AddrPort) netip.AddrPort {
 	for _, to := range from {
 		if w.Sticky[at] && to.Addr() == w.before {
 			return to
@@ -250,15 +193,15 @@ func (w *walk) seen(list string) bool {
 
 // arrive hands the packet to a socket of the node: the proxy's, which opens a
 // connection of its own to an endpoint, or none.
-func (w *walk) arrive() Fate {
-	endpoints, ours := w.Portals[Front{w.p.Proto, w.p.Dst}]
+func (w *walk) arrive() modes.Fate {
+	endpoints, ours := w.Portals[w.p.Front()]
 	if !ours {
-		return ToNode
+		return modes.ToNode
 	}
 	if len(endpoints) == 0 {
-		return Closed
+		return modes.Closed
 	}
-	to := w.choose(Front{w.p.Proto, w.p.Dst}, endpoints)
+	to := w.choose(w.p.Front(), endpoints)
 	w.Copies++
 	w.say("", "", "proxy", "accepts on "+w.p.Dst.String(), "opens a connection of its own to "+to.String())
 	w.copied = true
@@ -269,26 +212,70 @@ func (w *walk) arrive() Fate {
 }
 
 // leave is the last hook of a packet that goes out.
-func (w *walk) leave() Fate {
+func (w *walk) leave() modes.Fate {
 	w.Hook("nat", "POSTROUTING", &w.p)
-	return ToEndpoint
+	return modes.ToEndpoint
 }
 
-// Size counts what a Program holds.
-type Size struct {
-	Chains  int `json:"chains"`
-	Rules   int `json:"rules"`
-	Entries int `json:"set_entries"`
-	Servers int `json:"virtual_servers"`
-	Portals int `json:"proxy_ports"`
-}
-
-// Size counts what the Program holds.
-func (p Program) Size() Size {
-	s := Size{Servers: len(p.Servers), Portals: len(p.Portals)}
-	s.Chains, s.Rules = p.Rules.Count()
-	for _, e := range p.Entries {
-		s.Entries += len(e)
+// Counts implements [modes.Program].
+func (prog Program) Counts() modes.Counts {
+	chains, n := prog.Rules.Count()
+	c := modes.Counts{
+		modes.CountChains: float64(chains), modes.CountRules: float64(n), modes.CountBlob: float64(prog.Rules.Blob()),
+		modes.CountServers: float64(len(prog.Servers)), modes.CountVIPs: float64(len(prog.Bound)), modes.CountPortals: float64(len(prog.Portals)),
 	}
-	return s
+	for _, e := range prog.Entries {
+		c[modes.CountEntries] += float64(len(e))
+	}
+	for _, r := range prog.Servers {
+		c[modes.CountReals] += float64(len(r))
+	}
+	var text counter
+	_, _ = rules.Edit(bufio.NewWriter(&text), rules.Ruleset{}, prog.Rules) // a counter takes all
+	c[modes.CountText] = float64(text)
+	return c
+}
+
+// counter counts the bytes that are written to it.
+type counter int
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
+}
+
+// Write implements [modes.Program]: rules as iptables-restore reads them, set entries
+// and virtual servers as the tools do.
+func (prog Program) Write(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	if _, err := rules.Edit(b, rules.Ruleset{}, prog.Rules); err != nil {
+		return fmt.Errorf("write rules: %w", err)
+	}
+	for _, set := range slices.Sorted(maps.Keys(prog.Entries)) {
+		for _, e := range slices.Sorted(maps.Keys(prog.Entries[set])) {
+			fmt.Fprintf(b, "add %s %s\n", set, e)
+		}
+	}
+	prog.writeFronts(b, "virtual server", prog.Servers)
+	prog.writeFronts(b, "proxy port", prog.Portals)
+	return b.Flush()
+}
+
+// writeFronts lists what clients dial and where that leads, in order.
+func (prog Program) writeFronts(w io.Writer, what string, all map[modes.Front][]netip.AddrPort) {
+	var lines []string
+	for f, to := range all {
+		line := fmt.Sprintf("%s %s %s ->", what, f.Proto, f.Addr)
+		for _, ap := range to {
+			line += " " + ap.String()
+		}
+		if prog.Sticky[f] {
+			line += " (affinity)"
+		}
+		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	for _, l := range lines {
+		fmt.Fprintln(w, l)
+	}
 }

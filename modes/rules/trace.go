@@ -19,6 +19,9 @@ type Packet struct {
 	Redirected bool
 }
 
+// Front is what the packet is sent to.
+func (p Packet) Front() modes.Front { return modes.Front{Proto: p.Proto, Addr: p.Dst} }
+
 // inState tells whether conntrack has the packet in one of some states.
 func (p Packet) inState(states string) bool {
 	list := strings.Split(states, ",")
@@ -37,28 +40,6 @@ const (
 	Rewrote  Verdict = "rewrite"
 )
 
-// Step is a rule that a packet matched.
-type Step struct {
-	Hook  string `json:"hook"`
-	Table string `json:"table"`
-	Chain string `json:"chain"`
-	Rule  int    `json:"rule"` // counted from 1
-	// Looked is how many rules of the chain were looked at from where the
-	// packet last was in it, this one included.
-	Looked int    `json:"looked"`
-	Text   string `json:"text"` // of the rule, as iptables-save writes it
-	Does   string `json:"does"`
-}
-
-// Operations counts what the kernel does on a packet's way.
-type Operations struct {
-	Rules   int `json:"rules"`   // looked at
-	Jumps   int `json:"jumps"`   // into a chain
-	Sets    int `json:"sets"`    // look-ups in a set
-	Servers int `json:"servers"` // look-ups in the table of virtual servers
-	Copies  int `json:"copies"`  // connections ended and begun anew in user space
-}
-
 // Tracer walks packets through a Ruleset, as netfilter does.
 type Tracer struct {
 	// InSet tells whether a packet is in a set, nil: in none.
@@ -75,8 +56,8 @@ type Tracer struct {
 	tables []string
 	picked int
 
-	Steps []Step
-	Operations
+	Steps []modes.Step
+	modes.Operations
 }
 
 // NewTracer indexes a Ruleset's chains. Tables are walked in its order.
@@ -127,7 +108,7 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 		if !t.matches(r, *p) {
 			continue
 		}
-		t.Steps = append(t.Steps, Step{Hook: hook, Table: table, Chain: name, Rule: i + 1, Looked: looked,
+		t.Steps = append(t.Steps, modes.Step{Hook: hook, Table: table, Chain: name, Rule: i + 1, Looked: looked,
 			Text: strings.TrimSpace(string(AppendRule(nil, r))), Does: r.does()})
 		looked = 0
 		if r.Target == Return {

@@ -7,21 +7,6 @@ import (
 	"viplab/modes"
 )
 
-// The changes of one object on top of a Snapshot, as the factor `change` of
-// sync_delta_seconds names them.
-const (
-	ServiceAdd     = "service-add"
-	ServiceDelete  = "service-delete"
-	EndpointAdd    = "endpoint-add"
-	EndpointDelete = "endpoint-delete"
-)
-
-// ChangeKinds lists the changes in an order in which each undoes the one
-// before: after all four the Snapshot is again what it was.
-func ChangeKinds() []string {
-	return []string{ServiceAdd, ServiceDelete, EndpointAdd, EndpointDelete}
-}
-
 // Apply makes one change and returns the new Snapshot and the changed Service
 // (for service-delete: the one that is gone), of a dual-stack Service the part of
 // IPv4. Services come and go at the end; endpoints come and go at the Service in the
@@ -30,13 +15,13 @@ func (s Spec) Apply(snap modes.Snapshot, kind string) (modes.Snapshot, *modes.Se
 	w := s.Width()
 	n := len(snap.Services) / w
 	switch kind {
-	case ServiceAdd:
+	case modes.ServiceAdd:
 		added := s.both(n)
 		for _, svc := range added {
 			snap = snap.With(svc)
 		}
 		return snap, added[0], nil
-	case ServiceDelete:
+	case modes.ServiceDelete:
 		if n == 0 {
 			return snap, nil, fmt.Errorf("%s: no service to delete", kind)
 		}
@@ -45,13 +30,13 @@ func (s Spec) Apply(snap modes.Snapshot, kind string) (modes.Snapshot, *modes.Se
 			snap = snap.Without((n-1)*w + i)
 		}
 		return snap, gone, nil
-	case EndpointAdd, EndpointDelete:
+	case modes.EndpointAdd, modes.EndpointDelete:
 		if n == 0 {
 			return snap, nil, fmt.Errorf("%s: no service to change", kind)
 		}
-		return s.applyEndpoint(snap, (n-1)/2*w, kind == EndpointAdd)
+		return s.applyEndpoint(snap, (n-1)/2*w, kind == modes.EndpointAdd)
 	}
-	return snap, nil, fmt.Errorf("unknown change %q: valid are %v", kind, ChangeKinds())
+	return snap, nil, fmt.Errorf("unknown change %q: valid are %v", kind, modes.ChangeKinds())
 }
 
 func (s Spec) applyEndpoint(snap modes.Snapshot, at int, add bool) (modes.Snapshot, *modes.Service, error) {
@@ -63,7 +48,7 @@ func (s Spec) applyEndpoint(snap modes.Snapshot, at int, add bool) (modes.Snapsh
 		case add:
 			svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: s.SpareEndpoint(0)})
 		case len(svc.Endpoints) == 0:
-			return snap, nil, fmt.Errorf("%s: service %s has no endpoint", EndpointDelete, svc.Key())
+			return snap, nil, fmt.Errorf("%s: service %s has no endpoint", modes.EndpointDelete, svc.Key())
 		default:
 			svc.Endpoints = slices.Clone(svc.Endpoints[:len(svc.Endpoints)-1])
 		}

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"viplab/modes"
 )
 
 func TestSnapshot(t *testing.T) {
@@ -81,7 +83,7 @@ func TestChangesUndoEachOther(t *testing.T) {
 	s := Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1}
 	before := s.Snapshot()
 	snap := before
-	for _, kind := range ChangeKinds() {
+	for _, kind := range modes.ChangeKinds() {
 		next, svc, err := s.Apply(snap, kind)
 		if err != nil || svc == nil {
 			t.Fatal(kind, err)

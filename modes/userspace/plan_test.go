@@ -41,10 +41,10 @@ func TestUpdates(t *testing.T) {
 		set, open, close int
 		moved            bool
 	}{
-		{synth.ServiceAdd, 1, 1, 0, true},
-		{synth.ServiceDelete, 0, 0, 1, true},
-		{synth.EndpointAdd, 2, 0, 0, false},
-		{synth.EndpointDelete, 2, 0, 0, false},
+		{modes.ServiceAdd, 1, 1, 0, true},
+		{modes.ServiceDelete, 0, 0, 1, true},
+		{modes.EndpointAdd, 2, 0, 0, false},
+		{modes.EndpointDelete, 2, 0, 0, false},
 	} {
 		next, _, err := spec.Apply(snap, c.kind)
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/packet"
 	"viplab/modes/packet/story"
 )
 
@@ -35,15 +34,17 @@ func TestTracer(t *testing.T) {
 		t.Fatal(err)
 	}
 	total := 0
-	for _, mode := range catalog.All()[1:] {
+	for _, mode := range catalog.All().Serving() {
 		told := 0
 		for _, b := range books {
 			if err := mode.Limits.Check(mode.Name, b.Snapshot.Services...); err != nil {
 				continue
 			}
-			programs := map[modes.Family]packet.Program{}
+			programs := map[modes.Family]modes.Program{}
 			for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
-				programs[f] = mode.Program(catalog.Options{}, b.Snapshot, node(f))
+				if programs[f], err = mode.Plan(nil, b.Snapshot, node(f)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			had := map[string]netip.Addr{}
 			for _, s := range b.Stories {
@@ -62,31 +63,31 @@ func TestTracer(t *testing.T) {
 }
 
 // follow tells one story and says what is wrong with how it went.
-func follow(program packet.Program, s story.Story, want story.Fate, had map[string]netip.Addr) string {
+func follow(program modes.Program, s story.Story, want story.Fate, had map[string]netip.Addr) string {
 	family := modes.FamilyOf(s.Dst.Addr())
-	f := packet.Flow{From: packet.Client, Proto: s.Proto, Src: netip.AddrPortFrom(client(family), 40000), Dst: s.Dst}
+	f := modes.Flow{From: modes.FromClient, Proto: s.Proto, Src: netip.AddrPortFrom(client(family), 40000), Dst: s.Dst}
 	switch s.From {
 	case "client":
 	case "node":
-		f.From, f.Src = packet.Node, netip.AddrPortFrom(node(family), 40000)
+		f.From, f.Src = modes.FromNode, netip.AddrPortFrom(node(family), 40000)
 		if s.Dst.Addr().IsLoopback() {
 			f.Src = s.Dst
 		}
 	default:
-		f.From, f.Src = packet.Pod, netip.AddrPortFrom(netip.MustParseAddr(s.From), 40000)
+		f.From, f.Src = modes.FromPod, netip.AddrPortFrom(netip.MustParseAddr(s.From), 40000)
 	}
 	key := s.From + s.Dst.String() + string(s.Proto)
 	if want.Kind == story.Stays {
 		f.Before, f.Pick = had[key], 1
 	}
-	w := packet.Follow(program, node(family), f)
+	w := program.Follow(node(family), f)
 	had[key] = w.To.Addr()
 	switch want.Kind {
 	case story.Endpoint:
 		to := w.To
-		if w.Fate == packet.Unchanged && slices.Contains(want.Endpoints, s.Dst.Addr()) {
+		if w.Fate == modes.Unchanged && slices.Contains(want.Endpoints, s.Dst.Addr()) {
 			to = s.Dst // past the Services
-		} else if w.Fate != packet.ToEndpoint {
+		} else if w.Fate != modes.ToEndpoint {
 			return "the packet came to " + string(w.Fate)
 		}
 		if !slices.Contains(want.Endpoints, to.Addr()) {
@@ -100,19 +101,19 @@ func follow(program packet.Program, s story.Story, want story.Fate, had map[stri
 			return "it went from " + f.Before.String() + " to " + w.To.String()
 		}
 	case story.Refused:
-		if w.Fate != packet.Refused {
+		if w.Fate != modes.Refused {
 			return "the packet came to " + string(w.Fate)
 		}
 	case story.Dropped:
-		if w.Fate != packet.Lost && w.Fate != packet.Closed {
+		if w.Fate != modes.Lost && w.Fate != modes.Closed {
 			return "the packet came to " + string(w.Fate)
 		}
 	case story.Closed:
-		if w.Fate != packet.Closed {
+		if w.Fate != modes.Closed {
 			return "the packet came to " + string(w.Fate)
 		}
 	case story.Unserved:
-		if w.Fate != packet.Unchanged && w.Fate != packet.ToNode {
+		if w.Fate != modes.Unchanged && w.Fate != modes.ToNode {
 			return "the packet came to " + string(w.Fate)
 		}
 	}
@@ -125,7 +126,7 @@ func TestLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mode, err := catalog.Find("userspace")
+	mode, err := catalog.All().Find("userspace")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package bench
+package session
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
 	"viplab/modes"
+	"viplab/modes/catalog"
 	"viplab/results"
 )
 
@@ -27,16 +28,19 @@ func TestValidate(t *testing.T) {
 		"unknown mode":         func(c *Config) { c.Modes = []string{"ipvz"} },
 		"ipvs is given twice":  func(c *Config) { c.Modes = []string{"ipvs", "ipvs"} },
 		"none given":           func(c *Config) { c.Modes = nil },
-		"repeat must be":       func(c *Config) { c.Rounds = 0 },
+		"repeat must be":       func(c *Config) { c.Repeat = 0 },
 		"duration must be":     func(c *Config) { c.Duration = time.Millisecond },
-		"fan-out must be":      func(c *Config) { c.Fanout = 3 },
+		"unknown fanout":       func(c *Config) { c.Params = map[string]Values{"fanout": {"3"}} },
+		"for mode ipvs, which": func(c *Config) { c.Params, c.Modes = map[string]Values{"bind": {"route"}}, []string{"iptables"} },
+		"unknown setting":      func(c *Config) { c.Params = map[string]Values{"gravity": {"1"}} },
+		"family ipv4 alone":    func(c *Config) { c.Params, c.Families = map[string]Values{"forward": {"tunnel"}}, []string{"dual"} },
 		"warmup must be":       func(c *Config) { c.Warmup = -1 },
 		"max-time must not be": func(c *Config) { c.MaxTime = -1 },
 		"endpoints must be":    func(c *Config) { c.Endpoints = 0 },
 	} {
-		c := Default()
+		c := Default(catalog.All())
 		edit(&c)
-		err := c.Validate()
+		err := c.Validate(catalog.All())
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: got %v", want, err)
 		}
@@ -54,15 +58,15 @@ func TestSweep(t *testing.T) {
 // TestTrialsInterleave: every round has every cell once, and the order of modes
 // is not the same in all rounds, but the same for the same seed.
 func TestTrialsInterleave(t *testing.T) {
-	c := Default()
-	trials := c.Trials()
-	if len(trials) != c.Rounds*len(c.Services)*len(c.Modes) {
+	c := Default(catalog.All())
+	trials := trialsOf(t, c)
+	if len(trials) != c.Repeat*len(c.Services)*len(c.Modes) {
 		t.Fatalf("%d trials", len(trials))
 	}
 	orders := map[string]bool{}
 	seen := map[string]bool{}
 	per := len(c.Services) * len(c.Modes)
-	for round := range c.Rounds {
+	for round := range c.Repeat {
 		var order []string
 		for _, tr := range trials[round*per : (round+1)*per] {
 			if tr.Round != round || seen[tr.ID] {
@@ -76,9 +80,18 @@ func TestTrialsInterleave(t *testing.T) {
 	if len(orders) == 1 {
 		t.Error("all rounds have the same order")
 	}
-	if a, b := ids(trials), ids(c.Trials()); a != b {
+	if a, b := ids(trials), ids(trialsOf(t, c)); a != b {
 		t.Error("the same seed gave another order")
 	}
+}
+
+func trialsOf(t *testing.T, c Config) []trial.Spec {
+	t.Helper()
+	out, err := c.Trials(catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func ids(trials []trial.Spec) string {
@@ -153,9 +166,9 @@ func runScripted(t *testing.T, ctx context.Context, tb testbed.Testbed, trials [
 // TestGuestDies: the trial under which a guest dies is recorded as failed, with
 // the console, and every other trial is run once.
 func TestGuestDies(t *testing.T) {
-	c := Default()
-	c.Services, c.Modes, c.Rounds = []int{1, 2}, []string{"iptables", "ipvs"}, 2
-	trials := c.Trials()
+	c := Default(catalog.All())
+	c.Services, c.Modes, c.Repeat = []int{1, 2}, []string{"iptables", "ipvs"}, 2
+	trials := trialsOf(t, c)
 	tb := &scripted{dieIn: map[string]bool{trials[1].ID: true, trials[7].ID: true}}
 	out, err, run, log := runScripted(t, t.Context(), tb, trials)
 	if err != nil {
@@ -184,27 +197,27 @@ func TestGuestDies(t *testing.T) {
 }
 
 func TestTestbedThatRunsNothing(t *testing.T) {
-	c := Default()
-	if _, err, _, _ := runScripted(t, t.Context(), &scripted{env: true}, c.Trials()); err == nil {
+	c := Default(catalog.All())
+	if _, err, _, _ := runScripted(t, t.Context(), &scripted{env: true}, trialsOf(t, c)); err == nil {
 		t.Error("no error")
 	}
 }
 
 func TestInterrupt(t *testing.T) {
-	c := Default()
+	c := Default(catalog.All())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	out, err, _, _ := runScripted(t, ctx, &scripted{}, c.Trials())
-	if !errors.Is(err, context.Canceled) || out.Done != 1 || out.Left != len(c.Trials())-1 {
+	out, err, _, _ := runScripted(t, ctx, &scripted{}, trialsOf(t, c))
+	if !errors.Is(err, context.Canceled) || out.Done != 1 || out.Left != len(trialsOf(t, c))-1 {
 		t.Errorf("%+v, %v", out, err)
 	}
 }
 
 func TestEstimate(t *testing.T) {
-	c := Default()
-	c.Services, c.Modes, c.Rounds = []int{1, 1000}, []string{"ipvs"}, 2
+	c := Default(catalog.All())
+	c.Services, c.Modes, c.Repeat = []int{1, 1000}, []string{"ipvs"}, 2
 	var e estimate
-	trials := c.Trials()
+	trials := trialsOf(t, c)
 	e.begin(trials)
 	for _, tr := range trials {
 		e.finish(tr, 10*time.Second)
@@ -220,7 +233,8 @@ func TestEstimate(t *testing.T) {
 }
 
 func TestChooseNamesWhatIsMissing(t *testing.T) {
-	if _, _, err := Choose(t.Context(), "moon", nil, nil); err == nil || modes.IsMissing(err) {
+	s := Session{Config: Config{Testbed: "moon"}}
+	if _, _, err := s.choose(t.Context()); err == nil || modes.IsMissing(err) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package bench
+package session
 
 import (
 	"bytes"
@@ -16,7 +16,6 @@ import (
 	"viplab/lab/roles"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
-	"viplab/modes/iptables"
 	"viplab/results"
 )
 
@@ -40,8 +39,9 @@ type Runner struct {
 	// OnEnv is called with what the testbed says of itself, at the start of
 	// each round. May be nil.
 	OnEnv func(trial.Env) error
-	// MemoryMB of a guest, see [testbed.Command].
+	// MemoryMB of a guest and RealRoot, see [testbed.Command].
 	MemoryMB int
+	RealRoot bool
 
 	outcome Outcome
 	trials  map[string]trial.Spec
@@ -136,7 +136,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	events := &lineWriter{line: r.event}
 	code, err := r.Testbed.Run(ctx, testbed.Command{
 		Args: []string{self, roles.Trials}, Stdin: input, Stdout: events, Stderr: &stderr, MemoryMB: r.MemoryMB,
-		RealRoot: slices.ContainsFunc(trials, func(t trial.Spec) bool { return t.Backend == iptables.NFT }),
+		RealRoot: r.RealRoot,
 		// Probes are blocking system calls; Go would interrupt them to preempt.
 		Env: []string{"GODEBUG=asyncpreemptoff=1"},
 	})

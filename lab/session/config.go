@@ -1,0 +1,282 @@
+package session
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"viplab/lab/scenario"
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/synth"
+)
+
+// Config is what to run. It is written to the run directory as resolved. Its keys are
+// the names of the flags.
+type Config struct {
+	Services  []int         `yaml:"services"`
+	Endpoints int           `yaml:"endpoints"`
+	Ports     int           `yaml:"ports"`
+	Modes     []string      `yaml:"modes"`
+	Testbed   string        `yaml:"testbed"`
+	OnMissing string        `yaml:"on-missing"` // what to do about a mode that the kernel lacks
+	Repeat    int           `yaml:"repeat"`     // rounds through the matrix
+	Duration  time.Duration `yaml:"duration"`   // of the closed loop and each iperf3
+	Warmup    int           `yaml:"warmup"`     // packets discarded
+	Live      time.Duration `yaml:"live"`       // steady client beside periodic full syncs, 0: none
+	Churn     float64       `yaml:"churn"`      // changes a second, 0: none
+	ChurnFor  time.Duration `yaml:"churn-for"`
+	MinSync   time.Duration `yaml:"min-sync-period"`
+	MaxTime   time.Duration `yaml:"max-time"` // 0: no limit
+	Seed      uint64        `yaml:"seed"`
+	Policies  []int         `yaml:"policies"`       // filter rules beside the modes' own
+	PolicyFor string        `yaml:"policy-packets"` // which packets cross them
+	Plain     []int         `yaml:"plain-rules"`    // plain rules to time iptables itself with
+	Reuse     bool          `yaml:"reuse"`          // clients that reuse ports
+	Families  []string      `yaml:"family"`         // of Services
+	Weights   []int         `yaml:"weights"`        // of endpoints, in turn
+	Affinity  time.Duration `yaml:"affinity"`       // of Services, 0: none
+	Limit     time.Duration `yaml:"sample-limit"`   // of an installation by one call an object
+	SyncLimit time.Duration `yaml:"sync-limit"`     // of one sync, 0: none
+	Quick     bool          `yaml:"quick"`
+	// Params are values of the modes' own parameters that are to be compared, by name.
+	Params map[string]Values `yaml:",inline"`
+	// Script is a scenario to play instead of measuring.
+	Script *scenario.Script `yaml:"-"`
+
+	Written `yaml:",inline"`
+}
+
+// Written is what a run adds to its configuration.
+type Written struct {
+	// Command is what ran, word by word.
+	Command []string `yaml:"command,omitempty"`
+	// Notes say what was changed of what was asked for, and why.
+	Notes []string `yaml:"notes,omitempty"`
+	// Variants lists what was compared, in order, as records name it.
+	Variants []map[string]string `yaml:"variants,omitempty"`
+	// Baseline is the mode that the others are measured against.
+	Baseline string `yaml:"baseline,omitempty"`
+}
+
+// What to do about a mode that the testbed's kernel lacks.
+const (
+	OnMissingFail     = "fail"
+	OnMissingSkip     = "skip"
+	OnMissingFallback = "fallback"
+)
+
+// Default is a full run at published sizes of all modes of a catalog.
+func Default(known catalog.Catalog) Config {
+	return Config{
+		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
+		Modes: known.Names(), Testbed: "auto", OnMissing: OnMissingFail, Repeat: 6, Duration: time.Second, Warmup: 10,
+		Seed: 1, Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
+		Policies: []int{0}, PolicyFor: trial.PolicyNew,
+		SyncLimit: 10 * time.Minute,
+		ChurnFor:  10 * time.Second, MinSync: time.Second,
+	}
+}
+
+// Sweep lists the sizes to measure on the way up to a number of Services.
+func Sweep(upTo int) []int {
+	if upTo <= 1 {
+		return []int{upTo}
+	}
+	out := []int{1}
+	for _, n := range []int{100, 1000, 5000, 20000, 50000, 100000, 200000, 500000} {
+		// 100 is of interest only where nothing larger is asked for.
+		if n < upTo && (n > 100 || upTo <= 1000) {
+			out = append(out, n)
+		}
+	}
+	return append(out, upTo)
+}
+
+// quickRounds is too few for intervals; a quick run says so in its report.
+const quickRounds = 2
+
+// MakeQuick cuts a configuration down to what ends in two minutes. Sizes that
+// the user gave stay.
+func (c *Config) MakeQuick(keepSizes, keepRounds bool) {
+	c.Quick = true
+	if !keepSizes {
+		c.Services = []int{1, 1000}
+	}
+	if !keepRounds {
+		c.Repeat = quickRounds
+	}
+	c.Duration = min(c.Duration, 300*time.Millisecond)
+}
+
+// Validate says in one sentence what is wrong, for modes of a catalog.
+func (c Config) Validate(known catalog.Catalog) error {
+	if len(c.Services) == 0 {
+		return fmt.Errorf("services: no size given")
+	}
+	for i, n := range c.Services {
+		if slices.Contains(c.Services[:i], n) {
+			return fmt.Errorf("services: %d is given twice", n)
+		}
+		if err := c.synth(n, false).Validate(); err != nil {
+			return err
+		}
+	}
+	if err := c.validateRanges(); err != nil {
+		return err
+	}
+	if err := c.validateNames(); err != nil {
+		return err
+	}
+	if err := c.validateRules(); err != nil {
+		return err
+	}
+	return c.validateModes(known)
+}
+
+func (c Config) validateRanges() error {
+	switch {
+	case c.Repeat < 1 || c.Repeat > 1000:
+		return fmt.Errorf("repeat must be 1 to 1000, got %d", c.Repeat)
+	case c.Duration < 100*time.Millisecond || c.Duration > time.Hour:
+		return fmt.Errorf("duration must be 100ms to 1h, got %s", c.Duration)
+	case c.Warmup < 0 || c.Warmup > 10000:
+		return fmt.Errorf("warmup must be 0 to 10000 packets, got %d", c.Warmup)
+	case c.Live < 0 || c.Live > time.Hour || c.Live > 0 && c.Live < time.Second:
+		return fmt.Errorf("live must be 1s to 1h, or 0 for none, got %s", c.Live)
+	case !(c.Churn >= 0 && c.Churn <= 1000): // nor NaN
+		return fmt.Errorf("churn must be 0 to 1000 changes a second, got %g", c.Churn)
+	case c.ChurnFor < time.Second || c.ChurnFor > time.Hour:
+		return fmt.Errorf("churn-for must be 1s to 1h, got %s", c.ChurnFor)
+	case c.MinSync < 0 || c.MinSync > time.Hour:
+		return fmt.Errorf("min-sync-period must be 0 to 1h, got %s", c.MinSync)
+	case c.Limit <= 0:
+		return fmt.Errorf("sample-limit must be positive, got %s", c.Limit)
+	case c.SyncLimit < 0:
+		return fmt.Errorf("sync-limit must not be negative, got %s", c.SyncLimit)
+	case c.MaxTime < 0:
+		return fmt.Errorf("max-time must not be negative, got %s", c.MaxTime)
+	}
+	return nil
+}
+
+// validateModes checks the modes and what is chosen about them.
+func (c Config) validateModes(known catalog.Catalog) error {
+	if len(c.Modes) == 0 {
+		return fmt.Errorf("modes: none given: valid are %v", known.Names())
+	}
+	var asked catalog.Catalog
+	for i, name := range c.Modes {
+		m, err := known.Find(name)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(c.Modes[:i], name) {
+			return fmt.Errorf("modes: %s is given twice", name)
+		}
+		asked = append(asked, m)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Params)) {
+		having := known.With(name)
+		if len(having) == 0 {
+			return fmt.Errorf("unknown setting %q: no mode has a parameter of that name", name)
+		}
+		p, _ := having[0].Param(name)
+		if err := p.CheckAll(c.Params[name]); err != nil {
+			return err
+		}
+		if len(asked.With(name)) == 0 {
+			return fmt.Errorf("%s is for mode %s, which is not among the modes asked for (%v)", name, having.Names()[0], c.Modes)
+		}
+	}
+	for _, m := range asked {
+		for _, a := range m.Product(c.params()) {
+			for _, f := range c.Families {
+				if err := m.CheckArgs(a, modes.Family(f)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// validateNames checks what is chosen from lists.
+func (c Config) validateNames() error {
+	missing := []string{OnMissingFail, OnMissingSkip, OnMissingFallback}
+	if c.OnMissing != "" && !slices.Contains(missing, c.OnMissing) {
+		return fmt.Errorf("unknown on-missing %q: valid are %v", c.OnMissing, missing)
+	}
+	if err := oneOf("family", c.Families, modes.Families()); err != nil {
+		return err
+	}
+	return oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets())
+}
+
+// maxRules bounds rules that are not a mode's: their addresses are 198.18.0.0/15.
+const maxRules = 130000
+
+func (c Config) validateRules() error {
+	if len(c.Policies) == 0 {
+		return fmt.Errorf("policies: none given: 0 is for no policy rule")
+	}
+	for _, of := range []struct {
+		what  string
+		list  []int
+		least int
+	}{{"policies", c.Policies, 0}, {"plain-rules", c.Plain, 1}} {
+		for i, n := range of.list {
+			if n < of.least || n > maxRules {
+				return fmt.Errorf("%s must be %d to %d, got %d", of.what, of.least, maxRules, n)
+			}
+			if slices.Contains(of.list[:i], n) {
+				return fmt.Errorf("%s: %d is given twice", of.what, n)
+			}
+		}
+	}
+	return nil
+}
+
+// oneOf checks a list of names against the valid ones.
+func oneOf[T ~string](what string, got []string, valid []T) error {
+	if len(got) == 0 {
+		return fmt.Errorf("%s: none given: valid are %v", what, valid)
+	}
+	for i, g := range got {
+		if !slices.Contains(valid, T(g)) {
+			return fmt.Errorf("unknown %s %q: valid are %v", what, g, valid)
+		}
+		if slices.Contains(got[:i], g) {
+			return fmt.Errorf("%s: %s is given twice", what, g)
+		}
+	}
+	return nil
+}
+
+// synth is the Spec of a size. With samePort endpoints listen on the Service's own port.
+func (c Config) synth(services int, samePort bool) synth.Spec {
+	return synth.Spec{Services: services, Endpoints: c.Endpoints, Ports: c.Ports, Seed: c.Seed, SamePort: samePort, Weights: c.Weights, Affinity: c.Affinity}
+}
+
+// plan says how much to measure at a size: cheap steps are repeated within a
+// trial, dear ones (a Sync of 20000 Services takes seconds) come once a round.
+func (c Config) plan(services int) trial.Plan {
+	if c.Script != nil {
+		return trial.Plan{FullSyncs: 1, SyncLimit: c.SyncLimit, Script: c.Script}
+	}
+	p := trial.Plan{
+		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
+		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, SyncLimit: c.SyncLimit, Live: c.Live,
+		ChurnRate: c.Churn, Reuse: c.Reuse, Churn: c.ChurnFor, MinSync: c.MinSync,
+	}
+	if c.Quick {
+		p.Deltas = 2
+	} else if services <= 1000 {
+		p.FullSyncs, p.Deltas = 2, 3
+	} else if services <= 5000 {
+		p.Deltas = 2
+	}
+	return p
+}

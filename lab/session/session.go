@@ -1,0 +1,171 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"viplab/lab/testbed"
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/results"
+)
+
+// Session is one run.
+type Session struct {
+	Config
+	// Modes is the catalog that the configuration's modes are of.
+	Modes catalog.Catalog
+	// AllModes is set when nobody asked for modes by name: then those that this machine
+	// cannot run are left out, with a note.
+	AllModes bool
+	// Dir is the run directory. It must be empty or not there, unless the run goes on.
+	Dir string
+	// Resume goes on with the run in Dir, see [Session.Load].
+	Resume bool
+	// Progress shows how far the run is.
+	Progress Progress
+	// Log takes what people should know, a line each.
+	Log io.Writer
+	// Version is that of the program, for the record.
+	Version string
+
+	finished map[string]bool // trials of a run that goes on
+	env      results.Env     // of this machine, learnt once
+}
+
+// Load takes the configuration of the run in Dir, and goes on with it.
+func (s *Session) Load() error {
+	run, err := results.Open(s.Dir)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join(s.Dir, results.ConfigFile))
+	if err != nil {
+		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
+	}
+	defer f.Close()
+	maxTime := s.MaxTime
+	if s.Config, err = ReadConfig(f, s.Modes); err != nil {
+		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
+	}
+	s.MaxTime, s.Resume, s.finished = maxTime, true, run.Finished()
+	return s.Validate(s.Modes)
+}
+
+// Run runs the trials, or those that are left. What was measured is in the run
+// directory whatever the error, which is ctx's when that ended.
+func (s *Session) Run(ctx context.Context) (Outcome, error) {
+	// What every testbed takes from the host.
+	if _, err := exec.LookPath("iperf3"); err != nil {
+		return Outcome{}, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
+	}
+	tb, why, err := s.choose(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	fmt.Fprintf(s.Log, "testbed %s: %s\nseed %d, run directory %s\n", tb.Name(), why, s.Seed, s.Dir)
+	for _, n := range s.Notes {
+		fmt.Fprintln(s.Log, n)
+	}
+	s.Testbed = tb.Name()
+	s.env = results.HostEnv()
+	s.env.Viplab, s.env.Testbed, s.env.Why = s.Version, tb.Name(), why
+	trials, err := s.Trials(s.Modes)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !s.Resume {
+		if err := s.describe(trials); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return s.measure(ctx, tb, trials)
+}
+
+// describe writes down what is run and where.
+func (s *Session) describe(trials []trial.Spec) error {
+	s.Baseline, s.Variants = "", nil
+	for _, m := range s.Modes {
+		if m.Baseline && slices.Contains(s.Config.Modes, m.Name) {
+			s.Baseline = m.Name
+		}
+	}
+	all, err := s.variants(s.Modes)
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		for _, t := range trials {
+			if t.Mode == v.mode.Name && maps.Equal(t.Args, v.args) && t.Synth.Family == v.family && t.Policies == v.policies {
+				s.Variants = append(s.Variants, t.Variant())
+				break
+			}
+		}
+	}
+	if err := results.WriteYAML(s.Dir, results.ConfigFile, s.Config); err != nil {
+		return err
+	}
+	return results.WriteJSON(s.Dir, results.EnvFile, s.env)
+}
+
+// measure runs what is left of the trials.
+func (s *Session) measure(ctx context.Context, tb testbed.Testbed, trials []trial.Spec) (Outcome, error) {
+	open := results.Create
+	if s.Resume {
+		open = results.Resume
+	}
+	w, err := open(s.Dir)
+	if err != nil {
+		return Outcome{}, err
+	}
+	left := slices.DeleteFunc(trials, func(t trial.Spec) bool { return s.finished[t.ID] })
+	runner := &Runner{Testbed: tb, Out: w, Progress: s.Progress, Facts: s.facts(), OnEnv: s.noteKernel, MemoryMB: s.memoryMB(),
+		RealRoot: slices.ContainsFunc(left, s.needsRealRoot)}
+	out, runErr := runner.Run(ctx, left, s.MaxTime)
+	out.Done += len(s.finished)
+	return out, errors.Join(runErr, w.Close())
+}
+
+func (s *Session) needsRealRoot(t trial.Spec) bool {
+	m, err := s.Modes.Find(t.Mode)
+	return err == nil && m.TraitsOf(t.Args).RealRoot
+}
+
+// facts are what must be the same in all rounds of a run, with what was changed of
+// what was asked for.
+func (s *Session) facts() map[string]string {
+	out := map[string]string{"viplab": s.env.Viplab, "host kernel": s.env.Host, "CPU": s.env.CPU, "CPUs": fmt.Sprint(s.env.CPUs)}
+	if len(s.Notes) > 0 {
+		out["changed"] = strings.Join(s.Notes, "; ")
+	}
+	return out
+}
+
+// noteKernel adds to env.json what only the inside of the testbed could tell.
+func (s *Session) noteKernel(inside trial.Env) error {
+	env := s.env
+	if b, err := os.ReadFile(filepath.Join(s.Dir, results.EnvFile)); err == nil {
+		if err := json.Unmarshal(b, &env); err != nil {
+			return fmt.Errorf("note the kernel: %w", err)
+		}
+	}
+	env.Kernel, env.KernelCPUs, env.Sysctls = inside.Kernel, inside.CPUs, inside.Sysctls
+	return results.WriteJSON(s.Dir, results.EnvFile, env)
+}
+
+// memoryMB is what a guest needs at the largest size: the blob of rules twice
+// while it is replaced, the tool, the lab and the proxy.
+func (s *Session) memoryMB() int {
+	largest := slices.Max(s.Services) * s.Ports * max(2, s.Endpoints)
+	return 2048 + largest*60/1024
+}

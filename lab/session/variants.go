@@ -1,0 +1,114 @@
+package session
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/modes/catalog"
+)
+
+// variant is what is compared: a mode with arguments, and what holds for all modes.
+type variant struct {
+	mode     modes.Mode
+	args     modes.Args
+	family   modes.Family // empty for the default
+	policies int
+	packets  string // that cross the policy rules; empty if none are asked for
+}
+
+// id names the variant in IDs of trials.
+func (v variant) id() string {
+	words := []string{strings.ReplaceAll(v.mode.Name, "/", "-")}
+	if len(v.args) > 0 {
+		words = append(words, strings.Fields(v.args.String())...)
+	}
+	if v.packets != "" {
+		words = append(words, fmt.Sprintf("p%d", v.policies))
+	}
+	if v.family != "" {
+		words = append(words, string(v.family))
+	}
+	return strings.Join(words, "-")
+}
+
+// variants lists what is compared: modes by their arguments by policies by families.
+func (c Config) variants(known catalog.Catalog) ([]variant, error) {
+	var out []variant
+	for _, f := range c.Families {
+		family := modes.Family(f)
+		if len(c.Families) == 1 && family == modes.IPv4 {
+			family = "" // as always
+		}
+		for _, n := range c.Policies {
+			packets := c.PolicyFor
+			if slices.Equal(c.Policies, []int{0}) {
+				packets = ""
+			}
+			for _, name := range c.Modes {
+				m, err := known.Find(name)
+				if err != nil {
+					return nil, err
+				}
+				for _, a := range m.Product(c.params()) {
+					out = append(out, variant{m, a, family, n, packets})
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// Asked lists the variants of modes whose testbed is to be found.
+func (c Config) Asked(known catalog.Catalog) ([]trial.Variant, error) {
+	all, err := c.variants(known)
+	if err != nil {
+		return nil, err
+	}
+	var out []trial.Variant
+	for _, v := range all {
+		one := trial.Variant{Mode: v.mode.Name, Args: v.args, Family: v.family}
+		if !slices.ContainsFunc(out, one.Equal) {
+			out = append(out, one)
+		}
+	}
+	return out, nil
+}
+
+// Trials lists all trials, round by round; within a round the sizes rise and
+// the variants are in an order drawn from the seed, so that drift of the machine
+// hits all alike.
+func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
+	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	all, err := c.variants(known)
+	if err != nil {
+		return nil, err
+	}
+	// Where one variant needs endpoints on the Service's own port, all trials have
+	// them, so that they can be compared.
+	samePort := slices.ContainsFunc(all, func(v variant) bool { return v.mode.TraitsOf(v.args).DirectServerReturn })
+	plainDone := map[int]bool{}
+	var out []trial.Spec
+	for round := range c.Repeat {
+		for _, n := range c.Services {
+			for _, i := range rng.Perm(len(all)) {
+				v := all[i]
+				t := trial.Spec{ID: fmt.Sprintf("%s-n%d-r%d", v.id(), n, round), Mode: v.mode.Name, Args: v.args, Round: round,
+					Policies: v.policies, PolicyPackets: v.packets, Testbed: c.Testbed, Synth: c.synth(n, samePort), Plan: c.plan(n)}
+				t.Synth.Family = v.family
+				if v.mode.Baseline && !plainDone[round] {
+					t.Plan.Plain, plainDone[round] = c.Plain, true
+				}
+				if v.mode.TraitsOf(v.args).SameState {
+					// Only writing them differs.
+					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
+				}
+				out = append(out, t)
+			}
+		}
+	}
+	return out, nil
+}

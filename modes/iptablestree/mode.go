@@ -1,0 +1,88 @@
+package iptablestree
+
+import (
+	"net/netip"
+	"strconv"
+
+	"viplab/modes"
+	"viplab/modes/iptables"
+	"viplab/modes/rules"
+)
+
+// FanoutParam is the name of the parameter that is the mode's own.
+const FanoutParam = "fanout"
+
+// Mode is the mode as a value.
+func Mode() modes.Mode {
+	fanout := modes.Param{Name: FanoutParam, Help: "fan-out of iptables-tree, a power of two", Values: fanouts(),
+		Default: strconv.Itoa(DefaultFanout), Counted: true}
+	return modes.Mode{
+		Name: "iptables-tree", Summary: "the same rules behind a tree of chains by VIP prefix", DataPath: "O(log N) rules",
+		Params: append(iptables.Params(), fanout), Needs: []string{"iptables"}, Limits: iptables.Limits(), Traits: iptables.Traits,
+		New: func(a modes.Args, m modes.Machine) modes.Proxier {
+			return New(fanoutOf(a), iptables.RestorerFor(a, m.Family))
+		},
+		Program: func(a modes.Args, s modes.Snapshot, _ netip.Addr) modes.Program {
+			return iptables.Program(Dispatch(fanoutOf(a)), s)
+		},
+		Model: &modes.Model{Parts: iptables.Parts(), State: state, Dispatch: dispatch},
+	}
+}
+
+// fanouts lists the powers of two up to [MaxFanout], since each level of the tree
+// consumes whole bits of the address.
+func fanouts() (out []string) {
+	for f := 2; f <= MaxFanout; f *= 2 {
+		out = append(out, strconv.Itoa(f))
+	}
+	return out
+}
+
+// fanoutOf is the fan-out of arguments that were checked.
+func fanoutOf(a modes.Args) int {
+	if n, err := strconv.Atoi(a[FanoutParam]); err == nil {
+		return n
+	}
+	return DefaultFanout
+}
+
+// leaves lists the address of each Service port.
+func leaves(t modes.Topology) []uint32 {
+	out := make([]uint32, 0, t.Count())
+	for _, f := range t.Fronts() {
+		out = append(out, Key(f.Addr.Addr()))
+	}
+	return out
+}
+
+// jumpChain stands for the name of a chain of the tree, where its length matters.
+const jumpChain = "KUBE-TREE-10.96.0.0-12"
+
+// state: the tree is no sum over Services. The leaves are those of linear chains, which
+// are one; the chains of the tree are counted exactly.
+func state(a modes.Args, t modes.Topology, line func(func(modes.Snapshot) modes.Program) modes.Counts) modes.Counts {
+	out := line(func(s modes.Snapshot) modes.Program { return iptables.Program(nil, s) })
+	all := leaves(t)
+	chains, inTree := NewShape(fanoutOf(a), all).Count()
+	addChains, addRules := float64(chains), float64(inTree-len(all))
+	jump := rules.Rule{Dst: netip.MustParsePrefix("10.96.0.0/12"), Chain: jumpChain}
+	text := float64(len("-A  \n") + len(jumpChain) + len(rules.AppendRule(nil, &jump)))
+	named := float64(rules.Ruleset{Tables: []rules.Table{{Chains: []*rules.Chain{{Name: "T"}}}}}.Blob())
+	out[modes.CountChains] += addChains
+	out[modes.CountRules] += addRules
+	out[modes.CountBlob] += addRules*float64(jump.Blob()) + addChains*named
+	out[modes.CountText] += addRules*text + addChains*float64(len(": - [0:0]\n"+jumpChain))
+	return out
+}
+
+// dispatch: a packet goes down the tree to the first leaf of its VIP, which is counted
+// already where its Service is alone.
+func dispatch(a modes.Args, t modes.Topology, positions []int) map[int]modes.Operations {
+	shape := NewShape(fanoutOf(a), leaves(t))
+	out := map[int]modes.Operations{}
+	for _, p := range positions {
+		looked, jumps := shape.Walk(Key(t.VIP(p)))
+		out[p] = modes.Operations{Rules: looked - 1, Jumps: jumps}
+	}
+	return out
+}

@@ -1,0 +1,223 @@
+package ipvs
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	mobyipvs "github.com/moby/ipvs"
+	"golang.org/x/sys/unix"
+
+	"viplab/modes"
+)
+
+// The abilities that the mode has beside those of a [modes.Proxier].
+var (
+	_ modes.Refresher         = (*Proxier)(nil)
+	_ modes.Appender          = (*Proxier)(nil)
+	_ modes.Drainer           = (*Proxier)(nil)
+	_ modes.ConnectionCounter = (*Proxier)(nil)
+	_ modes.ServiceShower     = (*Proxier)(nil)
+	_ modes.Tunable           = (*Proxier)(nil)
+)
+
+// handle opens IPVS for one purpose.
+func (p *Proxier) handle(do func(*mobyipvs.Handle) error) error {
+	h, err := mobyipvs.New("")
+	if err != nil {
+		return fmt.Errorf("open ipvs: %w", err)
+	}
+	defer h.Close()
+	return do(h)
+}
+
+// server is a virtual server for TCP as moby/ipvs has it.
+func (p *Proxier) server(at netip.AddrPort) *mobyipvs.Service {
+	s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IP(at.Addr().AsSlice()), Port: at.Port(),
+		SchedName: p.options.scheduler(), Netmask: 0xffffffff}
+	if at.Addr().Is6() {
+		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
+	}
+	return s
+}
+
+// first is the virtual server of a Service's first port at its ClusterIP.
+func (p *Proxier) first(svc *modes.Service) *mobyipvs.Service {
+	return p.server(netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port))
+}
+
+// Append implements [modes.Appender]: one virtual server without real servers.
+func (p *Proxier) Append(context.Context) (undo func() error, err error) {
+	at := netip.MustParseAddrPort("10.255.255.254:80")
+	if p.options.Family == modes.IPv6 {
+		at = netip.MustParseAddrPort("[fd00:ffff::fffe]:80")
+	}
+	h, err := mobyipvs.New("")
+	if err != nil {
+		return nil, fmt.Errorf("open ipvs: %w", err)
+	}
+	s := p.server(at)
+	if err := h.NewService(s); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("add virtual server %s: %w", at, err)
+	}
+	return func() error {
+		defer h.Close()
+		return h.DelService(s)
+	}, nil
+}
+
+// onReal does something to the real server of an endpoint behind a Service's first port.
+func (p *Proxier) onReal(svc *modes.Service, ep modes.Endpoint, what string, weight int,
+	do func(*mobyipvs.Handle, *mobyipvs.Service, *mobyipvs.Destination) error) error {
+	return p.handle(func(h *mobyipvs.Handle) error {
+		s := p.first(svc)
+		d := &mobyipvs.Destination{AddressFamily: s.AddressFamily, Address: net.IP(ep.Addr.AsSlice()), Port: svc.Ports[0].TargetPort,
+			Weight: weight, ConnectionFlags: p.options.forwardFlag()}
+		if err := do(h, s, d); err != nil {
+			return fmt.Errorf("%s real server %s of %s: %w", what, ep.Addr, svc.Key(), err)
+		}
+		return nil
+	})
+}
+
+// Drain implements [modes.Drainer]: weight 0.
+func (p *Proxier) Drain(svc *modes.Service, ep modes.Endpoint) error {
+	return p.onReal(svc, ep, "drain", 0, (*mobyipvs.Handle).UpdateDestination)
+}
+
+// Evict implements [modes.Drainer].
+func (p *Proxier) Evict(svc *modes.Service, ep modes.Endpoint) error {
+	return p.onReal(svc, ep, "delete", 1, (*mobyipvs.Handle).DelDestination)
+}
+
+// Readmit implements [modes.Drainer].
+func (p *Proxier) Readmit(svc *modes.Service, ep modes.Endpoint) error {
+	return p.onReal(svc, ep, "add", int(cmp.Or(ep.Weight, 1)), (*mobyipvs.Handle).NewDestination)
+}
+
+// statsPeriod is a little more than the two seconds after which the kernel adds up
+// its counts of connections (net/netfilter/ipvs/ip_vs_est.c).
+const statsPeriod = 2200 * time.Millisecond
+
+// Connections implements [modes.ConnectionCounter]. It takes a little over two seconds.
+func (p *Proxier) Connections(ctx context.Context, svc *modes.Service) ([]float64, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(statsPeriod):
+	}
+	out := make([]float64, len(svc.Endpoints))
+	err := p.handle(func(h *mobyipvs.Handle) error {
+		list, err := h.GetDestinations(p.first(svc))
+		if err != nil {
+			return fmt.Errorf("list real servers of %s: %w", svc.Key(), err)
+		}
+		for _, d := range list {
+			a, _ := netip.AddrFromSlice(d.Address)
+			if i := svc.Index(a.Unmap()); i >= 0 {
+				out[i] = float64(d.Stats.Connections)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ShowService implements [modes.ServiceShower]: the Service's part of ipvsadm -Sn, and
+// IPVS's connections by real server and state.
+func (p *Proxier) ShowService(svc *modes.Service, named func(netip.Addr) string) (out []string, err error) {
+	at := netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port)
+	err = p.handle(func(h *mobyipvs.Handle) error {
+		list, err := h.GetDestinations(p.first(svc))
+		if err != nil {
+			return fmt.Errorf("list real servers of %s: %w", svc.Key(), err)
+		}
+		out = append(out, fmt.Sprintf("-A -t %s -s %s", at, p.options.scheduler()))
+		for _, d := range list {
+			out = append(out, fmt.Sprintf("-a -t %s -r %s:%d %s -w %d  (%d active, %d inactive)",
+				at, d.Address, d.Port, p.options.forwardLetter(), d.Weight, d.ActiveConnections, d.InactiveConnections))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	seen, err := connectionsTo(svc.ClusterIP, named)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range slices.Sorted(maps.Keys(seen)) {
+		out = append(out, fmt.Sprintf("ip_vs_conn: %d to %s", seen[k], k))
+	}
+	return out, nil
+}
+
+// connectionsTo counts IPVS's connections to a VIP, by real server and state.
+func connectionsTo(vip netip.Addr, named func(netip.Addr) string) (map[string]int, error) {
+	table, err := os.ReadFile("/proc/thread-self/net/ip_vs_conn")
+	if err != nil {
+		return nil, fmt.Errorf("read the table of IPVS: %w", err)
+	}
+	seen := map[string]int{}
+	for line := range strings.Lines(string(table)) {
+		// Pro FromIP FPrt ToIP TPrt DestIP DPrt State Expires
+		f := strings.Fields(line)
+		if len(f) < 8 || f[0] == "Pro" || fromHex(f[3]) != vip {
+			continue
+		}
+		seen[named(fromHex(f[5]))+" "+f[7]]++
+	}
+	return seen, nil
+}
+
+// fromHex is an address of IPv4 as /proc/net/ip_vs_conn writes it: eight hexadecimal
+// digits; invalid if it is none.
+func fromHex(s string) netip.Addr {
+	var b [4]byte
+	if n, err := fmt.Sscanf(s, "%02X%02X%02X%02X", &b[0], &b[1], &b[2], &b[3]); n != 4 || err != nil || len(s) != 8 {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4(b)
+}
+
+// Names of the settings that decide what becomes of a local port that is used again.
+const (
+	reuseSetting     = "conn_reuse_mode"
+	expireSetting    = "expire_nodest_conn"
+	conntrackSetting = "vs.conntrack" // "conntrack" is a parameter of the mode
+)
+
+// Settings implements [modes.Tunable].
+func (p *Proxier) Settings() []modes.Setting {
+	return []modes.Setting{
+		{Name: reuseSetting, Values: []string{"0", "1", "2"}},
+		{Name: expireSetting, Values: []string{"0", "1"}},
+		{Name: conntrackSetting, Values: []string{"0", "1"}},
+	}
+}
+
+// Set implements [modes.Tunable]: the settings are sysctls below net.ipv4.vs.
+func (p *Proxier) Set(values map[string]string) error {
+	if values == nil {
+		values = map[string]string{reuseSetting: "1", expireSetting: "1", conntrackSetting: "1"}
+	}
+	for _, s := range p.Settings() {
+		v, ok := values[s.Name]
+		if !ok {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4/vs", strings.TrimPrefix(s.Name, "vs.")), []byte(v), 0); err != nil {
+			return fmt.Errorf("set %s of IPVS to %s: %w", s.Name, v, err)
+		}
+	}
+	return nil
+}
