@@ -143,9 +143,6 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 		}
 		f.Services = session.Sweep(f.upTo)
 	}
-	if f.OnMissing != session.OnMissingFail && f.OnMissing != "" && f.Testbed == testbed.Auto {
-		return nil, usagef("on-missing %s needs a testbed by name: auto takes one that has everything", f.OnMissing)
-	}
 	if f.Quick {
 		f.MakeQuick(changed("services") || changed("up-to"), changed("repeat"))
 	}
@@ -162,6 +159,9 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 func (f *benchFlags) check(changed func(string) bool) error {
 	if err := f.Validate(f.modes); err != nil {
 		return usageError{err}
+	}
+	if f.OnMissing != session.OnMissingFail && f.OnMissing != "" && f.Testbed == testbed.Auto {
+		return usagef("on-missing %s needs a testbed by name: auto takes one that has everything", f.OnMissing)
 	}
 	able := func(ok func(modes.Mode) bool) bool {
 		return slices.ContainsFunc(f.Modes, func(name string) bool {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"viplab/analysis/summary"
-	"viplab/lab/scenario"
+	"viplab/lab/play"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
 	"viplab/results"
@@ -62,7 +62,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 }
 
 func (a app) listScenarios(w io.Writer) error {
-	all, err := scenario.All(a.modes)
+	all, err := play.All(a.modes)
 	if err != nil {
 		return err
 	}
@@ -73,16 +73,16 @@ func (a app) listScenarios(w io.Writer) error {
 }
 
 func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr io.Writer) error {
-	var scripts []scenario.Script
+	var scripts []play.Script
 	if slices.Contains(names, "all") {
-		all, err := scenario.All(f.modes)
+		all, err := play.All(f.modes)
 		if err != nil {
 			return err
 		}
 		scripts = all
 	} else {
 		for _, n := range names {
-			s, err := scenario.Find(n, f.modes)
+			s, err := play.Find(n, f.modes)
 			if err != nil {
 				return usageError{err}
 			}
@@ -125,7 +125,7 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 }
 
 // one plays one scenario in all its modes.
-func (f *scenarioFlags) one(ctx context.Context, script scenario.Script, stderr io.Writer) (scenario.Outcome, error) {
+func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.Writer) (play.Outcome, error) {
 	if f.quick {
 		script = script.Shorter(1. / 3)
 	}
@@ -136,25 +136,25 @@ func (f *scenarioFlags) one(ctx context.Context, script scenario.Script, stderr 
 	}
 	c.Testbed, c.Script = f.testbed, &script
 	if err := c.Validate(f.modes); err != nil {
-		return scenario.Outcome{}, usageError{err}
+		return play.Outcome{}, usageError{err}
 	}
 	s := f.session(c, len(f.only) > 0 || !slices.Equal(c.Modes, f.modes.Names()))
 	s.Dir = filepath.Join(f.out, script.Name)
 	if err := f.checkOut(&s.Dir); err != nil {
-		return scenario.Outcome{}, err
+		return play.Outcome{}, err
 	}
 	fmt.Fprintf(stderr, "scenario %s: %s\n", script.Name, script.Question)
 	out, err := f.play(ctx, s, f.progress, stderr)
 	if err := verdict(s, out, err, stderr); err != nil {
-		return scenario.Outcome{}, err
+		return play.Outcome{}, err
 	}
 	run, err := results.Open(s.Dir)
 	if err != nil {
-		return scenario.Outcome{}, err
+		return play.Outcome{}, err
 	}
 	sum, err := summary.Make(run.Records)
 	if err != nil {
-		return scenario.Outcome{}, err
+		return play.Outcome{}, err
 	}
-	return scenario.Judge(script, sum), nil
+	return play.Judge(script, sum), nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"viplab/lab/measure"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
@@ -49,7 +50,7 @@ func trials(known catalog.Catalog) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&job); err != nil {
 		return fmt.Errorf("read job: %w", err)
 	}
-	return trial.RunJob(context.Background(), known, job, trial.NewEmitter(os.Stdout))
+	return trial.RunJob(context.Background(), known, measure.All(), job, trial.NewEmitter(os.Stdout))
 }
 
 // capabilities reads on standard input what is asked for, and prints what it lacks here.

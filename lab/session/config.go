@@ -1,12 +1,13 @@
 package session
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"viplab/lab/scenario"
+	"viplab/lab/play"
 	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
@@ -44,7 +45,7 @@ type Config struct {
 	// Params are values of the modes' own parameters that are to be compared, by name.
 	Params map[string]Values `yaml:",inline"`
 	// Script is a scenario to play instead of measuring.
-	Script *scenario.Script `yaml:"-"`
+	Script *play.Script `yaml:"-"`
 
 	Written `yaml:",inline"`
 }
@@ -264,7 +265,8 @@ func (c Config) synth(services int, samePort bool) synth.Spec {
 // trial, dear ones (a Sync of 20000 Services takes seconds) come once a round.
 func (c Config) plan(services int) trial.Plan {
 	if c.Script != nil {
-		return trial.Plan{FullSyncs: 1, SyncLimit: c.SyncLimit, Script: c.Script}
+		script, _ := json.Marshal(c.Script) // of numbers and words
+		return trial.Plan{FullSyncs: 1, SyncLimit: c.SyncLimit, Script: script}
 	}
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,

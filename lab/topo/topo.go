@@ -27,9 +27,9 @@ import (
 // Options say what the network must carry.
 type Options struct {
 	Family modes.Family
-	// Past joins backend and client by a further link, on which answers come back past
+	// DirectServerReturn joins backend and client by a further link, on which answers come back past
 	// the node: for forwarding methods that leave packets as they are.
-	Past bool
+	DirectServerReturn bool
 	// Tunnel says that packets come to the backend in tunnels.
 	Tunnel bool
 	// SamePort says that endpoints listen on the port of their Service. The backend
@@ -97,8 +97,8 @@ func (t *Topology) connect() error {
 			return err
 		}
 	}
-	if t.options.Past {
-		return t.past()
+	if t.options.DirectServerReturn {
+		return t.directServerReturn()
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (v Variant) try(ctx context.Context, known catalog.Catalog) error {
 		return err
 	}
 	t := mode.TraitsOf(v.Args)
-	net, err := topo.Build(topo.Options{Family: v.Family, Past: t.DirectServerReturn, Tunnel: t.Tunnel})
+	net, err := topo.Build(topo.Options{Family: v.Family, DirectServerReturn: t.DirectServerReturn, Tunnel: t.Tunnel})
 	if err != nil {
 		return err
 	}

@@ -23,25 +23,25 @@ func PolicyPackets() []string { return []string{PolicyNew, PolicyAll} }
 
 // policies puts the plan's policy rules before those of the mode: none of them
 // matches, so a packet crosses them all.
-func (r *run) policies(ctx context.Context) error {
-	if r.Policies == 0 {
+func (st *Stage) policies(ctx context.Context) error {
+	if st.Policies == 0 {
 		return nil
 	}
-	r.step("%d policy rules", r.Policies)
+	st.Step("%d policy rules", st.Policies)
 	state := " -m conntrack --ctstate NEW"
-	if r.PolicyPackets == PolicyAll {
+	if st.PolicyPackets == PolicyAll {
 		state = ""
 	}
-	return r.net.Node.Do(func() error {
-		_, err := restoreFilter(ctx, func(w *bufio.Writer) {
+	return st.Net.Node.Do(func() error {
+		_, err := RestoreFilter(ctx, func(w *bufio.Writer) {
 			fmt.Fprintf(w, ":%s - [0:0]\n", policyChain)
-			for i := range r.Policies {
-				fmt.Fprintf(w, "-A %s -s %s -j DROP\n", policyChain, plainSource(i))
+			for i := range st.Policies {
+				fmt.Fprintf(w, "-A %s -s %s -j DROP\n", policyChain, PlainSource(i))
 			}
 			for _, hook := range []string{"INPUT", "FORWARD", "OUTPUT"} {
 				fmt.Fprintf(w, "-I %s 1%s -j %s\n", hook, state, policyChain)
 			}
-		}, noFlush)
+		}, NoFlush)
 		return err
 	})
 }

@@ -4,25 +4,36 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
-	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/results"
 	"viplab/workload"
 )
 
-// RunJob runs the trials of a job, in modes of a catalog, one after another. A trial that fails is a
-// record with an error, and the next one runs.
-func RunJob(ctx context.Context, known catalog.Catalog, job Job, out *Emitter) error {
+// Measurement is something that a trial measures.
+type Measurement struct {
+	// Name says for people what is done now.
+	Name string
+	// Wanted tells whether the trial's plan asks for it and its mode can be measured so.
+	Wanted func(*Stage) bool
+	// Alone is set for what makes its own set-up, before that of the others.
+	Alone bool
+	// Quiet keeps Go's collector from running meanwhile.
+	Quiet bool
+	// Run measures, and records what it measured. The Services are then as before.
+	Run func(context.Context, *Stage) error
+}
+
+// RunJob runs the trials of a job, in modes of a catalog, one after another, each with
+// those of the measurements that it wants. A trial that fails is a record with an error,
+// and the next one runs.
+func RunJob(ctx context.Context, known catalog.Catalog, list []Measurement, job Job, out *Emitter) error {
 	if err := out.Emit(Event{Env: inspect()}); err != nil {
 		return err
 	}
@@ -30,7 +41,7 @@ func RunJob(ctx context.Context, known catalog.Catalog, job Job, out *Emitter) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := runOne(ctx, known, spec, job, out); err != nil {
+		if err := runOne(ctx, known, list, spec, job, out); err != nil {
 			return err
 		}
 		debug.FreeOSMemory()
@@ -49,277 +60,109 @@ func inspect() *Env {
 	return e
 }
 
-func runOne(ctx context.Context, known catalog.Catalog, spec Spec, job Job, out *Emitter) error {
+func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec Spec, job Job, out *Emitter) error {
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
-	r := &run{Spec: spec, out: out, machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: job.ProxyCommand}}
-	r.rng = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	start := time.Now()
-	err := r.find(known)
+	st, err := NewStage(known, spec, job.ProxyCommand, out)
 	if err == nil {
-		err = r.all(ctx)
+		err = st.play(ctx, list)
 	}
 	if u, uerr := workload.SelfUsage(); uerr == nil {
-		r.record(results.LabPeakRSS, nil, float64(u.PeakRSS))
+		st.Record(results.LabPeakRSS, nil, float64(u.PeakRSS))
 	}
-	r.record(results.TrialSeconds, nil, time.Since(start).Seconds())
-	end := results.Record{Metric: results.Done, Factors: r.factors(nil), Trial: spec.ID, Round: spec.Round}
-	if end.Mark = r.mark; err != nil {
+	st.Record(results.TrialSeconds, nil, time.Since(start).Seconds())
+	end := results.Record{Metric: results.Done, Factors: st.factors(nil), Trial: spec.ID, Round: spec.Round}
+	if end.Mark = st.Mark(); err != nil {
 		end.Err = err.Error()
 	}
-	return errors.Join(r.emitErr, out.Emit(Event{Record: &end}))
+	return errors.Join(st.emitErr, out.Emit(Event{Record: &end}))
 }
 
-// run is the state of one trial.
-type run struct {
-	Spec
-	out     *Emitter
-	emitErr error
-	machine modes.Machine
-	about   modes.Mode   // that the trial is of
-	traits  modes.Traits // of it with the trial's arguments
-	rng     *rand.Rand
-
-	snap    modes.Snapshot
-	mode    modes.Proxier
-	net     *topo.Topology
-	server  *workload.Server
-	prober  *workload.Prober // in client
-	inNode  *workload.Prober
-	drops0  uint64
-	mark    string
-	kernel0 workload.KernelMemory
-}
-
-// Variant is what the trial's records say it compares: the mode with its arguments, and
-// what holds for the whole trial. What has its default is absent.
-func (s Spec) Variant() map[string]string {
-	v := map[string]string{
-		results.Mode:      s.Mode,
-		results.Endpoints: strconv.Itoa(s.Synth.Endpoints),
-		results.Ports:     strconv.Itoa(s.Synth.Ports),
-		results.Testbed:   s.Testbed,
-	}
-	maps.Copy(v, s.Args)
-	if s.PolicyPackets != "" {
-		v[results.Policies], v[results.Packets] = strconv.Itoa(s.Policies), s.PolicyPackets
-	}
-	for name, value := range map[string]string{
-		results.Family: string(s.Synth.Family), results.Weights: join(s.Synth.Weights), results.Affinity: affinity(s.Synth.Affinity),
-	} {
-		if value != "" {
-			v[name] = value
-		}
-	}
-	return v
-}
-
-func (r *run) factors(more map[string]string) map[string]string {
-	f := r.Variant()
-	f[results.Services] = strconv.Itoa(r.Synth.Services)
-	maps.Copy(f, more)
-	return f
-}
-
-// join writes weights as a factor, "" for none.
-func join(weights []int) string {
-	return strings.ReplaceAll(strings.Trim(fmt.Sprint(weights), "[]"), " ", ":")
-}
-
-// affinity writes a timeout as a factor, "" for none.
-func affinity(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	return d.String()
-}
-
-func (r *run) record(metric string, more map[string]string, values ...float64) {
-	if len(values) == 0 {
-		return
-	}
-	r.emit(results.Record{Metric: metric, Factors: r.factors(more), Trial: r.ID, Round: r.Round, Values: values})
-}
-
-// emit sends a record out; the first failure ends the trial later.
-func (r *run) emit(rec results.Record) {
-	if err := r.out.Emit(Event{Record: &rec}); err != nil && r.emitErr == nil {
-		r.emitErr = err
-	}
-}
-
-func (r *run) step(format string, args ...any) {
-	_ = r.out.Emit(Event{Step: fmt.Sprintf(format, args...)})
-}
-
-// find takes the trial's mode out of a catalog, and its arguments with it.
-func (r *run) find(from catalog.Catalog) (err error) {
-	if r.about, err = from.Find(r.Mode); err != nil {
-		return err
-	}
-	if err = r.about.CheckArgs(r.Args, r.Synth.Family); err != nil {
-		return err
-	}
-	r.traits = r.about.TraitsOf(r.Args)
-	return nil
-}
-
-// all runs the whole trial. Whatever happens, nothing is left behind.
-func (r *run) all(ctx context.Context) (err error) {
-	r.snap = r.Synth.Snapshot()
-	if err := r.snap.Validate(topo.NodeAddrs()...); err != nil {
-		return err
-	}
-	if stepwise(r.newProxier()) != nil {
-		return r.sequential(ctx)
-	}
-	if err := r.plain(ctx); err != nil {
-		return fmt.Errorf("plain rules: %w", err)
-	}
-	for i := range r.Plan.FullSyncs {
-		if err := r.setUp(ctx); err != nil {
-			return errors.Join(err, r.tearDown())
-		}
-		err := r.fullSync(ctx, i == r.Plan.FullSyncs-1)
-		if errors.Is(err, errOver) {
-			return r.abandon()
-		}
-		if err != nil {
-			return errors.Join(err, r.tearDown())
-		}
-		if i < r.Plan.FullSyncs-1 {
-			if err := r.tearDown(); err != nil {
+// play runs the whole trial. Whatever happens, nothing is left behind.
+func (st *Stage) play(ctx context.Context, list []Measurement) (err error) {
+	for _, m := range list {
+		if m.Alone && m.Wanted(st) {
+			if err := errors.Join(st.measure(ctx, m), st.TearDown()); err != nil {
 				return err
 			}
 		}
 	}
-	steps := []struct {
-		name string
-		fn   func(context.Context) error
-	}{
-		{"one rule more", r.appendOne},
-		{"first packets", r.quietly(r.firstPackets)},
-		{"deltas", r.deltas},
-		{"connections", r.quietly(r.connections)},
-		{"evenness", r.evenness},
-		{"reused ports", r.reuse},
-		{"scenario", r.scenario},
-		{"churn", r.churn},
-		{"live traffic beside full syncs", r.live},
-		{"iperf", r.iperf},
-		{"memory", r.memory},
+	if over, err := st.program(ctx); over || err != nil {
+		return err
 	}
-	for _, s := range steps {
+	for _, m := range list {
+		if m.Alone || !m.Wanted(st) {
+			continue
+		}
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		r.step("%s", s.name)
-		if err = s.fn(ctx); errors.Is(err, errOver) {
-			return r.abandon()
+		if err = st.measure(ctx, m); errors.Is(err, ErrOver) {
+			return st.Abandon()
 		}
 		if err != nil {
-			err = fmt.Errorf("%s: %w", s.name, err)
 			break
 		}
 	}
-	return errors.Join(err, r.tearDown())
+	return errors.Join(err, st.TearDown())
 }
 
-// abandon ends a trial whose Sync was cut off. What it left half-written is in no
-// state to be closed: it goes with its namespace.
-func (r *run) abandon() error {
-	r.mode = nil
-	return r.tearDown()
+// measure runs one measurement.
+func (st *Stage) measure(ctx context.Context, m Measurement) error {
+	st.Step("%s", m.Name)
+	run := func() error { return m.Run(ctx, st) }
+	if m.Quiet {
+		run = func() error { return workload.Quiet(func() error { return m.Run(ctx, st) }) }
+	}
+	if err := run(); err != nil {
+		return fmt.Errorf("%s: %w", m.Name, err)
+	}
+	return nil
 }
 
-func (r *run) quietly(step func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		return workload.Quiet(func() error { return step(ctx) })
+// program sets the stage up with the whole Snapshot programmed, as often as the plan
+// says, and leaves it so. over says that a limit ended the trial.
+func (st *Stage) program(ctx context.Context) (over bool, err error) {
+	for i := range st.Plan.FullSyncs {
+		if err := st.SetUp(ctx); err != nil {
+			return false, errors.Join(err, st.TearDown())
+		}
+		last := i == st.Plan.FullSyncs-1
+		if steps := st.Stepwise(); steps != nil {
+			// One call an object was timed apart, or would take hours.
+			steps.SetSteps(false)
+			err = st.fullSync(ctx, true, false)
+			steps.SetSteps(true)
+			last = true
+		} else {
+			err = st.fullSync(ctx, last, true)
+		}
+		switch {
+		case errors.Is(err, ErrOver):
+			return true, st.Abandon()
+		case err != nil:
+			return false, errors.Join(err, st.TearDown())
+		case last:
+			return false, nil
+		}
+		if err := st.TearDown(); err != nil {
+			return false, err
+		}
 	}
+	return false, nil
 }
 
-func (r *run) newProxier() modes.Proxier { return r.about.Make(r.Args, r.machine) }
-
-// toNode tells whether Services answer the node itself.
-func (r *run) toNode() bool { return !r.traits.NodeUnserved }
-
-// ofService is the part of the mode that serves a Service.
-func (r *run) ofService(svc *modes.Service) modes.Proxier { return modes.PartFor(r.mode, svc.Family()) }
-
-// count is how many Services there are, a dual-stack one counted once.
-func (r *run) count() int { return len(r.snap.Services) / r.Synth.Width() }
-
-// service is the Service at a position, of a dual-stack one the part of IPv4.
-func (r *run) service(i int) *modes.Service { return r.snap.Services[i*r.Synth.Width()] }
-
-func (r *run) buildNet() (err error) {
-	r.step("topology")
-	r.net, err = topo.Build(topo.Options{Family: r.Synth.Family, Past: r.traits.DirectServerReturn, Tunnel: r.traits.Tunnel, SamePort: r.Synth.SamePort})
-	return err
-}
-
-func (r *run) setUp(ctx context.Context) (err error) {
-	if err := r.buildNet(); err != nil {
-		return err
+// Stepwise is the Proxier if it writes by one call an object with the trial's arguments,
+// nil if it does not.
+func (st *Stage) Stepwise() modes.Stepwise {
+	p := st.Proxier
+	if p == nil {
+		p = st.NewProxier()
 	}
-	r.prober, r.inNode = &workload.Prober{}, &workload.Prober{}
-	var ports []uint16
-	for p := range r.Synth.Ports {
-		ports = append(ports, r.Synth.TargetPort()+uint16(p))
+	if s, ok := modes.PartFor(p, modes.IPv4).(modes.Stepwise); ok && s.Steps() {
+		return s
 	}
-	err = r.net.Backend.Do(func() (err error) {
-		r.server, err = workload.Serve(workload.Listen{Family: r.Synth.Family, TCP: ports, UDP: ports[:1]})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	r.mode = r.newProxier()
-	if err := r.net.Node.Do(func() error { return r.mode.Probe(ctx) }); err != nil {
-		return err
-	}
-	if err := r.policies(ctx); err != nil {
-		return fmt.Errorf("policy rules: %w", err)
-	}
-	if r.drops0, err = r.conntrackDrops(); err != nil {
-		return err
-	}
-	r.kernel0, err = workload.ReadKernelMemory()
-	return err
-}
-
-// conntrackDrops is what the node's conntrack table has refused so far.
-func (r *run) conntrackDrops() (n uint64, err error) {
-	err = r.net.Node.Do(func() error {
-		n, err = workload.ConntrackDrops()
-		return err
-	})
-	return n, err
-}
-
-// noteDrops marks the trial if the conntrack table was full meanwhile: packets
-// that it refused are no packets of the mode's.
-func (r *run) noteDrops() {
-	if n, err := r.conntrackDrops(); err == nil && n > r.drops0 {
-		r.mark = fmt.Sprintf("the node's conntrack table was full: %d packets or flows were dropped", n-r.drops0)
-	}
-}
-
-func (r *run) tearDown() error {
-	var errs []error
-	if r.net != nil && r.net.Node != nil {
-		r.noteDrops()
-	}
-	if r.mode != nil {
-		errs = append(errs, r.net.Node.Do(r.mode.Close))
-	}
-	if r.server != nil {
-		r.server.Close()
-	}
-	if r.net != nil {
-		errs = append(errs, r.net.Close())
-	}
-	r.mode, r.server, r.net = nil, nil, nil
-	return errors.Join(errs...)
+	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"io"
 	"time"
 
-	"viplab/lab/scenario"
 	"viplab/modes"
 	"viplab/modes/synth"
 	"viplab/results"
@@ -56,8 +55,8 @@ type Plan struct {
 	// Reuse measures clients that reuse local ports, in modes with settings that matter
 	// to them.
 	Reuse bool `json:"reuse" yaml:"reuse"`
-	// Script is a scenario to play.
-	Script *scenario.Script `json:"script,omitempty" yaml:"-"`
+	// Script is a scenario to play, as its player reads it.
+	Script json.RawMessage `json:"script,omitempty" yaml:"-"`
 	// Plain lists numbers of plain rules to time iptables itself with.
 	Plain []int `json:"plain" yaml:"plain"`
 	// Install bounds an installation by one call an object.

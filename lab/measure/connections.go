@@ -1,0 +1,43 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+
+	"viplab/lab/trial"
+	"viplab/results"
+	"viplab/workload"
+)
+
+// Connections measures the rate of new connections to random Services, and the CPU time
+// of one.
+func Connections() trial.Measurement {
+	return trial.Measurement{Name: "connections", Quiet: true, Wanted: func(st *trial.Stage) bool { return st.Plan.Connect > 0 }, Run: connections}
+}
+
+func connections(ctx context.Context, st *trial.Stage) error {
+	targets := st.RandomTargets()
+	warm, err := workload.Connect(ctx, targets, st.Plan.Workers, st.Plan.Connect/5, st.Net.Client.Go)
+	if err != nil {
+		return err
+	}
+	before, err := st.Usage()
+	if err != nil {
+		return err
+	}
+	c, err := workload.Connect(ctx, targets, st.Plan.Workers, st.Plan.Connect, st.Net.Client.Go)
+	if err != nil {
+		return err
+	}
+	after, err := st.Usage()
+	if err != nil {
+		return err
+	}
+	if c.Failed+warm.Failed > 0 || c.Done == 0 {
+		return fmt.Errorf("%d of %d connections failed: %w", c.Failed+warm.Failed, c.Done+c.Failed+warm.Done+warm.Failed, c.Err)
+	}
+	random := map[string]string{results.Position: trial.Random}
+	st.Record(results.ConnectionsRate, random, c.PerSecond())
+	st.Record(results.ConnectionCPU, random, (after-before).Seconds()/float64(c.Done))
+	return nil
+}

@@ -1,0 +1,72 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/results"
+)
+
+// Deltas times single changes on top of the whole Snapshot.
+func Deltas() trial.Measurement {
+	return trial.Measurement{Name: "deltas", Wanted: func(st *trial.Stage) bool { return st.Serves() && st.Plan.Deltas > 0 }, Run: deltas}
+}
+
+// deltas times one change of each kind on top of the Snapshot, as often as the
+// plan says; the four undo each other.
+func deltas(ctx context.Context, st *trial.Stage) error {
+	snap := st.Snapshot
+	for i := range st.Plan.Deltas {
+		for _, kind := range modes.ChangeKinds() {
+			st.Step("%s %d of %d", kind, i+1, st.Plan.Deltas)
+			next, svc, err := st.Synth.Apply(snap, kind)
+			if err != nil {
+				return err
+			}
+			s, err := st.SyncWithin(ctx, next, results.SyncDelta, map[string]string{results.Change: kind})
+			if err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
+			snap = next
+			if err := recordDelta(st, s, kind, svc); err != nil {
+				return fmt.Errorf("after %s: %w", kind, err)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// correctWithin is how long a changed Service may take to be answered rightly
+// before the trial fails.
+const correctWithin = 10 * time.Second
+
+func recordDelta(st *trial.Stage, s trial.Synced, kind string, svc *modes.Service) error {
+	change := map[string]string{results.Change: kind}
+	if kind == modes.ServiceDelete {
+		if err := st.Unanswered(trial.Front(svc)); err != nil {
+			return err
+		}
+		st.Record(results.SyncDelta, change, s.Took.Seconds())
+		st.RecordCost(s, kind)
+		return nil
+	}
+	for {
+		from, err := st.Ask(st.Net.Client, st.Prober, modes.TCP, trial.Front(svc))
+		took := time.Since(s.Start)
+		if err == nil && st.IsRight(svc, from) == nil {
+			st.Record(results.SyncDelta, change, s.Took.Seconds())
+			st.Record(results.FirstCorrect, change, took.Seconds())
+			st.RecordCost(s, kind)
+			return nil
+		}
+		if took > s.Took+correctWithin {
+			return fmt.Errorf("service %s is not answered by a right endpoint within %s: got %s, %v", svc.Key(), correctWithin, from, err)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package play
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"viplab/modes"
+)
+
+// The steps that change the Service or the node otherwise than by endpoints.
+func nodeSteps() []step {
+	return []step{
+		{name: "refresh", help: "everything is written again", do: func(p *player, _ Step) error { return p.refresh() }},
+		{name: "expose", help: "gives the Service a node port", do: func(p *player, _ Step) error { return p.expose() }},
+		{name: "policy", usage: "cluster | local N", help: "external traffic policy; the first N endpoints are on the node", words: -1, parse: parsePolicy,
+			do: func(p *player, s Step) error { return p.policy(s) }},
+		{name: "sysctl", usage: "NAME VALUE", help: "a setting of the node's network", parse: parseSysctl,
+			do: func(p *player, s Step) error { return p.sysctl(s.Name, s.Value) }},
+	}
+}
+
+// parsePolicy reads "cluster" or "local N".
+func parsePolicy(s *Step, args []string) (err error) {
+	switch {
+	case len(args) == 1 && args[0] == "cluster":
+		s.Value = args[0]
+		return nil
+	case len(args) == 2 && args[0] == "local":
+		s.Value = args[0]
+		s.N, err = number(args[1], 0, 100)
+		return err
+	}
+	return fmt.Errorf("want policy cluster or policy local N, got %q", strings.Join(args, " "))
+}
+
+func parseSysctl(s *Step, args []string) error {
+	s.Name, s.Value = args[0], args[1]
+	if !strings.HasPrefix(s.Name, "net.ipv4.") {
+		return fmt.Errorf("only sysctls of the node's own network (net.ipv4.) can be set, not %s", s.Name)
+	}
+	return nil
+}
+
+func (p *player) expose() error {
+	p.nodePort = nodePort
+	return p.alter(func(svc *modes.Service) {
+		svc.Ports = slices.Clone(svc.Ports)
+		svc.Ports[0].NodePort = nodePort
+	})
+}
+
+func (p *player) policy(s Step) error {
+	return p.alter(func(svc *modes.Service) {
+		svc.ExternalLocal = s.Value == "local"
+		svc.Endpoints = slices.Clone(svc.Endpoints)
+		for i := range svc.Endpoints {
+			svc.Endpoints[i].Local = i < s.N
+		}
+	})
+}
+
+// sysctl sets a sysctl of the node. Those of IPVS are not there in mode direct, which
+// has no use for them.
+func (p *player) sysctl(name, value string) error {
+	if p.About.Baseline {
+		return nil
+	}
+	return p.Net.Node.Do(func() error {
+		if err := os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")), []byte(value), 0); err != nil {
+			return fmt.Errorf("set sysctl %s to %s: %w", name, value, err)
+		}
+		return nil
+	})
+}
+
+func (p *player) refresh() error {
+	m, ok := p.Proxier.(modes.Refresher)
+	if !ok {
+		return nil
+	}
+	return p.Net.Node.Do(func() error { _, err := m.Refresh(p.ctx); return err })
+}

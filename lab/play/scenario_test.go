@@ -1,0 +1,97 @@
+package play
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"viplab/analysis/summary"
+	"viplab/modes/catalog"
+	"viplab/results"
+)
+
+func TestAll(t *testing.T) {
+	all, err := All(catalog.All())
+	if err != nil || len(all) < 13 {
+		t.Fatalf("%d scenarios, %v", len(all), err)
+	}
+	for _, s := range all {
+		if s.Question == "" || len(s.Expect) == 0 {
+			t.Errorf("%s has no question or expects nothing", s.Name)
+		}
+		if s.Length().Seconds() > 45 {
+			t.Errorf("%s waits for %s in each mode", s.Name, s.Length())
+		}
+	}
+	if _, err := Find("nothing", catalog.All()); err == nil || !strings.Contains(err.Error(), "rolling-update") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBad: one clear sentence, with the line.
+func TestBad(t *testing.T) {
+	for want, text := range map[string]string{
+		"line 1: unknown step \"jump\"": "jump 3",
+		"has no step":                   "question Why?",
+		"takes 1 words, got 0":          "wait",
+		"before the step expose":        "traffic 1 fresh to nodeport",
+		"wait, nowait or brief for the": "append 3 maybe",
+		"not from mars":                 "traffic 1 fresh from mars",
+		"want policy cluster or policy": "policy strict",
+		"want traffic RATE":             "traffic 1",
+		"want client inside":            "client far",
+		"want a duration up to":         "wait 9h",
+		"want a number from 1 to 100":   "add many",
+		"fresh or reuse":                "traffic 10 stale",
+		"unknown mode":                  "modes ipvx",
+		"want services N endpoints N":   "services 3",
+		"unknown quantity":              "wait 1s\nexpect joy end <= 1",
+		"compare by <= or >=":           "wait 1s\nexpect failed end = 1",
+		"which it does not have":        "wait 1s\nexpect failed dawn <= 1",
+		"is no number":                  "wait 1s\nexpect failed end <= x",
+		"only sysctls of the node":      "sysctl kernel.panic 1",
+		"waits for 6m0s, at most 5m0s":  "wait 3m\nwait 3m",
+	} {
+		if _, err := Read("x", strings.NewReader(text), catalog.All()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+// TestJudge: expectations that hold, that do not, and of what was not measured.
+func TestJudge(t *testing.T) {
+	s, err := Read("x", strings.NewReader("phase a\nwait 1s\nexpect failed a <= 0.1\nexpect newest a >= 0.5\nexpect kept end >= 1\nexpect p99 a <= 1 in iptables"), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []results.Record
+	add := func(mode, phase, quantity string, v float64) {
+		records = append(records, results.Record{Metric: results.Scenario, Values: []float64{v}, Factors: map[string]string{
+			results.Mode: mode, results.ScenarioName: "x", results.Phase: phase, results.Quantity: quantity}})
+	}
+	add("direct", "a", "failed", 1)
+	add("ipvs", "a", "failed", 0.05)
+	add("ipvs", "a", "newest", 0.4)
+	sum, err := summary.Make(records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Judge(s, sum)
+	failed := o.Failed()
+	if len(o.Checks) != 3 || len(failed) != 2 || failed[0].Got != 0.4 || !failed[1].Missing {
+		t.Errorf("%+v", o.Checks)
+	}
+	var out bytes.Buffer
+	if err := o.Write(&out); err != nil || !strings.Contains(out.String(), "1 of 3 expectations held") || !strings.Contains(out.String(), "nothing measured") {
+		t.Errorf("%v %s", err, out.String())
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("question Why?\nservices 2 endpoints 2\ntraffic 10 reuse\nphase a\nadd 1\ndrain 1 1s\nlock 1s\nexpect failed a <= 0 in ipvs")
+	f.Fuzz(func(t *testing.T, text string) {
+		if s, err := Read("fuzz", strings.NewReader(text), catalog.All()); err == nil && s.validate() != nil {
+			t.Error("a scenario that is not valid was read")
+		}
+	})
+}

@@ -1,0 +1,142 @@
+package play
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"viplab/modes/catalog"
+)
+
+// Script is a scenario.
+type Script struct {
+	Name      string   `json:"name"`
+	Question  string   `json:"question"`
+	Modes     []string `json:"modes"`
+	Services  int      `json:"services"`
+	Endpoints int      `json:"endpoints"`
+	// Outside puts the client outside of the cluster's range; it is a pod by its
+	// address otherwise.
+	Outside bool   `json:"outside"`
+	Steps   []Step `json:"steps"`
+	Expect  []Expectation
+}
+
+// longest bounds a scenario's waits.
+const longest = 5 * time.Minute
+
+// Read reads a scenario, played in modes of a catalog. Its error names the line.
+func Read(name string, r io.Reader, known catalog.Catalog) (Script, error) {
+	s := Script{Name: name, Modes: known.Names(), Services: 1, Endpoints: 2}
+	in := bufio.NewScanner(r)
+	for n := 1; in.Scan(); n++ {
+		line, _, _ := strings.Cut(in.Text(), "#")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		if err := s.line(words, known); err != nil {
+			return s, fmt.Errorf("scenario %s, line %d: %w", name, n, err)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return s, fmt.Errorf("read scenario %s: %w", name, err)
+	}
+	return s, s.validate()
+}
+
+func (s *Script) line(words []string, known catalog.Catalog) (err error) {
+	args := words[1:]
+	switch words[0] {
+	case "question":
+		s.Question = strings.Join(args, " ")
+		return nil
+	case "modes":
+		for _, m := range args {
+			if _, err := known.Find(m); err != nil {
+				return err
+			}
+		}
+		s.Modes = args
+		return nil
+	case "services":
+		if len(args) != 3 || args[1] != "endpoints" {
+			return fmt.Errorf("want services N endpoints N")
+		}
+		if s.Services, err = number(args[0], 1, 5000); err == nil {
+			s.Endpoints, err = number(args[2], 1, 100)
+		}
+		return err
+	case "client":
+		if len(args) != 1 || args[0] != "outside" && args[0] != "inside" {
+			return fmt.Errorf("want client inside or client outside (of the cluster's range)")
+		}
+		s.Outside = args[0] == "outside"
+		return nil
+	case "expect":
+		e, err := expectation(args)
+		s.Expect = append(s.Expect, e)
+		return err
+	}
+	step, err := readStep(words[0], args)
+	s.Steps = append(s.Steps, step)
+	return err
+}
+
+func (s *Script) validate() error {
+	phases := []string{"end"}
+	var waits time.Duration
+	exposed := false
+	for _, st := range s.Steps {
+		switch st.Do {
+		case "phase":
+			phases = append(phases, st.Name)
+		case "expose":
+			exposed = true
+		case "traffic":
+			if st.To == ToNodePort && !exposed {
+				return fmt.Errorf("scenario %s has traffic to a node port before the step expose", s.Name)
+			}
+		}
+		waits += st.For
+	}
+	switch {
+	case len(s.Steps) == 0:
+		return fmt.Errorf("scenario %s has no step", s.Name)
+	case waits > longest:
+		return fmt.Errorf("scenario %s waits for %s, at most %s", s.Name, waits, longest)
+	}
+	for _, e := range s.Expect {
+		if !slices.Contains(phases, e.Phase) {
+			return fmt.Errorf("scenario %s expects something of phase %q, which it does not have", s.Name, e.Phase)
+		}
+	}
+	return nil
+}
+
+// Length is how long the steps wait in all.
+func (s Script) Length() (d time.Duration) {
+	for _, st := range s.Steps {
+		d += st.For
+	}
+	return d
+}
+
+// FromPods tells whether any traffic starts at an endpoint.
+func (s Script) FromPods() bool {
+	return slices.ContainsFunc(s.Steps, func(st Step) bool { return st.From == FromPod })
+}
+
+// Shorter is the scenario with each wait cut to a part, but none below 300 ms.
+func (s Script) Shorter(part float64) Script {
+	s.Steps = slices.Clone(s.Steps)
+	for i := range s.Steps {
+		if d := &s.Steps[i].For; *d > 0 {
+			*d = min(*d, max(time.Duration(part*float64(*d)), 300*time.Millisecond))
+		}
+	}
+	return s
+}

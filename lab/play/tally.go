@@ -1,0 +1,138 @@
+package play
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"viplab/modes"
+	"viplab/results"
+	"viplab/workload"
+)
+
+// rateBin is the time over which rates are counted.
+const rateBin = 100 * time.Millisecond
+
+// A connect between these was a SYN that was dropped and sent again.
+const slowFrom, slowTo = 950 * time.Millisecond, 1500 * time.Millisecond
+
+// tally is what came of the requests of one phase.
+type tally struct {
+	requests, failed int
+	of               map[string]int // requests of which a quantity is true
+	by               map[netip.Addr]int
+	phase            phaseStart
+	until            time.Duration
+	latencies        []float64
+	giveups          []float64
+	failure          error // of the first that failed
+	lingers          time.Duration
+	answered         []time.Duration
+}
+
+// report turns requests into quantities of phases, and into answers in 100 ms bins.
+func (p *player) report() {
+	if len(p.traffic) == 0 {
+		return
+	}
+	end := p.since()
+	for i, ph := range p.phases {
+		until := end
+		if i+1 < len(p.phases) {
+			until = p.phases[i+1].at
+		}
+		t := p.tally(ph.at, until)
+		if t.requests == 0 {
+			continue
+		}
+		t.phase, t.until = ph, until
+		t.record(p)
+	}
+	bins := make([]float64, int(end/rateBin)+1)
+	newest := make([]float64, len(bins))
+	for _, t := range p.traffic {
+		for i, q := range t.requests {
+			if q.Done == 0 || q.Err != nil || q.Done >= end {
+				continue
+			}
+			bins[int(q.Done/rateBin)] += 1 / rateBin.Seconds()
+			if p.added[t.answers[i].Endpoint] {
+				newest[int(q.Done/rateBin)] += 1 / rateBin.Seconds()
+			}
+		}
+	}
+	p.Record(results.TPS, map[string]string{results.ScenarioName: p.script.Name, results.Of: "all"}, bins...)
+	if len(p.added) > 0 {
+		p.Record(results.TPS, map[string]string{results.ScenarioName: p.script.Name, results.Of: "newest"}, newest...)
+	}
+}
+
+// tally counts the requests that were sent in a span of time. (Those that are due
+// while all threads wait for answers go out later, and meet what is there then.)
+func (p *player) tally(from, until time.Duration) tally {
+	t := tally{by: map[netip.Addr]int{}, of: map[string]int{}}
+	for _, one := range p.traffic {
+		for i, q := range one.requests {
+			cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
+			if q.Done == 0 || cut || q.Sent < from || q.Sent >= until {
+				continue
+			}
+			t.add(p, q, one.answers[i], one.sender)
+		}
+	}
+	return t
+}
+
+func (t *tally) add(p *player, q workload.Request, a workload.Answer, sender netip.Addr) {
+	t.requests++
+	if q.Err != nil {
+		t.failed++
+		t.failure = cmp.Or(t.failure, q.Err)
+		t.giveups = append(t.giveups, (q.Done - q.Sent).Seconds())
+		return
+	}
+	from := a.Endpoint
+	t.by[from]++
+	t.latencies = append(t.latencies, q.Latency().Seconds())
+	t.answered = append(t.answered, q.Done)
+	took := q.Done - q.Sent
+	removed, isGone := p.gone[from]
+	if isGone {
+		t.lingers = max(t.lingers, q.Done-removed)
+	}
+	quiesced, isQuiet := p.quiet[from]
+	for name, is := range map[string]bool{
+		"slow": took >= slowFrom && took <= slowTo, "newest": p.added[from], "stale": isGone && q.Sent > removed,
+		"drained": isQuiet && q.Sent > quiesced && !(isGone && q.Sent > removed), "masqueraded": a.Source != sender,
+		"local": isLocal(p.serviceAt(q.Sent), from),
+	} {
+		if is {
+			t.of[name]++
+		}
+	}
+}
+
+// record records all quantities that the phase has.
+func (t *tally) record(p *player) {
+	p.phase(t.phase.name, "requests", float64(t.requests))
+	for _, q := range quantities() {
+		if q.of == nil {
+			continue
+		}
+		if v, ok := q.of(p, t); ok {
+			p.phase(t.phase.name, q.name, v)
+		}
+	}
+	if t.failure != nil {
+		p.write(fmt.Sprintf("# phase %s", t.phase.name), fmt.Sprintf("%d requests failed, the first: %v", t.failed, t.failure))
+	}
+}
+
+// isLocal tells whether an address is an endpoint of the Service on the node.
+func isLocal(svc *modes.Service, a netip.Addr) bool {
+	i := svc.Index(a)
+	return i >= 0 && svc.Endpoints[i].Local
+}

@@ -1,0 +1,186 @@
+package play
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"viplab/lab/topo"
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/workload"
+)
+
+// trafficStep lets a steady client make requests.
+func trafficStep() step {
+	return step{name: "traffic", usage: "RATE fresh|reuse [from client|node|pod] [to vip|nodeport] | off",
+		help: "requests a second, open loop, in the place of the traffic before; off waits for what is under way", words: -1, parse: parseTraffic,
+		do: func(p *player, s Step) error {
+			if s.Value == "off" {
+				return p.stopTraffic()
+			}
+			return p.startTraffic(s)
+		}}
+}
+
+// Where traffic starts, and what it dials.
+const (
+	FromClient, FromNode, FromPod = "client", "node", "pod"
+	ToVIP, ToNodePort             = "vip", "nodeport"
+)
+
+// Traffic: how many threads make requests (a prime, or round robin would give
+// each thread a server of its own), how long one waits, how many ports each thread has
+// when ports are reused, and the node port that is dialled.
+const (
+	workers         = 7
+	patience        = 2 * time.Second
+	portsEach       = 12
+	firstReusedPort = 20000
+	nodePort        = 30080
+)
+
+// traffic is a steady client of one
+type traffic struct {
+	stop     func()
+	finished chan error
+	// sender is the address that requests start from.
+	sender   netip.Addr
+	requests []workload.Request
+	answers  []workload.Answer
+}
+
+// dialed is what clients dial: of mode direct an endpoint.
+func (p *player) dialed(to string) netip.AddrPort {
+	switch {
+	case p.About.Baseline:
+		return netip.AddrPortFrom(p.history[0].svc.Endpoints[0].Addr, p.Synth.TargetPort())
+	case to == ToNodePort:
+		return netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), p.nodePort)
+	}
+	return trial.Front(p.svc)
+}
+
+// startTraffic starts a client in the place of the one before.
+func (p *player) startTraffic(s Step) error {
+	if err := p.stopTraffic(); err != nil {
+		return err
+	}
+	if p.last == "phase" {
+		// The requests of the traffic before are none of the phase's.
+		p.phases[len(p.phases)-1].at = p.since()
+	}
+	at := topo.Of(modes.IPv4)
+	t := &traffic{sender: at.Client.Addr(), finished: make(chan error, 1)}
+	ns, source := p.Net.Client, netip.Addr{}
+	switch s.From {
+	case FromNode:
+		ns, t.sender = p.Net.Node, at.Node.Addr()
+	case FromPod:
+		if len(p.svc.Endpoints) == 0 {
+			return errors.New("the Service has no endpoint that traffic could start from")
+		}
+		t.sender = p.svc.Endpoints[0].Addr
+		ns, source = p.Net.Backend, t.sender
+	}
+	length := p.script.Length() + time.Minute
+	t.answers = make([]workload.Answer, int(float64(s.N)*length.Seconds()))
+	probers := make([]*workload.Prober, workers)
+	for i := range probers {
+		// Each traffic and thread has ports of its own.
+		probers[i] = workload.NewProber(uint16(1100 + i*2000 + len(p.traffic)*16000%48000))
+		probers[i].Wait, probers[i].Source = patience, source
+	}
+	to, reuse := p.dialed(s.To), s.Value == "reuse"
+	first := firstReusedPort + len(p.traffic)*workers*portsEach%40000
+	ask := func(ctx context.Context, w, i int) (workload.Answer, error) {
+		if !reuse {
+			return probers[w].AskBoth(modes.TCP, to)
+		}
+		one := workload.Reuse(ctx, to, []uint16{uint16(first + w*portsEach + (i/workers)%portsEach)})
+		if len(one) == 0 {
+			return workload.Answer{}, ctx.Err()
+		}
+		return one[0].Answer, one[0].Err
+	}
+	var ctx context.Context
+	ctx, t.stop = context.WithCancel(p.ctx)
+	p.traffic = append(p.traffic, t)
+	go t.run(ctx, p.since(), float64(s.N), length, ns.Go, ask)
+	return nil
+}
+
+// run makes the requests until the context ends. Their times count from the
+// scenario's start, begun before the traffic's.
+func (t *traffic) run(ctx context.Context, begun time.Duration, rate float64, length time.Duration, spawn func(func()) error, ask func(context.Context, int, int) (workload.Answer, error)) {
+	var mu sync.Mutex
+	requests, err := workload.SteadyDo(ctx, rate, workers, length, spawn, func(w, i int) error {
+		a, err := ask(ctx, w, i)
+		mu.Lock()
+		defer mu.Unlock()
+		t.answers[i] = a
+		return err
+	})
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	for i := range requests {
+		if requests[i].Done == 0 {
+			continue // was never made
+		}
+		requests[i].Intended += begun
+		requests[i].Sent += begun
+		requests[i].Done += begun
+	}
+	t.requests = requests
+	t.finished <- err
+}
+
+// stopTraffic ends the traffic that runs.
+func (p *player) stopTraffic() error {
+	if len(p.traffic) == 0 {
+		return nil
+	}
+	t := p.traffic[len(p.traffic)-1]
+	if t.finished == nil {
+		return nil
+	}
+	t.stop()
+	err := <-t.finished
+	t.finished = nil
+	return err
+}
+
+// parseTraffic reads "RATE fresh|reuse [from WHERE] [to WHAT]" or "off".
+func parseTraffic(s *Step, args []string) (err error) {
+	if slices.Equal(args, []string{"off"}) {
+		s.Value = args[0]
+		return nil
+	}
+	if len(args) < 2 || len(args)%2 != 0 {
+		return fmt.Errorf("want traffic RATE fresh|reuse [from client|node|pod] [to vip|nodeport], got %q", strings.Join(args, " "))
+	}
+	if s.N, err = number(args[0], 1, 2000); err != nil {
+		return err
+	}
+	if s.Value = args[1]; s.Value != "fresh" && s.Value != "reuse" {
+		return fmt.Errorf("traffic uses fresh or reuse ports, not %q", s.Value)
+	}
+	s.From, s.To = FromClient, ToVIP
+	for i := 2; i < len(args); i += 2 {
+		switch word, value := args[i], args[i+1]; {
+		case word == "from" && slices.Contains([]string{FromClient, FromNode, FromPod}, value):
+			s.From = value
+		case word == "to" && slices.Contains([]string{ToVIP, ToNodePort}, value):
+			s.To = value
+		default:
+			return fmt.Errorf("traffic goes from client, node or pod, to vip or nodeport, not %s %s", word, value)
+		}
+	}
+	return nil
+}

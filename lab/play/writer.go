@@ -1,0 +1,141 @@
+package play
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/montanaflynn/stats"
+
+	"viplab/modes"
+)
+
+// The steps of a second writer of iptables beside the mode.
+func writerSteps() []step {
+	return []step{
+		{name: "lock", usage: "DURATION", help: "somebody else holds the lock of iptables",
+			parse: func(s *Step, args []string) (err error) { s.For, err = duration(args[0]); return err },
+			do:    func(p *player, s Step) error { return p.lock(s.For) }},
+		{name: "append", usage: "N wait|nowait|brief", help: "a second writer adds N rules to a chain of its own, with -w, without, or with -w 1", parse: parseAppend,
+			do: func(p *player, s Step) error { return p.appendRules(s.N, s.Value) }},
+		{name: "overlap", usage: "N", help: "N times it restores what it read before somebody else added a rule", parse: count,
+			do: func(p *player, s Step) error { return p.overlap(s.N) }},
+	}
+}
+
+func parseAppend(s *Step, args []string) (err error) {
+	if s.N, err = number(args[0], 1, 100); err == nil && !slices.Contains([]string{"wait", "nowait", "brief"}, args[1]) {
+		err = fmt.Errorf("a writer goes to wait, nowait or brief for the lock, not %q", args[1])
+	}
+	s.Value = args[1]
+	return err
+}
+
+// A second writer of iptables and its chain, to which nothing jumps.
+const (
+	writerTool  = "iptables-legacy"
+	writerChain = "VIPLAB-WRITER"
+)
+
+// lock holds the lock of iptables for a while, from another process.
+func (p *player) lock(d time.Duration) error {
+	return p.Net.Node.Do(func() error {
+		cmd := exec.Command("flock", "/run/xtables.lock", "sh", "-c", fmt.Sprintf("echo held; sleep %g", d.Seconds()))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return err
+		}
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("hold the lock: %w", err)
+		}
+		_, err = bufio.NewReader(out).ReadString('\n')
+		go func() { _ = cmd.Wait() }()
+		return err
+	})
+}
+
+// iptables runs the tool in the node.
+func (p *player) iptables(stdin modes.Input, tool string, args ...string) (out []byte, err error) {
+	err = p.Net.Node.Do(func() error {
+		out, _, err = (modes.Exec{}).Run(context.WithoutCancel(p.ctx), stdin, tool, args...)
+		return err
+	})
+	return out, err
+}
+
+// writersChain makes the second writer's chain, once.
+func (p *player) writersChain() error {
+	if p.writes {
+		return nil
+	}
+	p.writes = true
+	_, err := p.iptables(nil, writerTool, "-w", "10", "-N", writerChain)
+	return err
+}
+
+// writerRule is the i-th rule of the second writer, which no packet of the lab meets.
+func writerRule(i int) []string {
+	return []string{"-A", writerChain, "-d", fmt.Sprintf("198.18.0.%d/32", i+1), "-j", "RETURN"}
+}
+
+// appendRules lets a second writer add rules one by one, with some patience for the lock, and
+// counts how often it is refused.
+func (p *player) appendRules(n int, patience string) error {
+	if err := p.writersChain(); err != nil {
+		return err
+	}
+	refused, said := 0, ""
+	var took []float64
+	for i := range n {
+		args := append(map[string][]string{"wait": {"-w", "10"}, "brief": {"-w", "1"}}[patience], writerRule(i)...)
+		start := time.Now()
+		_, err := p.iptables(nil, writerTool, args...)
+		took = append(took, time.Since(start).Seconds())
+		if err != nil {
+			refused++
+			said = err.Error()
+		}
+	}
+	p.phase(p.currentPhase(), "refused", float64(refused)/float64(n))
+	if v, err := stats.Median(took); err == nil {
+		p.phase(p.currentPhase(), "writer", v)
+	}
+	if said != "" {
+		p.write(fmt.Sprintf("# phase %s", p.currentPhase()), said)
+	}
+	return nil
+}
+
+// overlap lets one writer read the table, another add a rule, and the first restore what
+// it read: each call has the lock while it runs, and the rule is lost all the same.
+func (p *player) overlap(n int) error {
+	if err := p.writersChain(); err != nil {
+		return err
+	}
+	lost := 0
+	for i := range n {
+		before, err := p.iptables(nil, writerTool+"-save", "-t", "filter")
+		if err == nil {
+			_, err = p.iptables(nil, writerTool, append([]string{"-w", "10"}, writerRule(100+i)...)...)
+		}
+		if err == nil {
+			_, err = p.iptables(modes.Text(string(before)), writerTool+"-restore", "-w", "10", "-T", "filter")
+		}
+		if err != nil {
+			return err
+		}
+		after, err := p.iptables(nil, writerTool+"-save", "-t", "filter")
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(string(after), strings.Join(writerRule(100 + i)[:4], " ")) {
+			lost++
+		}
+	}
+	p.phase(p.currentPhase(), "lost", float64(lost)/float64(n))
+	return nil
+}

@@ -1,0 +1,106 @@
+package trial_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"viplab/lab/testbed"
+	"viplab/lab/testbed/inside"
+	"viplab/lab/topo"
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/modes/iptables"
+	"viplab/modes/modetest"
+	"viplab/modes/synth"
+	"viplab/workload"
+)
+
+func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
+
+// TestWrongForwardingIsNotTimed lets a mode send a Service to the wrong place.
+func TestWrongForwardingIsNotTimed(t *testing.T) {
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1})
+	right := b.Snapshot
+	wrong := *right.Services[0]
+	wrong.Endpoints = []modes.Endpoint{{Addr: netip.MustParseAddr("10.200.0.1")}}
+	b.Program(right.With(&wrong))
+	b.Snapshot = right
+	if err := b.Validate(true); err == nil || !strings.Contains(err.Error(), "none of its endpoints") {
+		t.Errorf("Validate said %v", err)
+	}
+}
+
+// TestUnevenChoiceIsSeen gives one endpoint of two a share that is not even.
+func TestUnevenChoiceIsSeen(t *testing.T) {
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	err := b.Net.Node.Do(func() error {
+		chain := ""
+		out, err := exec.Command("iptables-legacy-save", "-t", "nat").Output()
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "-A" && strings.Contains(line, "statistic") && strings.Contains(line, "10.128.") {
+				chain = f[1]
+			}
+		}
+		if err != nil || chain == "" {
+			return errors.Join(err, errors.New("no chain with a statistic rule"))
+		}
+		return exec.Command("iptables-legacy", "-t", "nat", "-D", chain, "2").Run()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Validate(true); err == nil || !strings.Contains(err.Error(), "not even") {
+		t.Errorf("Validate said %v", err)
+	}
+}
+
+// TestTopologyIsGone proves that closing a topology frees its namespaces.
+func TestTopologyIsGone(t *testing.T) {
+	net, err := topo.Build(topo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Close(); err != nil {
+		t.Fatal(err)
+	}
+	links, err := exec.Command("ip", "-o", "link").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(links), "to-client") || strings.Contains(string(links), "to-backend") {
+		t.Errorf("links of the topology in the outer namespace:\n%s", links)
+	}
+}
+
+// TestConntrackFull: a trial in which the node's conntrack table was full is
+// marked. The limit is the kernel's, so only the guest's can be lowered.
+func TestConntrackFull(t *testing.T) {
+	if inside.Testbed() != testbed.UMLName {
+		return // run in the guest only; see there
+	}
+	const limit = "/proc/sys/net/netfilter/nf_conntrack_max"
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 3, Endpoints: 1, Ports: 1, Seed: 1})
+	b.Program(b.Synth.Snapshot())
+	before, err := os.ReadFile(limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(limit, []byte("10"), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer os.WriteFile(limit, before, 0)
+	for range 40 {
+		_, _ = b.Ask(b.Net.Client, &workload.Prober{Wait: 50 * time.Millisecond}, modes.TCP, trial.Front(b.Snapshot.Services[0]))
+		b.Prober.Wait = 50 * time.Millisecond
+		_, _ = b.Ask(b.Net.Client, b.Prober, modes.TCP, trial.Front(b.Snapshot.Services[1]))
+	}
+	if mark := b.Mark(); !strings.Contains(mark, "conntrack table was full") {
+		t.Errorf("marked %q", mark)
+	}
+}

@@ -1,0 +1,213 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/workload"
+)
+
+// Stage is what measurements play on: the topology of one trial with a mode programmed
+// in it, servers behind every endpoint, probers in front, and a record that leaves as it
+// is written. A measurement leaves the Services as it found them.
+type Stage struct {
+	Spec
+	// About is the mode, and Traits what its arguments mean.
+	About  modes.Mode
+	Traits modes.Traits
+	// Machine is what Proxiers are made for.
+	Machine modes.Machine
+	// Rand is seeded by the trial.
+	Rand *rand.Rand
+
+	// Snapshot is what is programmed where no measurement is under way.
+	Snapshot modes.Snapshot
+	// Proxier, Net and Server are those of the set-up that stands, nil between two.
+	Proxier modes.Proxier
+	Net     *topo.Topology
+	Server  *workload.Server
+	// Prober starts in the client's namespace, InNode in the node's.
+	Prober *workload.Prober
+	InNode *workload.Prober
+
+	out     *Emitter
+	emitErr error
+	drops0  uint64
+	mark    string
+	kernel0 workload.KernelMemory
+}
+
+// NewStage makes the Stage of a trial, of a mode in a catalog. Nothing is set up yet.
+func NewStage(known catalog.Catalog, spec Spec, proxyCommand []string, out *Emitter) (*Stage, error) {
+	st := &Stage{Spec: spec, out: out, Machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: proxyCommand}}
+	st.Rand = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
+	var err error
+	if st.About, err = known.Find(spec.Mode); err != nil {
+		return st, err
+	}
+	if err = st.About.CheckArgs(spec.Args, spec.Synth.Family); err != nil {
+		return st, err
+	}
+	st.Traits = st.About.TraitsOf(spec.Args)
+	st.Snapshot = spec.Synth.Snapshot()
+	return st, st.Snapshot.Validate(topo.NodeAddrs()...)
+}
+
+// Say puts further records in another place, for tests of measurements.
+func (st *Stage) Say(out *Emitter) { st.out = out }
+
+// NewProxier makes the mode's Proxier with the trial's arguments.
+func (st *Stage) NewProxier() modes.Proxier { return st.About.Make(st.Args, st.Machine) }
+
+// Serves tells whether there are Services, and changes of them to program.
+func (st *Stage) Serves() bool { return !st.About.Baseline }
+
+// NodeServed tells whether Services answer the node itself.
+func (st *Stage) NodeServed() bool { return !st.Traits.NodeUnserved }
+
+// PartOf is the part of the mode that serves a Service.
+func (st *Stage) PartOf(svc *modes.Service) modes.Proxier {
+	return modes.PartFor(st.Proxier, svc.Family())
+}
+
+// Count is how many Services there are, a dual-stack one counted once.
+func (st *Stage) Count() int { return len(st.Snapshot.Services) / st.Synth.Width() }
+
+// Service is the Service at a position, of a dual-stack one the part of IPv4.
+func (st *Stage) Service(i int) *modes.Service { return st.Snapshot.Services[i*st.Synth.Width()] }
+
+// Positions of Services in the order of the rules.
+const (
+	First, Middle, Last, Random = "first", "middle", "last", "random"
+)
+
+// Positions lists them in the order of reports.
+func Positions() []string { return []string{First, Middle, Last, Random} }
+
+// At picks a Service by position. UDP is served by some positions only.
+func (st *Stage) At(position string, proto modes.Protocol) *modes.Service {
+	places := st.Synth.UDPPositions()
+	pick := func(i int) int { return places[i] }
+	n := len(places)
+	if proto == modes.TCP {
+		n, pick = st.Count(), func(i int) int { return i }
+	}
+	switch position {
+	case First:
+		return st.Service(pick(0))
+	case Middle:
+		return st.Service(pick((n - 1) / 2))
+	case Last:
+		return st.Service(pick(n - 1))
+	}
+	return st.Service(pick(st.Rand.IntN(n)))
+}
+
+// RandomTargets draws Services for a client that goes through many of them.
+func (st *Stage) RandomTargets() []netip.AddrPort {
+	targets := make([]netip.AddrPort, 512)
+	for i := range targets {
+		targets[i] = st.Target(st.At(Random, modes.TCP))
+	}
+	return targets
+}
+
+// BuildNet makes the topology alone, as the mode needs it.
+func (st *Stage) BuildNet() (err error) {
+	st.Step("topology")
+	st.Net, err = topo.Build(topo.Options{Family: st.Synth.Family, DirectServerReturn: st.Traits.DirectServerReturn,
+		Tunnel: st.Traits.Tunnel, SamePort: st.Synth.SamePort})
+	return err
+}
+
+// SetUp makes the topology, the servers, the probers and a Proxier that has programmed
+// nothing yet.
+func (st *Stage) SetUp(ctx context.Context) (err error) {
+	if err := st.BuildNet(); err != nil {
+		return err
+	}
+	st.Prober, st.InNode = &workload.Prober{}, &workload.Prober{}
+	var ports []uint16
+	for p := range st.Synth.Ports {
+		ports = append(ports, st.Synth.TargetPort()+uint16(p))
+	}
+	err = st.Net.Backend.Do(func() (err error) {
+		st.Server, err = workload.Serve(workload.Listen{Family: st.Synth.Family, TCP: ports, UDP: ports[:1]})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	st.Proxier = st.NewProxier()
+	if err := st.Net.Node.Do(func() error { return st.Proxier.Probe(ctx) }); err != nil {
+		return err
+	}
+	if err := st.policies(ctx); err != nil {
+		return fmt.Errorf("policy rules: %w", err)
+	}
+	if st.drops0, err = st.conntrackDrops(); err != nil {
+		return err
+	}
+	st.kernel0, err = workload.ReadKernelMemory()
+	return err
+}
+
+// conntrackDrops is what the node's conntrack table has refused so far.
+func (st *Stage) conntrackDrops() (n uint64, err error) {
+	err = st.Net.Node.Do(func() error {
+		n, err = workload.ConntrackDrops()
+		return err
+	})
+	return n, err
+}
+
+// Mark says why the trial's samples are to be set aside, empty if they are not: because
+// the node's conntrack table was full meanwhile, and packets that it refused are no
+// packets of the mode's.
+func (st *Stage) Mark() string {
+	if st.Net == nil || st.Net.Node == nil {
+		return st.mark
+	}
+	if n, err := st.conntrackDrops(); err == nil && n > st.drops0 {
+		st.mark = fmt.Sprintf("the node's conntrack table was full: %d packets or flows were dropped", n-st.drops0)
+	}
+	return st.mark
+}
+
+// TearDown takes down what SetUp made, and what the mode programmed. It may be called
+// twice.
+func (st *Stage) TearDown() error {
+	var errs []error
+	st.Mark()
+	if st.Proxier != nil {
+		errs = append(errs, st.Net.Node.Do(st.Proxier.Close))
+	}
+	if st.Server != nil {
+		st.Server.Close()
+	}
+	if st.Net != nil {
+		errs = append(errs, st.Net.Close())
+	}
+	st.Proxier, st.Server, st.Net = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Abandon takes down a set-up whose Sync was cut off. What that left half-written is in
+// no state to be closed: it goes with its namespace.
+func (st *Stage) Abandon() error {
+	st.Proxier = nil
+	return st.TearDown()
+}
+
+// StopServer ends the servers behind the endpoints, for something else to take their
+// place.
+func (st *Stage) StopServer() {
+	st.Server.Close()
+	st.Server = nil
+}
