@@ -26,12 +26,19 @@ const (
 	ForwardedAsIs   Ability = "direct routing, tunnels"
 	StreamControl   Ability = "SCTP"
 	SixthVersion    Ability = "IPv6"
+	EndpointPorts   Ability = "endpoints with ports of their own"
+	Conditions      Ability = "terminating endpoints where none is ready"
+	TopologyHints   Ability = "topology hints"
+	MasqueradeAll   Ability = "masquerade of all traffic to ClusterIPs"
+	NodePortsAtSome Ability = "NodePorts at some of the node's addresses"
+	LocalhostPorts  Ability = "NodePorts at 127.0.0.1"
 )
 
 // Abilities lists them, in the order of tables.
 func Abilities() []Ability {
 	return []Ability{ClusterIPs, PortMapping, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
-		InternalLocal, SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, ForwardedAsIs, StreamControl, SixthVersion}
+		InternalLocal, SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, ForwardedAsIs, StreamControl, SixthVersion,
+		EndpointPorts, Conditions, TopologyHints, MasqueradeAll, NodePortsAtSome, LocalhostPorts}
 }
 
 // Limits are the abilities that a mode lacks, with the reason.
@@ -62,6 +69,20 @@ func (l Limits) Check(mode string, services ...*Service) error {
 	return nil
 }
 
+// CheckAll says whether a mode of these limits can serve a Snapshot: its Services, and
+// the settings of its node.
+func (l Limits) CheckAll(mode string, s Snapshot) error {
+	for _, n := range []struct {
+		a     Ability
+		asked bool
+	}{{MasqueradeAll, s.Node.MasqueradeAll}, {NodePortsAtSome, len(s.Node.NodePortAddresses) > 0}} {
+		if why, lacks := l[n.a]; lacks && n.asked {
+			return &UnsupportedError{mode, "the node", n.a, why}
+		}
+	}
+	return l.Check(mode, s.Services...)
+}
+
 // asks lists what a Service asks for beyond ClusterIPs.
 func (s *Service) asks() []Ability {
 	var out []Ability
@@ -79,5 +100,9 @@ func (s *Service) asks() []Ability {
 	add(SessionAffinity, s.Affinity > 0)
 	add(StreamControl, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.Protocol == SCTP }))
 	add(SixthVersion, s.Family() == IPv6)
+	any := func(is func(Endpoint) bool) bool { return slices.ContainsFunc(s.Endpoints, is) }
+	add(EndpointPorts, any(func(ep Endpoint) bool { return ep.Port != 0 || ep.Only != "" }))
+	add(Conditions, any(func(ep Endpoint) bool { return ep.Condition == Terminating }))
+	add(TopologyHints, any(func(ep Endpoint) bool { return ep.NodeHint != NoHint || ep.ZoneHint != NoHint }))
 	return out
 }

@@ -69,7 +69,7 @@ func (s *Service) Family() Family { return FamilyOf(s.ClusterIP) }
 
 // Of is the part of a Snapshot that is of one family.
 func (s Snapshot) Of(f Family) Snapshot {
-	out := Snapshot{ClusterCIDR: s.ClusterCIDR}
+	out := Snapshot{ClusterCIDR: s.ClusterCIDR, Node: s.Node.of(f)}
 	if f == IPv6 {
 		out.ClusterCIDR = s.ClusterCIDR6
 	}

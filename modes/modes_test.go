@@ -1,9 +1,7 @@
 package modes_test
 
 import (
-	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	"viplab/modes"
@@ -38,29 +36,6 @@ func TestDiffAndEdits(t *testing.T) {
 	}
 	if len(a.Services) != 5 || a.Services[2].Name != "svc-0000002" {
 		t.Error("the original snapshot was changed")
-	}
-}
-
-func TestValidate(t *testing.T) {
-	ip := netip.MustParseAddr("10.96.0.1")
-	port := modes.ServicePort{Name: "p", Protocol: modes.TCP, Port: 80, TargetPort: 8080}
-	svc := func(name string, addr netip.Addr, ports ...modes.ServicePort) *modes.Service {
-		return &modes.Service{Namespace: "x", Name: name, ClusterIP: addr, Ports: ports}
-	}
-	for want, s := range map[string][]*modes.Service{
-		"":                    {svc("a", ip, port)},
-		"not sorted":          {svc("b", ip, port), svc("a", ip.Next(), port)},
-		"occurs twice":        {svc("a", ip, port), svc("a", ip.Next(), port)},
-		"both claim":          {svc("a", ip, port), svc("b", ip, port)},
-		"loopback address":    {svc("a", netip.MustParseAddr("::1"), port)},
-		"no plain IPv4":       {svc("a", netip.MustParseAddr("::ffff:10.0.0.1"), port)},
-		"no usable port":      {svc("a", ip, modes.ServicePort{Protocol: "icmp", Port: 1, TargetPort: 1})},
-		"0 is no usable port": {svc("a", ip, modes.ServicePort{Protocol: modes.UDP, Port: 1})},
-	} {
-		err := modes.Snapshot{Services: s}.Validate()
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(want, "0 is "))) {
-			t.Errorf("%q: got %v", want, err)
-		}
 	}
 }
 

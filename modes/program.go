@@ -35,10 +35,12 @@ const (
 
 // Flow is the first packet of a flow.
 type Flow struct {
-	From  From           `json:"from"`
-	Proto Protocol       `json:"protocol"`
-	Src   netip.AddrPort `json:"src"`
-	Dst   netip.AddrPort `json:"dst"`
+	From  From     `json:"from"`
+	Proto Protocol `json:"protocol"`
+	// Src is the sender. One that starts at the node may leave it open: it is then the
+	// address that the kernel would choose.
+	Src netip.AddrPort `json:"src"`
+	Dst netip.AddrPort `json:"dst"`
 	// Pick is which endpoint chance or the scheduler chooses, from 0.
 	Pick int `json:"-"`
 	// Before is the endpoint that the client had lately, invalid for none; it
@@ -65,8 +67,9 @@ type Way struct {
 	Fate  Fate   `json:"fate"`
 	// To is where the packet arrives, if Fate is ToEndpoint.
 	To netip.AddrPort `json:"to,omitzero"`
-	// Masqueraded is whether the receiver sees the node's address as the
-	// source, not the client's.
+	// Seen is the address that the receiver sees as the sender's.
+	Seen netip.Addr `json:"seen,omitzero"`
+	// Masqueraded is whether that is the node's address in place of the sender's.
 	Masqueraded bool `json:"masqueraded"`
 	Operations  `json:"operations"`
 }

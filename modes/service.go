@@ -2,8 +2,6 @@ package modes
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -35,24 +33,15 @@ func (p Protocol) Number() uint8 {
 	return 0
 }
 
-// Endpoint is one real server behind a Service.
-type Endpoint struct {
-	// Addr is the address; the port is the ServicePort's TargetPort.
-	Addr netip.Addr
-	// Local is whether the endpoint runs on this node, for external traffic
-	// policy Local.
-	Local bool
-	// Weight is the endpoint's share beside the others', for IPVS's schedulers that
-	// go by weights; 0 is the default, 1.
-	Weight uint16
-}
-
 // ServicePort is one port of a Service: what clients dial and what endpoints
 // listen on.
 type ServicePort struct {
-	Name       string
-	Protocol   Protocol
-	Port       uint16
+	// Name tells the ports of a Service apart.
+	Name     string
+	Protocol Protocol
+	Port     uint16
+	// TargetPort is where endpoints listen that have no port of their own; 0 if all
+	// have, as where pods give a named port different numbers.
 	TargetPort uint16
 	// NodePort is a port of the node's own addresses that leads to the Service,
 	// 0 for none.
@@ -69,6 +58,9 @@ type Service struct {
 	ClusterIP netip.Addr
 	Ports     []ServicePort
 	Endpoints []Endpoint
+	// PublishUnready gives endpoints traffic whatever their condition
+	// (publishNotReadyAddresses).
+	PublishUnready bool
 
 	// ExternalIPs and LoadBalancerIPs are further addresses of the Service.
 	// SourceRanges are the only sources that LoadBalancerIPs serve, if there are
@@ -109,53 +101,19 @@ func (s *Service) Index(a netip.Addr) int {
 	return slices.IndexFunc(s.Endpoints, func(ep Endpoint) bool { return ep.Addr == a })
 }
 
+// ExternalAt tells whether a port of the Service can be reached otherwise than by the
+// ClusterIP.
+func (s *Service) ExternalAt(p ServicePort) bool {
+	return p.NodePort != 0 || len(s.ExternalIPs)+len(s.LoadBalancerIPs) > 0
+}
+
 // Local lists the endpoints on this node.
 func (s *Service) Local() []Endpoint {
-	return slices.DeleteFunc(slices.Clone(s.Endpoints), func(ep Endpoint) bool { return !ep.Local })
+	return pick(s.Endpoints, func(ep Endpoint) bool { return ep.Local })
 }
 
-// Limits of what a Service may ask for, as Kubernetes has them.
-const (
-	MaxAffinity = 24 * time.Hour
-	MinNodePort = 30000
-	MaxNodePort = 32767
-)
-
-// validate says what is wrong with the Service alone.
-func (s *Service) validate() error {
-	addrs := slices.Concat([]netip.Addr{s.ClusterIP}, s.ExternalIPs, s.LoadBalancerIPs)
-	for _, r := range s.SourceRanges {
-		addrs = append(addrs, r.Addr())
-	}
-	for _, a := range addrs {
-		if a.IsLoopback() {
-			return fmt.Errorf("service %s: %s is a loopback address, which no packet from elsewhere may have, and packets to it never come to IPVS", s.Key(), a)
-		}
-	}
-	for _, ep := range s.Endpoints {
-		addrs = append(addrs, ep.Addr)
-	}
-	for _, a := range addrs {
-		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
-			return fmt.Errorf("service %s: %q is no plain IPv4 or IPv6 address", s.Key(), a)
-		}
-		if FamilyOf(a) != s.Family() {
-			return fmt.Errorf("service %s: families cannot be mixed in one service, but it has %s and %s (a dual-stack service is two of the same name)", s.Key(), s.ClusterIP, a)
-		}
-	}
-	if s.Affinity < 0 || s.Affinity > MaxAffinity || s.Affinity%time.Second != 0 {
-		return fmt.Errorf("service %s: affinity must be 0 to %s in whole seconds, got %s", s.Key(), MaxAffinity, s.Affinity)
-	}
-	for _, p := range s.Ports {
-		if p.Protocol.Number() == 0 || p.Port == 0 || p.TargetPort == 0 {
-			return fmt.Errorf("service %s port %q: %s %d to %d is no usable port", s.Key(), p.Name, p.Protocol, p.Port, p.TargetPort)
-		}
-		if p.NodePort != 0 && (p.NodePort < MinNodePort || p.NodePort > MaxNodePort) {
-			return fmt.Errorf("service %s port %q: node port must be %d to %d, got %d", s.Key(), p.Name, MinNodePort, MaxNodePort, p.NodePort)
-		}
-	}
-	return nil
-}
+// MaxAffinity is the longest session affinity, as Kubernetes has it.
+const MaxAffinity = 24 * time.Hour
 
 // Key is the name by which Services are ordered and told apart.
 func (s *Service) Key() string { return s.Namespace + "/" + s.Name }
@@ -172,97 +130,4 @@ func (s *Service) Compare(o *Service) int {
 		return c
 	}
 	return cmp.Compare(s.ClusterIP.BitLen(), o.ClusterIP.BitLen())
-}
-
-// Snapshot is the whole desired state of a node's Services.
-//
-// Services are sorted by [Service.Compare]; that order is the order of the
-// rules, so a Service's position in the slice is its position in a chain.
-type Snapshot struct {
-	Services []*Service
-	// ClusterCIDR is the range of the pods, ClusterCIDR6 that of IPv6. Traffic to a
-	// VIP from outside it is masqueraded, as kube-proxy does with --cluster-cidr.
-	ClusterCIDR, ClusterCIDR6 netip.Prefix
-}
-
-// Validate says what is wrong with a Snapshot before anything is programmed:
-// order, empty or doubled VIP:port:protocol, unknown protocols, mixed families, an
-// endpoint at one of the node's own addresses.
-func (s Snapshot) Validate(node ...netip.Addr) error {
-	if c, c6 := s.ClusterCIDR, s.ClusterCIDR6; c.IsValid() && !c.Addr().Is4() || c6.IsValid() && !c6.Addr().Is6() {
-		return fmt.Errorf("cluster ranges %s and %s: families cannot be mixed, the first is of IPv4, the second of IPv6", c, c6)
-	}
-	if !slices.IsSortedFunc(s.Services, (*Service).Compare) {
-		return errors.New("services are not sorted by namespace and name")
-	}
-	type front struct {
-		addr  netip.Addr
-		port  uint16
-		proto Protocol
-	}
-	seen := make(map[front]*Service, len(s.Services))
-	for i, svc := range s.Services {
-		if i > 0 && svc.Compare(s.Services[i-1]) == 0 {
-			return fmt.Errorf("service %s occurs twice", svc.Key())
-		}
-		if err := svc.validate(); err != nil {
-			return err
-		}
-		for _, ep := range svc.Endpoints {
-			if slices.Contains(node, ep.Addr) {
-				return fmt.Errorf("service %s: endpoint %s is an address of the node itself, which the lab's endpoints do not run on", svc.Key(), ep.Addr)
-			}
-		}
-		for _, p := range svc.Ports {
-			claims := []front{{svc.ClusterIP, p.Port, p.Protocol}}
-			for _, a := range slices.Concat(svc.ExternalIPs, svc.LoadBalancerIPs) {
-				claims = append(claims, front{a, p.Port, p.Protocol})
-			}
-			if h := svc.HealthPort; h != 0 && p.NodePort == h {
-				return fmt.Errorf("service %s: node port %d is its health check port too", svc.Key(), h)
-			}
-			if p.NodePort != 0 {
-				claims = append(claims, front{svc.Family().Unspecified(), p.NodePort, p.Protocol})
-			}
-			for _, f := range claims {
-				if o := seen[f]; o != nil {
-					return fmt.Errorf("services %s and %s both claim %s:%d/%s", o.Key(), svc.Key(), f.addr, f.port, f.proto)
-				}
-				seen[f] = svc
-			}
-		}
-	}
-	return nil
-}
-
-// Ports counts the Service ports of a Snapshot.
-func (s Snapshot) Ports() int {
-	n := 0
-	for _, svc := range s.Services {
-		n += len(svc.Ports)
-	}
-	return n
-}
-
-// With returns a Snapshot in which svc is added, or takes the place of the
-// Service of the same key. The receiver is unchanged.
-func (s Snapshot) With(svc *Service) Snapshot {
-	i, found := slices.BinarySearchFunc(s.Services, svc, (*Service).Compare)
-	out := make([]*Service, 0, len(s.Services)+1)
-	out = append(out, s.Services[:i]...)
-	out = append(out, svc)
-	if found {
-		i++
-	}
-	s.Services = append(out, s.Services[i:]...)
-	return s
-}
-
-// Without returns a Snapshot that lacks the Service at index i. The receiver
-// is unchanged.
-func (s Snapshot) Without(i int) Snapshot {
-	out := make([]*Service, 0, len(s.Services)-1)
-	out = append(out, s.Services[:i]...)
-	s.Services = append(out, s.Services[i+1:]...)
-	return s
 }

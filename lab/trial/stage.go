@@ -55,8 +55,10 @@ func NewStage(known catalog.Catalog, spec Spec, proxyCommand []string, out *Emit
 		return st, err
 	}
 	st.Traits = st.About.TraitsOf(spec.Args)
-	st.Snapshot = spec.Synth.Snapshot()
-	return st, st.Snapshot.Validate(topo.NodeAddrs()...)
+	snap := spec.Synth.Snapshot()
+	snap.Node.Addrs = topo.NodeAddrs()
+	st.Snapshot, err = snap.Normal()
+	return st, err
 }
 
 // Say puts further records in another place, for tests of measurements.

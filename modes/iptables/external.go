@@ -25,35 +25,24 @@ func sourcesChain(portName string, proto modes.Protocol) string {
 	return "KUBE-FW-" + hash16(portName, string(proto))
 }
 
-// served tells whether external traffic has an endpoint to go to.
-func served(svc *modes.Service) bool {
-	if svc.ExternalLocal {
-		return len(svc.Local()) > 0
-	}
-	return len(svc.Endpoints) > 0
-}
-
 // match is a rule that matches packets for an address and port.
 func match(comment string, port modes.ServicePort, to netip.Addr) rules.Rule {
 	return rules.Rule{Comment: comment, Proto: port.Protocol, Dst: modes.Host(to), DPort: port.Port}
 }
 
-// externalLeaves is the dispatch rules of a Service port's external addresses. Under
-// policy Local they are there as long as the Service has any endpoint, since
-// clients of the cluster itself are served by all of them.
-func externalLeaves(svc *modes.Service, port modes.ServicePort) []rules.Rule {
-	name := svc.PortName(port)
+// externalLeaves is the dispatch rules of a Service port's external addresses.
+func (p *port) externalLeaves() []rules.Rule {
 	var out []rules.Rule
-	for _, ip := range svc.ExternalIPs {
-		r := match(name+" external IP", port, ip)
-		r.Chain = externalChain(name, port.Protocol)
+	for _, ip := range p.ExternalIPs {
+		r := match(p.name+" external IP", p.ServicePort, ip)
+		r.Chain = p.ext()
 		out = append(out, r)
 	}
-	for _, ip := range svc.LoadBalancerIPs {
-		r := match(name+" loadbalancer IP", port, ip)
-		r.Chain = externalChain(name, port.Protocol)
-		if len(svc.SourceRanges) > 0 {
-			r.Chain = sourcesChain(name, port.Protocol)
+	for _, ip := range p.LoadBalancerIPs {
+		r := match(p.name+" loadbalancer IP", p.ServicePort, ip)
+		r.Chain = p.ext()
+		if p.firewalled() {
+			r.Chain = p.fw()
 		}
 		out = append(out, r)
 	}
@@ -69,75 +58,83 @@ type outside struct {
 }
 
 func (o *outside) add(svc *modes.Service) {
-	if !svc.External() {
-		return
-	}
-	for _, port := range svc.Ports {
-		o.addPort(svc, port)
-	}
 	if svc.HealthPort != 0 {
 		o.health = append(o.health, rules.Rule{Comment: svc.Key() + " health check node port", Proto: modes.TCP, DPort: svc.HealthPort, Target: rules.Accept})
 	}
+	for _, sp := range svc.Ports {
+		if svc.ExternalAt(sp) {
+			p := portOf(svc, sp)
+			o.addPort(&p)
+		}
+	}
 }
 
-func (o *outside) addPort(svc *modes.Service, port modes.ServicePort) {
-	name := svc.PortName(port)
-	if port.NodePort != 0 && len(svc.Endpoints) > 0 {
-		o.nodePorts = append(o.nodePorts, rules.Rule{Comment: name, Proto: port.Protocol, DPort: port.NodePort, Chain: externalChain(name, port.Protocol)})
+func (o *outside) addPort(p *port) {
+	if p.NodePort != 0 && p.Any {
+		o.nodePorts = append(o.nodePorts, rules.Rule{Comment: p.name, Proto: p.Protocol, DPort: p.NodePort, Chain: p.ext()})
 	}
-	if len(svc.SourceRanges) > 0 {
-		for _, ip := range svc.LoadBalancerIPs {
-			r := match(name+" traffic not accepted by "+sourcesChain(name, port.Protocol), port, ip)
+	if p.firewalled() {
+		for _, ip := range p.LoadBalancerIPs {
+			r := match(p.name+" traffic not accepted by "+p.fw(), p.ServicePort, ip)
 			r.Target = rules.Drop
 			o.firewall = append(o.firewall, r)
 		}
 	}
-	if served(svc) {
+	if p.outside() {
 		return
 	}
-	// Without any endpoint a client is refused; under policy Local without one on
-	// this node it is ignored, so that a load balancer tries another node.
-	comment, target := name+" has no endpoints", rules.Reject
-	if len(svc.Endpoints) > 0 {
-		comment, target = name+" has no local endpoints", rules.Drop
+	comment, target := p.unserved()
+	if p.NodePort != 0 {
+		o.refused = append(o.refused, rules.Rule{Comment: comment, DstLocal: true, Proto: p.Protocol, DPort: p.NodePort, Target: target})
 	}
-	if port.NodePort != 0 {
-		o.refused = append(o.refused, rules.Rule{Comment: comment, DstLocal: true, Proto: port.Protocol, DPort: port.NodePort, Target: target})
-	}
-	for _, ips := range [][]netip.Addr{svc.ExternalIPs, svc.LoadBalancerIPs} {
+	for _, ips := range [][]netip.Addr{p.ExternalIPs, p.LoadBalancerIPs} {
 		for _, ip := range ips {
-			r := match(comment, port, ip)
+			r := match(comment, p.ServicePort, ip)
 			r.Target = target
 			o.refused = append(o.refused, r)
 		}
 	}
 }
 
-// externalChains makes KUBE-EXT-*, KUBE-FW-* and KUBE-SVL-* of a Service port.
-func (p *Planner) externalChains(svc *modes.Service, port modes.ServicePort, cluster netip.Prefix) []*rules.Chain {
-	name := svc.PortName(port)
-	all := ServiceChain(name, port.Protocol)
-	ext := &rules.Chain{Name: externalChain(name, port.Protocol)}
+// externalChains makes KUBE-EXT-* and KUBE-FW-* of a Service port.
+func (p *port) externalChains(in scope) []*rules.Chain {
+	ext := &rules.Chain{Name: p.ext()}
 	out := []*rules.Chain{ext}
-	if len(svc.SourceRanges) > 0 && len(svc.LoadBalancerIPs) > 0 {
-		fw := &rules.Chain{Name: sourcesChain(name, port.Protocol)}
-		for _, r := range svc.SourceRanges {
-			fw.Rules = append(fw.Rules, rules.Rule{Comment: name + " loadbalancer IP", Src: r, Chain: ext.Name})
-		}
-		out = append(out, fw)
+	if p.firewalled() {
+		out = append(out, p.sources(in.node))
 	}
-	if !svc.ExternalLocal {
-		ext.Rules = []rules.Rule{{Comment: "masquerade traffic for " + name + " external destinations", Chain: MarkMasqChain}, {Chain: all}}
+	if !p.ExternalLocal {
+		ext.Rules = []rules.Rule{{Comment: "masquerade traffic for " + p.name + " external destinations", Chain: MarkMasqChain}, {Chain: p.all()}}
 		return out
 	}
-	if cluster.IsValid() {
-		ext.Rules = append(ext.Rules, rules.Rule{Comment: "pod traffic for " + name + " external destinations", Src: cluster, Chain: all})
+	if in.cluster.IsValid() {
+		ext.Rules = append(ext.Rules, rules.Rule{Comment: "pod traffic for " + p.name + " external destinations", Src: in.cluster, Chain: p.all()})
 	}
 	ext.Rules = append(ext.Rules,
-		rules.Rule{Comment: "masquerade LOCAL traffic for " + name + " external destinations", SrcLocal: true, Chain: MarkMasqChain},
-		rules.Rule{Comment: "route LOCAL traffic for " + name + " external destinations", SrcLocal: true, Chain: all})
-	if len(svc.Local()) > 0 {
-		ext.Rules = append(ext.Rules, rules.Rule{Chain: localChain(name, port.Protocol)})
+		rules.Rule{Comment: "masquerade LOCAL traffic for " + p.name + " external destinations", SrcLocal: true, Chain: MarkMasqChain},
+		rules.Rule{Comment: "route LOCAL traffic for " + p.name + " external destinations", SrcLocal: true, Chain: p.all()})
+	if len(p.Reach.Local) > 0 {
+		ext.Rules = append(ext.Rules, rules.Rule{Chain: p.local()})
 	}
 	return out
+}
+
+// sources is KUBE-FW-*, which lets the sources of a balancer's clients on. Where the node
+// is among them, packets that it sends to the balancer's address with that address as
+// their source are too: so they look on a node that has the address itself.
+func (p *port) sources(node netip.Addr) *rules.Chain {
+	fw, fromNode := &rules.Chain{Name: p.fw()}, false
+	let := func(from netip.Prefix) {
+		fw.Rules = append(fw.Rules, rules.Rule{Comment: p.name + " loadbalancer IP", Src: from, Chain: p.ext()})
+	}
+	for _, r := range p.SourceRanges {
+		let(r)
+		fromNode = fromNode || r.Contains(node)
+	}
+	if fromNode {
+		for _, ip := range p.LoadBalancerIPs {
+			let(modes.Host(ip))
+		}
+	}
+	return fw
 }

@@ -11,5 +11,5 @@ func Program(dispatch Dispatch, s modes.Snapshot) packet.Program {
 	if len(s.Services) > 0 {
 		p.Family = s.Services[0].Family()
 	}
-	return packet.Program{Rules: p.Plan(s)}
+	return packet.Program{Rules: p.Plan(s), Nodes: s.Node.Addrs}
 }

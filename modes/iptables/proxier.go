@@ -10,6 +10,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/conntrack"
+	"viplab/modes/node"
 )
 
 // Proxier is the mode's [modes.Proxier].
@@ -35,19 +36,40 @@ func (p *Proxier) Probe(ctx context.Context) error { return p.restorer.Probe(ctx
 
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+	s, err := node.Located(s, p.planner.family())
+	if err != nil {
+		return modes.Cost{}, err
+	}
+	before := p.planner
 	cost, err := p.sync(ctx, s)
-	if err != nil || !p.planner.loopback || p.localnet != "" {
+	if err != nil {
+		// The next delta starts from what the kernel holds.
+		p.planner = before
 		return cost, err
 	}
-	before, err := os.ReadFile(routeLocalnet)
-	if err == nil {
-		err = os.WriteFile(routeLocalnet, []byte("1"), 0)
+	return cost, p.routeLoopback(p.planner.loopback)
+}
+
+// routeLoopback lets packets with loopback addresses leave the node, or puts that back to
+// what it was.
+func (p *Proxier) routeLoopback(on bool) error {
+	switch {
+	case on && p.localnet == "":
+		before, err := os.ReadFile(routeLocalnet)
+		if err == nil {
+			err = os.WriteFile(routeLocalnet, []byte("1"), 0)
+		}
+		if err != nil {
+			return fmt.Errorf("route loopback addresses for node ports: %w", err)
+		}
+		p.localnet = strings.TrimSpace(string(before))
+	case !on && p.localnet != "":
+		if err := os.WriteFile(routeLocalnet, []byte(p.localnet), 0); err != nil {
+			return fmt.Errorf("route loopback addresses no more: %w", err)
+		}
+		p.localnet = ""
 	}
-	if err != nil {
-		return cost, fmt.Errorf("route loopback addresses for node ports: %w", err)
-	}
-	p.localnet = strings.TrimSpace(string(before))
-	return cost, nil
+	return nil
 }
 
 func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
@@ -83,11 +105,7 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.
 
 // Close implements [modes.Proxier].
 func (p *Proxier) Close() error {
-	err := p.restorer.Clear()
-	if p.localnet != "" {
-		err = errors.Join(err, os.WriteFile(routeLocalnet, []byte(p.localnet), 0))
-		p.localnet = ""
-	}
+	err := errors.Join(p.restorer.Clear(), p.routeLoopback(false))
 	p.planner = Planner{Dispatch: p.planner.Dispatch, Family: p.planner.Family}
 	return err
 }

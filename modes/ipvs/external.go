@@ -9,31 +9,27 @@ import (
 	"viplab/modes/rules"
 )
 
-// outer lists the endpoints of traffic from outside. As in kube-proxy all of them
-// serve under policy Local too if none is on this node; the iptables modes drop
+// outer lists the endpoints of traffic from outside to a port. As in kube-proxy all of
+// them serve under policy Local too if none is on this node; the iptables modes drop
 // such traffic instead.
-func outer(svc *modes.Service) []modes.Endpoint {
-	if !svc.ExternalLocal {
-		return svc.Endpoints
+func outer(svc *modes.Service, p modes.ServicePort) []modes.Endpoint {
+	r := svc.Reach(p)
+	if !svc.ExternalLocal || len(r.Local) == 0 {
+		return r.Cluster
 	}
-	here := svc.Local()
-	if len(here) == 0 {
-		return svc.Endpoints
-	}
-	return here
+	return r.Local
 }
 
 // inner lists the endpoints of traffic to the ClusterIP.
-func inner(svc *modes.Service) []modes.Endpoint {
+func inner(svc *modes.Service, p modes.ServicePort) []modes.Endpoint {
 	if svc.InternalLocal {
-		return svc.Local()
+		return svc.Reach(p).Local
 	}
-	return svc.Endpoints
+	return svc.Reach(p).Cluster
 }
 
 // external appends what a Service's external addresses and node ports need.
 func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
-	to := outer(svc)
 	if svc.HealthPort != 0 {
 		at := netip.AddrPortFrom(svc.Family().Unspecified(), svc.HealthPort)
 		ops = append(ops, Op{Kind: AddEntry, Set: HealthCheckSet, Proto: modes.TCP, VIP: at})
@@ -42,6 +38,7 @@ func external(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 		ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(a, 0), Shared: true})
 	}
 	for _, p := range svc.Ports {
+		to := outer(svc, p)
 		entry := func(set string, vip netip.AddrPort) {
 			ops = append(ops, Op{Kind: AddEntry, Set: set, Proto: p.Protocol, VIP: vip})
 		}

@@ -272,10 +272,10 @@ func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 	ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(svc.ClusterIP, 0)})
 	for _, p := range svc.Ports {
 		vip := netip.AddrPortFrom(svc.ClusterIP, p.Port)
-		ops = serve(ops, svc, p, vip, inner(svc))
+		ops = serve(ops, svc, p, vip, inner(svc, p))
 		ops = append(ops, Op{Kind: AddEntry, Set: ClusterIPSet, Proto: p.Protocol, VIP: vip})
-		for _, ep := range svc.Endpoints {
-			ops = append(ops, Op{Kind: AddEntry, Set: LoopBackSet, Proto: p.Protocol, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort)})
+		for _, ep := range svc.Reach(p).All {
+			ops = append(ops, Op{Kind: AddEntry, Set: LoopBackSet, Proto: p.Protocol, Real: ep.At(p)})
 		}
 	}
 	if svc.External() {
@@ -288,7 +288,7 @@ func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
 func serve(ops []Op, svc *modes.Service, p modes.ServicePort, vip netip.AddrPort, to []modes.Endpoint) []Op {
 	ops = append(ops, Op{Kind: AddServer, Proto: p.Protocol, VIP: vip, Persist: uint32(svc.Affinity.Seconds())})
 	for _, ep := range to {
-		ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: netip.AddrPortFrom(ep.Addr, p.TargetPort), Weight: max(1, ep.Weight)})
+		ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: ep.At(p), Weight: max(1, ep.Weight)})
 	}
 	return ops
 }

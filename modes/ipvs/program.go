@@ -3,6 +3,7 @@ package ipvs
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"viplab/modes"
 	"viplab/modes/packet"
@@ -16,13 +17,18 @@ func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
 		Servers: map[modes.Front][]netip.AddrPort{},
 		Bound:   map[netip.Addr]bool{},
 		Sticky:  map[modes.Front]bool{},
+		Nodes:   s.Node.Addrs,
 	}
 	if hasExternal(s) {
 		for _, set := range externalSets() {
 			p.Entries[opt.setName(set)] = map[string]bool{}
 		}
 	}
-	for o := range Plan(modes.Diff(modes.Snapshot{}, s), node) {
+	nodes := s.Node.Addrs
+	if !slices.Contains(nodes, node) {
+		nodes = append(slices.Clone(nodes), node)
+	}
+	for o := range Plan(modes.Diff(modes.Snapshot{}, s), nodes...) {
 		front := modes.Front{Proto: o.Proto, Addr: o.VIP}
 		switch o.Kind {
 		case AddAddress:

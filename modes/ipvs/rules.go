@@ -88,9 +88,9 @@ func ruleDispatch(s modes.Snapshot) (services, hairpins []rules.Rule) {
 				r.Src, r.NotSrc, r.Target, r.Chain = s.ClusterCIDR, true, rules.Jump, iptables.MarkMasqChain
 				services = append(services, r)
 			}
-			for _, ep := range svc.Endpoints {
+			for _, ep := range svc.Reach(p).All {
 				at := modes.Host(ep.Addr)
-				hairpins = append(hairpins, rules.Rule{Proto: p.Protocol, Src: at, Dst: at, DPort: p.TargetPort, Target: rules.Masquerade})
+				hairpins = append(hairpins, rules.Rule{Proto: p.Protocol, Src: at, Dst: at, DPort: ep.At(p).Port(), Target: rules.Masquerade})
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func (b *Rig) serveSCTP(book story.Book) bool {
 		for _, p := range svc.Ports {
 			for _, ep := range svc.Endpoints {
 				if p.Protocol == modes.SCTP {
-					at[netip.AddrPortFrom(ep.Addr, p.TargetPort)] = true
+					at[ep.At(p)] = true
 				}
 			}
 		}
@@ -91,14 +91,13 @@ func (b *Rig) serveSCTP(book story.Book) bool {
 
 // tell sends a story's packet and says what is wrong with what became of it.
 func (b *Rig) tell(s story.Story, want story.Fate, had map[string]netip.Addr) string {
-	at := topo.Of(modes.FamilyOf(s.Dst.Addr()))
+	at := topo.Of(modes.FamilyOf(s.Flow.Dst.Addr()))
 	ns, p, sender := b.Net.Client, b.Prober, at.Client.Addr()
-	switch s.From {
-	case "client":
-	case "node":
+	switch s.Flow.From {
+	case modes.FromNode:
 		ns, p, sender = b.Net.Node, b.InNode, at.Node.Addr()
-	default:
-		sender = netip.MustParseAddr(s.From)
+	case modes.FromPod:
+		sender = s.Flow.Src.Addr()
 		ns, p = b.Net.Backend, b.podProber(sender)
 	}
 	p.Wait = patient
@@ -107,16 +106,16 @@ func (b *Rig) tell(s story.Story, want story.Fate, had map[string]netip.Addr) st
 	}
 	var a workload.Answer
 	err := ns.Do(func() (err error) {
-		a, err = p.AskBoth(s.Proto, s.Dst)
+		a, err = p.AskBoth(s.Flow.Proto, s.Flow.Dst)
 		return err
 	})
-	key := s.From + s.Dst.String() + string(s.Proto)
+	key := s.Flow.String()
 	before := had[key]
 	had[key] = a.Endpoint
 	refused := errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH)
 	switch {
 	case want.Kind == story.Endpoint || want.Kind == story.Stays:
-		return answered(a, err, want, before, sender, s.From)
+		return answered(a, err, want, before, sender)
 	case err == nil:
 		return fmt.Sprintf("%s answered", a.Endpoint)
 	case want.Kind == story.Dropped && refused, want.Kind == story.Closed && refused,
@@ -126,7 +125,7 @@ func (b *Rig) tell(s story.Story, want story.Fate, had map[string]netip.Addr) st
 	return ""
 }
 
-func answered(a workload.Answer, err error, want story.Fate, before, sender netip.Addr, from string) string {
+func answered(a workload.Answer, err error, want story.Fate, before, sender netip.Addr) string {
 	switch {
 	case err != nil:
 		return err.Error()

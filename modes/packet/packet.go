@@ -32,6 +32,9 @@ type Program struct {
 	Sticky map[modes.Front]bool
 	// Bound are the VIPs that are the node's own.
 	Bound map[netip.Addr]bool
+	// Nodes are the node's addresses beside the one that [Follow] is given and those of
+	// loopback.
+	Nodes []netip.Addr
 }
 
 // walk is the state of following one packet.
@@ -47,24 +50,45 @@ type walk struct {
 	copied bool
 }
 
-// Follow implements [modes.Program].
+// Follow implements [modes.Program]; the node's address is the one by which it reaches
+// endpoints.
 func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
-	w := &walk{Program: prog, Tracer: rules.NewTracer(prog.Rules), node: node, pick: f.Pick,
-		p: rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: "NEW"}}
+	w := &walk{Program: prog, Tracer: rules.NewTracer(prog.Rules), node: node, pick: f.Pick}
+	if f.From == modes.FromNode && !f.Src.IsValid() {
+		f.Src = netip.AddrPortFrom(w.source(f.Dst.Addr()), modes.FirstLocalPort)
+	}
+	w.p = rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: "NEW"}
 	w.Pick, w.Local, w.InSet = f.Pick, w.local, w.inSet
 	w.before, w.Seen = f.Before, w.seen
 	var way modes.Way
 	way.Fate = w.travel(f.From)
 	way.Steps, way.Operations = w.Steps, w.Operations
 	way.Masqueraded = w.copied || !w.p.Src.IsValid()
+	if way.Seen = w.p.Src.Addr(); !w.p.Src.IsValid() {
+		way.Seen = node
+	}
 	if way.Fate == modes.ToEndpoint {
 		way.To = w.p.Dst
 	}
 	return way
 }
 
+// source is the address that the kernel gives to the node's own packets: where they do
+// not leave the node, that which they go to.
+func (w *walk) source(dst netip.Addr) netip.Addr {
+	switch {
+	case dst.IsLoopback() && dst.Is4():
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case w.local(dst):
+		return dst
+	}
+	return w.node
+}
+
 // local tells whether an address is one of the node's.
-func (w *walk) local(a netip.Addr) bool { return a == w.node || w.Bound[a] || a.IsLoopback() }
+func (w *walk) local(a netip.Addr) bool {
+	return a == w.node || w.Bound[a] || a.IsLoopback() || slices.Contains(w.Nodes, a)
+}
 
 // inSet looks a packet up in a set by the dimensions of its type.
 func (w *walk) inSet(set, dirs string, p rules.Packet) bool {
@@ -170,6 +194,9 @@ func (w *walk) served() (modes.Fate, bool) {
 	}
 	w.p.Dst = w.choose(at, real)
 	say("gets destination " + w.p.Dst.String())
+	if w.local(w.p.Dst.Addr()) {
+		return w.arrive(), true
+	}
 	return w.leave(), true
 }
 
@@ -202,17 +229,28 @@ func (w *walk) arrive() modes.Fate {
 		return modes.Closed
 	}
 	to := w.choose(w.p.Front(), endpoints)
-	w.Copies++
+	if w.Copies++; w.Copies > maxCopies {
+		return modes.Lost
+	}
 	w.say("", "", "proxy", "accepts on "+w.p.Dst.String(), "opens a connection of its own to "+to.String())
 	w.copied = true
-	w.p = rules.Packet{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.node, 0), Dst: to, State: "NEW"}
-	w.Hook("nat", "OUTPUT", &w.p)
-	w.Hook("filter", "OUTPUT", &w.p)
-	return w.leave()
+	w.p = rules.Packet{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.source(to.Addr()), modes.FirstLocalPort), Dst: to, State: "NEW"}
+	if fate := w.travel(modes.FromNode); fate != modes.Unchanged {
+		return fate
+	}
+	return modes.ToEndpoint
 }
 
-// leave is the last hook of a packet that goes out.
+// maxCopies is after how many connections of its own to a VIP the proxy is taken to go in
+// a circle.
+const maxCopies = 16
+
+// leave is the last hook of a packet that goes out. One with the loopback address of IPv6
+// as its source does not: the kernel has no route_localnet for IPv6.
 func (w *walk) leave() modes.Fate {
+	if src := w.p.Src.Addr(); src.Is6() && src.IsLoopback() {
+		return modes.Lost
+	}
 	w.Hook("nat", "POSTROUTING", &w.p)
 	return modes.ToEndpoint
 }

@@ -30,6 +30,9 @@ func appendMatches(b []byte, r *Rule) []byte {
 		b = append(b, r.Proto...)
 	}
 	if r.Dst.IsValid() {
+		if r.NotDst {
+			b = append(b, " !"...)
+		}
 		b = append(b, " -d "...)
 		b = r.Dst.AppendTo(b)
 	}

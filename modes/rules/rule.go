@@ -37,6 +37,7 @@ type Rule struct {
 	Comment  string
 	Src, Dst netip.Prefix
 	NotSrc   bool // the source is not in Src
+	NotDst   bool // the destination is not in Dst
 	Proto    modes.Protocol
 	DPort    uint16
 	DstLocal bool // -m addrtype --dst-type LOCAL

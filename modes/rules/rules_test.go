@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"viplab/modes/rules/fake"
 )
 
 func text(t *testing.T, from, to Ruleset) string {
@@ -95,21 +97,21 @@ func small(rng *rand.Rand, rs Ruleset) Ruleset {
 func TestEdit(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		kernel, now := fake{}, Ruleset{}
+		kernel, now := fake.Tables{}, Ruleset{}
 		for step := range 8 {
 			next := random(rng)
 			if step%2 == 1 {
 				next = small(rng, now)
 			}
 			edit := text(t, now, next)
-			if err := kernel.load(edit); err != nil {
+			if err := kernel.Load(edit); err != nil {
 				t.Fatalf("seed %d step %d: %v in\n%s", seed, step, err, edit)
 			}
-			fresh := fake{}
-			if err := fresh.load(text(t, Ruleset{}, next)); err != nil {
+			fresh := fake.Tables{}
+			if err := fresh.Load(text(t, Ruleset{}, next)); err != nil {
 				t.Fatal(err)
 			}
-			if a, b := user(kernel.dump()), user(fresh.dump()); a != b {
+			if a, b := kernel.Dump(), fresh.Dump(); a != b {
 				t.Fatalf("seed %d step %d: edited to\n%s\nwant\n%s\nby\n%s", seed, step, a, b, edit)
 			}
 			if again := text(t, next, next); again != "" || !Same(next, next) {
@@ -118,14 +120,6 @@ func TestEdit(t *testing.T) {
 			now = next
 		}
 	}
-}
-
-// user drops the order of rules in hooks, where others' rules stand too.
-func user(dump string) string {
-	hook, rest, _ := strings.Cut(dump, "nat KUBE")
-	lines := strings.Split(hook, "\n")
-	slices.Sort(lines)
-	return strings.Join(lines, "\n") + rest
 }
 
 func TestMoreIsLoadedAndCleared(t *testing.T) {
@@ -148,18 +142,18 @@ func TestMoreIsLoadedAndCleared(t *testing.T) {
 	if chains, rules := rs.Count(); chains != 3 || rules != 4 {
 		t.Errorf("counted %d chains, %d rules", chains, rules)
 	}
-	kernel := fake{}
-	if err := kernel.load(text(t, Ruleset{}, rs)); err != nil {
+	kernel := fake.Tables{}
+	if err := kernel.Load(text(t, Ruleset{}, rs)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(kernel.dump(), "KUBE-M2") {
+	if !strings.Contains(kernel.Dump(), "KUBE-M2") {
 		t.Error("chains are missing")
 	}
-	if err := kernel.load(text(t, rs, Ruleset{})); err != nil {
+	if err := kernel.Load(text(t, rs, Ruleset{})); err != nil {
 		t.Fatal(err)
 	}
-	if kernel.dump() != "" {
-		t.Errorf("left behind: %s", kernel.dump())
+	if kernel.Dump() != "" {
+		t.Errorf("left behind: %s", kernel.Dump())
 	}
 }
 
@@ -185,30 +179,30 @@ func TestRewriteAndCalls(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		from := random(rng)
 		for _, to := range []Ruleset{small(rng, from), random(rng)} {
-			want, rewritten, called := fake{}, fake{}, fake{}
-			for _, k := range []fake{want, rewritten, called} {
-				if err := k.load(text(t, Ruleset{}, from)); err != nil {
+			want, rewritten, called := fake.Tables{}, fake.Tables{}, fake.Tables{}
+			for _, k := range []fake.Tables{want, rewritten, called} {
+				if err := k.Load(text(t, Ruleset{}, from)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := want.load(text(t, from, to)); err != nil {
+			if err := want.Load(text(t, from, to)); err != nil {
 				t.Fatal(err)
 			}
 			var b strings.Builder
 			if _, err := Rewrite(bufio.NewWriter(&b), from, to); err != nil {
 				t.Fatal(err)
 			}
-			if err := rewritten.load(b.String()); err != nil {
+			if err := rewritten.Load(b.String()); err != nil {
 				t.Fatalf("seed %d: %v in\n%s", seed, err, b.String())
 			}
 			for c := range Calls(from, to) {
-				if err := called.load(line(c)); err != nil {
+				if err := called.Load(line(c)); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 			}
-			for name, k := range map[string]fake{"rewrite": rewritten, "calls": called} {
-				if user(k.dump()) != user(want.dump()) {
-					t.Fatalf("seed %d: %s led to\n%s\nwant\n%s", seed, name, k.dump(), want.dump())
+			for name, k := range map[string]fake.Tables{"rewrite": rewritten, "calls": called} {
+				if k.Dump() != want.Dump() {
+					t.Fatalf("seed %d: %s led to\n%s\nwant\n%s", seed, name, k.Dump(), want.Dump())
 				}
 			}
 		}

@@ -132,7 +132,7 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 func (t *Tracer) matches(r *Rule, p Packet) bool {
 	switch {
 	case r.Proto != "" && r.Proto != p.Proto,
-		r.Dst.IsValid() && !r.Dst.Contains(p.Dst.Addr()),
+		r.Dst.IsValid() && r.Dst.Contains(p.Dst.Addr()) == r.NotDst,
 		r.DPort != 0 && r.DPort != p.Dst.Port(),
 		r.Src.IsValid() && r.Src.Contains(p.Src.Addr()) == r.NotSrc,
 		r.NotMark != 0 && p.Mark&r.NotMark == r.NotMark,

@@ -12,7 +12,7 @@ import (
 func TestSnapshot(t *testing.T) {
 	s := Spec{Services: 3000, Endpoints: 3, Ports: 2, Seed: 5}
 	snap := s.Snapshot()
-	if err := snap.Validate(); err != nil {
+	if _, err := snap.Normal(); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(snap, s.Snapshot()) {

@@ -2,6 +2,7 @@ package userspace
 
 import (
 	"net/netip"
+	"slices"
 
 	"viplab/modes"
 	"viplab/modes/rules"
@@ -47,14 +48,38 @@ func Rules(s modes.Snapshot, host netip.Addr, port func(*modes.Service, modes.Se
 	in, out := []rules.Rule{{Comment: comment, Chain: ContainerChain}}, []rules.Rule{{Comment: comment, Chain: HostChain}}
 	chains := []*rules.Chain{container, toHost}
 	if len(nodeContainer) > 0 {
-		const last = "handle service NodePorts; NOTE: this must be the last rule in the chain"
-		in = append(in, rules.Rule{Comment: last, DstLocal: true, Chain: NodeContainerChain})
-		out = append(out, rules.Rule{Comment: last, DstLocal: true, Chain: NodeHostChain})
+		for _, r := range toNodePorts(s.Node, modes.FamilyOf(host)) {
+			r.Chain = NodeContainerChain
+			in = append(in, r)
+			r.Chain = NodeHostChain
+			out = append(out, r)
+		}
 		chains = append(chains, &rules.Chain{Name: NodeContainerChain, Rules: nodeContainer}, &rules.Chain{Name: NodeHostChain, Rules: nodeHost})
 	}
 	return rules.Ruleset{Tables: []rules.Table{{Name: "nat", Chains: append([]*rules.Chain{
 		{Name: "PREROUTING", Rules: in}, {Name: "OUTPUT", Rules: out},
 	}, chains...)}}}
+}
+
+// toNodePorts is the jumps to the chains of node ports: one for all of the node's
+// addresses, of loopback too, or one for each at which they are served.
+func toNodePorts(node modes.NodeConfig, f modes.Family) (out []rules.Rule) {
+	r := rules.Rule{Comment: "handle service NodePorts; NOTE: this must be the last rule in the chain"}
+	localnet := netip.MustParsePrefix("127.0.0.0/8")
+	if node.AllNodePorts(f) {
+		r.DstLocal = true
+		if node.NoLocalhostNodePorts && f == modes.IPv4 {
+			r.Dst, r.NotDst = localnet, true
+		}
+		return []rules.Rule{r}
+	}
+	for _, a := range append(slices.Clone(node.Addrs), localnet.Addr().Next()) {
+		if modes.FamilyOf(a) == f && node.NodePortAt(a) {
+			r.Dst = modes.Host(a)
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // both appends a rule to the chain for packets that come in and, with the target

@@ -13,16 +13,12 @@ const firstProgramPort = 30000
 
 // Program is what the mode puts into a node of the given address, as values.
 func Program(s modes.Snapshot, node netip.Addr) packet.Program {
-	p := packet.Program{Portals: map[modes.Front][]netip.AddrPort{}, Sticky: map[modes.Front]bool{}}
+	p := packet.Program{Nodes: s.Node.Addrs, Portals: map[modes.Front][]netip.AddrPort{}, Sticky: map[modes.Front]bool{}}
 	next := uint16(firstProgramPort)
 	p.Rules = Rules(s, node, func(svc *modes.Service, sp modes.ServicePort) uint16 {
 		next++
-		var to []netip.AddrPort
-		for _, ep := range svc.Endpoints {
-			to = append(to, netip.AddrPortFrom(ep.Addr, sp.TargetPort))
-		}
 		front := modes.Front{Proto: sp.Protocol, Addr: netip.AddrPortFrom(node, next)}
-		p.Portals[front], p.Sticky[front] = to, svc.Affinity > 0
+		p.Portals[front], p.Sticky[front] = serving(svc, sp), svc.Affinity > 0
 		return next
 	})
 	return p

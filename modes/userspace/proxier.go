@@ -13,6 +13,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
+	"viplab/modes/node"
 	"viplab/modes/userspace/proxy"
 )
 
@@ -82,6 +83,10 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	if n := s.Ports(); n > MaxPorts {
 		return modes.Cost{}, fmt.Errorf("userspace serves at most %d service ports, one node port each; asked for %d", MaxPorts, n)
 	}
+	s, err := node.Located(s, p.family)
+	if err != nil {
+		return modes.Cost{}, err
+	}
 	if err := p.start(s); err != nil {
 		return modes.Cost{}, err
 	}
@@ -95,6 +100,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 		}
 	}
 	update, opened, moved := p.plan(s, changes)
+	moved = moved || !p.current.Node.Equal(s.Node)
 	cost := modes.Cost{Plan: time.Since(start)}
 	commit := time.Now()
 	reply, err := p.child.update(update)
@@ -160,9 +166,15 @@ func (p *Proxier) plan(s modes.Snapshot, changes []modes.Change) (u proxy.Update
 }
 
 func portal(id uint32, svc *modes.Service, sp modes.ServicePort) proxy.Portal {
-	out := proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Family: svc.Family(), Affinity: svc.Affinity, Endpoints: make([]netip.AddrPort, len(svc.Endpoints))}
-	for i, ep := range svc.Endpoints {
-		out.Endpoints[i] = netip.AddrPortFrom(ep.Addr, sp.TargetPort)
+	return proxy.Portal{ID: id, UDP: sp.Protocol == modes.UDP, Family: svc.Family(), Affinity: svc.Affinity, Endpoints: serving(svc, sp)}
+}
+
+// serving is where the endpoints listen that serve a port.
+func serving(svc *modes.Service, sp modes.ServicePort) []netip.AddrPort {
+	reach := svc.Reach(sp).Cluster
+	out := make([]netip.AddrPort, len(reach))
+	for i, ep := range reach {
+		out[i] = ep.At(sp)
 	}
 	return out
 }

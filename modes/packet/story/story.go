@@ -11,9 +11,18 @@
 //	a client reaches an endpoint: client tcp 10.96.0.10:80 => endpoint 10.128.0.1,10.128.0.2 source kept
 //	nobody serves another port: client tcp 10.96.0.10:81 => unserved
 //
-// A service line has ports as protocol/port:target[:node port], endpoints (with
-// @local for those on the node) and further words: external, balancer, sources,
-// affinity, policy, internal (traffic policy), health (check port). A story is a title, where the packet starts (client, node, or
+// A service line has ports as protocol/port:target[:node port], where the target may be
+// a name; endpoints, ADDRESS[:PORT] (ports of IPv6 behind [ADDRESS]), each with marks
+// behind @: local (on the node), terminating, unready, only=PORT NAME (ports are named
+// by protocol and number: tcp80), node=here|away and zone=here|away (topology hints),
+// weight=N; and further words: external, balancer, sources, affinity, policy, internal
+// (traffic policy), health (check port), publish unready.
+//
+// A node line has settings of the whole node: masquerade all, nodeports RANGE,RANGE
+// (addresses at which they are served), localhost off (no node ports there), range
+// FIRST-LAST (of node ports).
+//
+// A story is a title, where the packet starts (client, node, or
 // an endpoint's address), protocol and destination, and its fate: endpoint with a
 // list and the source seen (kept, node), stays (affinity: the endpoint of the
 // packet before), refused, dropped, unserved (a reset, or nothing), closed (by the
@@ -27,9 +36,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"viplab/modes"
 )
@@ -44,11 +51,9 @@ type Book struct {
 // Story is one packet and what is to become of it.
 type Story struct {
 	Title string
-	// From is client, node or an endpoint's address.
-	From  string
-	Proto modes.Protocol
-	Dst   netip.AddrPort
-	Fate  Fate
+	// Flow is the packet; that of one from the client has no source yet.
+	Flow modes.Flow
+	Fate Fate
 	// Except holds other fates, by mode.
 	Except map[string]Fate
 }
@@ -97,7 +102,8 @@ func Read(name string, r io.Reader) (Book, error) {
 		return b, fmt.Errorf("read %s: %w", name, err)
 	}
 	slices.SortFunc(b.Snapshot.Services, (*modes.Service).Compare)
-	if err := b.Snapshot.Validate(); err != nil {
+	var err error
+	if b.Snapshot, err = b.Snapshot.Normal(); err != nil {
 		return b, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(b.Stories) == 0 {
@@ -124,132 +130,32 @@ func (b *Book) line(line string) (err error) {
 		svc, err := service(words[1:])
 		b.Snapshot.Services = append(b.Snapshot.Services, svc)
 		return err
+	case "node":
+		if len(words)%2 == 0 {
+			return fmt.Errorf("node needs words in pairs")
+		}
+		for i := 1; i < len(words); i += 2 {
+			if err := setNode(&b.Snapshot.Node, words[i], words[i+1]); err != nil {
+				return fmt.Errorf("node, %s: %w", words[i], err)
+			}
+		}
+		return nil
 	}
 	s, err := parseStory(line)
 	b.Stories = append(b.Stories, s)
 	return err
 }
 
-func service(words []string) (*modes.Service, error) {
-	if len(words) < 2 || len(words)%2 != 0 {
-		return nil, fmt.Errorf("service needs a name, an address, and words in pairs")
-	}
-	svc := &modes.Service{Namespace: "story", Name: words[0]}
-	var err error
-	if svc.ClusterIP, err = netip.ParseAddr(words[1]); err != nil {
-		return nil, err
-	}
-	for i := 2; i < len(words); i += 2 {
-		if err := set(svc, words[i], words[i+1]); err != nil {
-			return nil, fmt.Errorf("service %s, %s: %w", svc.Name, words[i], err)
-		}
-	}
-	return svc, nil
-}
-
-func set(svc *modes.Service, word, value string) (err error) {
-	list := strings.Split(value, ",")
-	switch word {
-	case "port":
-		for _, one := range list {
-			p, err := port(one)
-			if err != nil {
-				return err
-			}
-			svc.Ports = append(svc.Ports, p)
-		}
-	case "to":
-		for _, one := range list {
-			text, local := strings.CutSuffix(one, "@local")
-			a, err := netip.ParseAddr(text)
-			if err != nil {
-				return err
-			}
-			svc.Endpoints = append(svc.Endpoints, modes.Endpoint{Addr: a, Local: local})
-		}
-	case "external":
-		svc.ExternalIPs, err = addrs(list)
-	case "balancer":
-		svc.LoadBalancerIPs, err = addrs(list)
-	case "sources":
-		for _, one := range list {
-			p, err := netip.ParsePrefix(one)
-			if err != nil {
-				return err
-			}
-			svc.SourceRanges = append(svc.SourceRanges, p)
-		}
-	case "health":
-		n, err := strconv.ParseUint(value, 10, 16)
-		svc.HealthPort = uint16(n)
-		return err
-	case "internal":
-		if value != "local" && value != "cluster" {
-			return fmt.Errorf("unknown internal policy %q: valid are cluster, local", value)
-		}
-		svc.InternalLocal = value == "local"
-	case "affinity":
-		svc.Affinity, err = time.ParseDuration(value)
-	case "policy":
-		if value != "local" && value != "cluster" {
-			return fmt.Errorf("unknown policy %q: valid are cluster, local", value)
-		}
-		svc.ExternalLocal = value == "local"
-	default:
-		return fmt.Errorf("unknown word: valid are port, to, external, balancer, sources, affinity, policy, internal, health")
-	}
-	return err
-}
-
-// port reads "tcp/80:8080" or "tcp/80:8080:30080".
-func port(s string) (modes.ServicePort, error) {
-	proto, numbers, ok := strings.Cut(s, "/")
-	parts := strings.Split(numbers, ":")
-	if !ok || len(parts) < 2 || len(parts) > 3 {
-		return modes.ServicePort{}, fmt.Errorf("%q is no port: want protocol/port:target[:node port]", s)
-	}
-	p := modes.ServicePort{Name: proto + parts[0], Protocol: modes.Protocol(proto)}
-	for i, into := range []*uint16{&p.Port, &p.TargetPort, &p.NodePort}[:len(parts)] {
-		n, err := strconv.ParseUint(parts[i], 10, 16)
-		if err != nil {
-			return p, fmt.Errorf("%q is no port: %w", s, err)
-		}
-		*into = uint16(n)
-	}
-	return p, nil
-}
-
-func addrs(list []string) ([]netip.Addr, error) {
-	var out []netip.Addr
-	for _, one := range list {
-		a, err := netip.ParseAddr(one)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, nil
-}
-
 // parseStory reads "TITLE: FROM PROTO DST => FATE; MODE: FATE".
 func parseStory(line string) (Story, error) {
 	head, tail, ok := strings.Cut(line, "=>")
-	title, packet, ok2 := strings.Cut(head, ": ")
-	words := strings.Fields(packet)
-	if !ok || !ok2 || len(words) != 3 {
+	title, text, ok2 := strings.Cut(head, ": ")
+	if !ok || !ok2 {
 		return Story{}, fmt.Errorf("%q is no story: want TITLE: FROM PROTOCOL DESTINATION => FATE", line)
 	}
-	s := Story{Title: title, From: words[0], Proto: modes.Protocol(words[1]), Except: map[string]Fate{}}
-	if s.Proto.Number() == 0 {
-		return s, fmt.Errorf("unknown protocol %q", words[1])
-	}
-	if s.From != "client" && s.From != "node" {
-		if _, err := netip.ParseAddr(s.From); err != nil {
-			return s, fmt.Errorf("a packet starts at client, node or an endpoint's address, not %q", s.From)
-		}
-	}
+	s := Story{Title: title, Except: map[string]Fate{}}
 	var err error
-	if s.Dst, err = netip.ParseAddrPort(words[2]); err != nil {
+	if s.Flow, err = modes.ParseFlow(text); err != nil {
 		return s, err
 	}
 	for i, part := range strings.Split(tail, ";") {

@@ -1,4 +1,6 @@
-package rules
+// Package fake is iptables in memory, for tests: it loads what iptables-restore would and
+// refuses what the kernel would refuse.
+package fake
 
 import (
 	"fmt"
@@ -8,11 +10,12 @@ import (
 	"strings"
 )
 
-// fake is iptables in memory: it loads restore text as iptables-restore
-// --noflush does, and refuses what the kernel refuses.
-type fake map[string]map[string][]string // table, chain, rules
+// Tables are the rules of all chains, by table and chain.
+type Tables map[string]map[string][]string
 
-func (f fake) load(text string) error {
+// Load reads restore text as iptables-restore --noflush does. Its error is what the kernel
+// would refuse: a chain or rule that is not there, a jump to nowhere.
+func (f Tables) Load(text string) error {
 	var table map[string][]string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
@@ -25,7 +28,10 @@ func (f fake) load(text string) error {
 			table = nil
 		case line[0] == '*':
 			if f[line[1:]] == nil {
-				f[line[1:]] = map[string][]string{"PREROUTING": nil, "OUTPUT": nil, "POSTROUTING": nil, "FORWARD": nil, "INPUT": nil}
+				f[line[1:]] = map[string][]string{}
+				for _, h := range hooks() {
+					f[line[1:]][h] = nil
+				}
 			}
 			table = f[line[1:]]
 		case line[0] == ':':
@@ -68,7 +74,7 @@ func edit(table map[string][]string, verb, rest string) error {
 }
 
 // check refuses jumps to chains that are not there.
-func (f fake) check(table map[string][]string) error {
+func (f Tables) check(table map[string][]string) error {
 	for chain, rules := range table {
 		for _, r := range rules {
 			target := r[strings.LastIndex(r, "-j ")+3:]
@@ -83,18 +89,26 @@ func (f fake) check(table map[string][]string) error {
 	return nil
 }
 
-// dump lists all rules, and chains that are empty, in order.
-func (f fake) dump() string {
+// Dump lists all rules, and chains that are empty, in order. Rules of the hooks are sorted,
+// since those of others stand between them.
+func (f Tables) Dump() string {
 	var b strings.Builder
 	for _, t := range slices.Sorted(maps.Keys(f)) {
 		for _, c := range slices.Sorted(maps.Keys(f[t])) {
-			if !BuiltIn(c) || len(f[t][c]) > 0 {
+			rules := f[t][c]
+			if slices.Contains(hooks(), c) {
+				rules = slices.Sorted(slices.Values(rules))
+			}
+			if !slices.Contains(hooks(), c) || len(rules) > 0 {
 				fmt.Fprintf(&b, "%s %s\n", t, c)
 			}
-			for _, r := range f[t][c] {
+			for _, r := range rules {
 				fmt.Fprintf(&b, "  %s\n", r)
 			}
 		}
 	}
 	return b.String()
 }
+
+// hooks are the built-in chains.
+func hooks() []string { return []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"} }
