@@ -10,7 +10,8 @@ import (
 
 // Refresher is a Proxier that can write everything again although nothing
 // changed, as kube-proxy does (before 1.26 at every sync period, since then after
-// errors and once an hour).
+// errors and once an hour). It puts right what somebody else has changed of the mode's
+// objects, and leaves others' alone.
 type Refresher interface {
 	Refresh(ctx context.Context) (Cost, error)
 }

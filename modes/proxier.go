@@ -14,7 +14,11 @@ type Proxier interface {
 	// Sync makes the kernel match the whole Snapshot. The first call expects
 	// a namespace without the mode's objects; a later call programs only what
 	// differs, and the same Snapshot twice does nothing the second time.
-	// After an error the next Sync must be preceded by Close.
+	//
+	// An error leaves the kernel somewhere between the Snapshot before and this one.
+	// The next Sync mends that: it makes the kernel match its own Snapshot, whatever
+	// was left. What somebody else changes in the kernel meanwhile is noticed where a
+	// later change touches it and is refused, at the latest by [Refresher].
 	Sync(ctx context.Context, s Snapshot) (Cost, error)
 	// Dump is what the kernel holds now, as text, for people.
 	Dump(ctx context.Context) (string, error)

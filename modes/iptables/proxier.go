@@ -17,7 +17,8 @@ import (
 type Proxier struct {
 	planner  Planner
 	restorer Restorer
-	localnet string // what routeLocalnet was, empty if it was not touched
+	synced   modes.Snapshot // the last without an error
+	localnet string         // what routeLocalnet was, empty if it was not touched
 }
 
 // routeLocalnet lets packets with loopback addresses leave the node, which node ports
@@ -90,8 +91,8 @@ func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 		return cost, err
 	}
 	start = time.Now()
-	n, err := conntrack.CleanUp(p.planner.changes)
-	p.planner.changes = nil
+	n, err := conntrack.CleanUp(modes.Diff(p.synced, s), nil)
+	p.synced = s
 	cost.Objects += n
 	cost.Commit += time.Since(start)
 	return cost, err
@@ -106,6 +107,6 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.
 // Close implements [modes.Proxier].
 func (p *Proxier) Close() error {
 	err := errors.Join(p.restorer.Clear(), p.routeLoopback(false))
-	p.planner = Planner{Dispatch: p.planner.Dispatch, Family: p.planner.Family}
+	p.planner, p.synced = Planner{Dispatch: p.planner.Dispatch, Family: p.planner.Family}, modes.Snapshot{}
 	return err
 }

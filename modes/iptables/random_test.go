@@ -141,11 +141,11 @@ func TestDeltaEndsWhereSyncEnds(t *testing.T) {
 					mine := snap.Of(f)
 					old, edited, all := p.Delta(now, mine)
 					load(t, part, rules.Edit, old, edited)
-					load(t, whole, rules.Rewrite, now, all)
+					load(t, whole, mend(whole), now, all)
 					fresh := fake.Tables{}
 					anew := iptables.Planner{Dispatch: dispatch, Family: f}
 					load(t, fresh, rules.Edit, rules.Ruleset{}, anew.Plan(mine))
-					for kind, got := range map[string]fake.Tables{"edited": part, "rewritten": whole} {
+					for kind, got := range map[string]fake.Tables{"edited": part, "mended": whole} {
 						if got, want := got.Dump(), fresh.Dump(); got != want {
 							t.Fatalf("step %d, %s: %s", step, kind, firstDifference(got, want))
 						}
@@ -169,6 +169,17 @@ func load(t *testing.T, into fake.Tables, write func(*bufio.Writer, rules.Rulese
 	}
 	if err := into.Load(b.String()); err != nil {
 		t.Fatalf("%v in\n%s", err, b.String())
+	}
+}
+
+// mend writes a Ruleset over whatever the tables hold.
+func mend(have fake.Tables) func(*bufio.Writer, rules.Ruleset, rules.Ruleset) (int, error) {
+	return func(w *bufio.Writer, _, to rules.Ruleset) (int, error) {
+		found := map[string]rules.Found{}
+		for table := range have {
+			found[table] = rules.Find([]byte(have.Save(table)))
+		}
+		return rules.Mend(w, found, to)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,9 @@ const (
 func Strategies() []Strategy { return []Strategy{Partial, Rewrite, Append} }
 
 // Restorer brings iptables from one Ruleset to the next and remembers what it
-// committed.
+// committed. After an error the kernel may hold a part of what was to be committed: each
+// table is replaced at once, but not all tables are. The next Commit therefore reads back
+// which chains there are, and writes the whole.
 type Restorer struct {
 	// Runner starts the tools, [modes.Exec] if nil.
 	Runner modes.Runner
@@ -56,6 +59,8 @@ type Restorer struct {
 	Family modes.Family
 
 	current rules.Ruleset
+	failed  bool                 // the last commit; current may not be what there is
+	tables  []string             // that were written to
 	calls   *goiptables.IPTables // of strategy Append
 }
 
@@ -94,23 +99,24 @@ func (r *Restorer) Commit(ctx context.Context, next rules.Ruleset) (modes.Cost, 
 // is what the kernel holds then.
 func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset) (cost modes.Cost, err error) {
 	start := time.Now()
-	if rules.Same(from, to) {
+	if !r.failed && rules.Same(from, to) {
 		r.current = whole
 		return modes.Cost{Plan: time.Since(start)}, nil
 	}
-	switch r.Strategy {
-	case Append:
-		cost, err = r.call(ctx, rules.Calls(from, to))
-	case Rewrite:
-		cost, err = r.rewrite(ctx, whole)
-	default:
-		n := 0
-		_, cost, err = r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
-			n, err = rules.Edit(w, from, to)
-			return err
-		}, r.command()+"-restore", "-w", "5", "--noflush", "--counters")
-		cost.Rules = n
+	for _, t := range whole.Tables {
+		if !slices.Contains(r.tables, t.Name) {
+			r.tables = append(r.tables, t.Name)
+		}
 	}
+	switch {
+	case r.failed || r.Strategy == Rewrite:
+		cost, err = r.mend(ctx, whole)
+	case r.Strategy == Append:
+		cost, err = r.call(ctx, rules.Calls(from, to))
+	default:
+		cost, err = r.restore(ctx, func(w *bufio.Writer) (int, error) { return rules.Edit(w, from, to) })
+	}
+	r.failed = err != nil
 	cost.Plan += time.Since(start) - cost.Total()
 	if err != nil && r.Backend == NFT && strings.Contains(err.Error(), "Message too long") {
 		err = &modes.MissingError{Need: "socket buffers large enough for one nft transaction of this size", Mend: "run as root", Err: err}
@@ -122,32 +128,43 @@ func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset
 	return cost, nil
 }
 
-// Refresh reads everything back and writes it again.
-func (r *Restorer) Refresh(ctx context.Context) (modes.Cost, error) {
-	return r.rewrite(ctx, r.current)
+// restore starts iptables-restore and feeds it what write writes, which says how many
+// rules that adds or deletes.
+func (r *Restorer) restore(ctx context.Context, write func(*bufio.Writer) (int, error)) (modes.Cost, error) {
+	n := 0
+	_, cost, err := r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
+		n, err = write(w)
+		return err
+	}, r.command()+"-restore", "-w", "5", "--noflush", "--counters")
+	cost.Rules = n
+	return cost, err
 }
 
-// rewrite reads the tables back and writes them whole, as kube-proxy did
-// before 1.26; it took the existing chains from what it read.
-func (r *Restorer) rewrite(ctx context.Context, whole rules.Ruleset) (modes.Cost, error) {
+// Refresh reads everything back and writes it again, whatever there is.
+func (r *Restorer) Refresh(ctx context.Context) (modes.Cost, error) {
+	cost, err := r.mend(ctx, r.current)
+	r.failed = err != nil
+	return cost, err
+}
+
+// mend reads the tables back and writes them whole, as kube-proxy did before 1.26: it
+// took the existing chains from what it read.
+func (r *Restorer) mend(ctx context.Context, whole rules.Ruleset) (modes.Cost, error) {
 	start := time.Now()
 	var cost modes.Cost
-	for _, t := range whole.Tables {
-		_, c, err := r.runner().Run(ctx, nil, r.command()+"-save", "-t", t.Name)
+	found := map[string]rules.Found{}
+	for _, table := range r.tables {
+		out, c, err := r.runner().Run(ctx, nil, r.command()+"-save", "-t", table)
 		c.Plan, c.Start, c.Encode, c.Commit = 0, 0, 0, 0
 		cost.Add(c)
 		if err != nil {
 			return cost, err
 		}
+		found[table] = rules.Find(out)
 	}
 	cost.ReadBack = time.Since(start)
-	n := 0
-	_, c, err := r.runner().Run(ctx, func(w *bufio.Writer) (err error) {
-		n, err = rules.Rewrite(w, r.current, whole)
-		return err
-	}, r.command()+"-restore", "-w", "5", "--noflush", "--counters")
+	c, err := r.restore(ctx, func(w *bufio.Writer) (int, error) { return rules.Mend(w, found, whole) })
 	cost.Add(c)
-	cost.Rules = n
 	return cost, err
 }
 
@@ -193,15 +210,24 @@ func (r *Restorer) call(ctx context.Context, calls iter.Seq[rules.Call]) (cost m
 // Current is what was committed last.
 func (r *Restorer) Current() rules.Ruleset { return r.current }
 
-// Clear removes all that was committed.
+// Clear removes all that was committed. If that is not what there is any more, it reads
+// back what there is.
 func (r *Restorer) Clear() error {
+	if len(r.tables) == 0 {
+		return nil
+	}
 	// In one call, however the rules were written.
-	part := Restorer{Runner: r.Runner, Backend: r.Backend, Family: r.Family, current: r.current}
-	_, err := part.Commit(context.Background(), rules.Ruleset{})
-	r.current = part.current
+	err := error(nil)
+	if !r.failed {
+		_, err = r.restore(context.Background(), func(w *bufio.Writer) (int, error) { return rules.Edit(w, r.current, rules.Ruleset{}) })
+	}
+	if r.failed || err != nil {
+		_, err = r.mend(context.Background(), rules.Ruleset{})
+	}
 	if err != nil {
 		return fmt.Errorf("clear iptables: %w", err)
 	}
+	r.current, r.failed, r.tables = rules.Ruleset{}, false, nil
 	return nil
 }
 

@@ -42,9 +42,10 @@ func (p *Proxier) handle(do func(*mobyipvs.Handle) error) error {
 // server is a virtual server for TCP as moby/ipvs has it.
 func (p *Proxier) server(at netip.AddrPort) *mobyipvs.Service {
 	s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IP(at.Addr().AsSlice()), Port: at.Port(),
-		SchedName: p.options.scheduler(), Netmask: 0xffffffff}
+		Netmask: p.options.netmask()}
+	s.SchedName, s.Flags = p.options.scheduling()
 	if at.Addr().Is6() {
-		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
+		s.AddressFamily = unix.AF_INET6
 	}
 	return s
 }
@@ -141,7 +142,7 @@ func (p *Proxier) ShowService(svc *modes.Service, named func(netip.Addr) string)
 		if err != nil {
 			return fmt.Errorf("list real servers of %s: %w", svc.Key(), err)
 		}
-		out = append(out, fmt.Sprintf("-A -t %s -s %s", at, p.options.scheduler()))
+		out = append(out, fmt.Sprintf("-A -t %s %s", at, p.options.SchedulerArgs()))
 		for _, d := range list {
 			out = append(out, fmt.Sprintf("-a -t %s -r %s:%d %s -w %d  (%d active, %d inactive)",
 				at, d.Address, d.Port, p.options.forwardLetter(), d.Weight, d.ActiveConnections, d.InactiveConnections))

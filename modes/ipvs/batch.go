@@ -30,6 +30,7 @@ type batch struct {
 	bytes int           // sent in total
 	took  time.Duration // spent in flush
 	nest  []int         // starts of open nested attributes
+	ops   []Op          // what the messages since the last answers were for
 	reply [8192]byte
 }
 
@@ -53,8 +54,10 @@ func newBatch(protocol int) (*batch, error) {
 
 func (b *batch) close() error { return unix.Close(b.fd) }
 
-// begin starts a message; header is the part after the netlink header.
-func (b *batch) begin(typ uint16, flags uint16, header ...byte) {
+// begin starts the message that carries an operation out; header is the part after the
+// netlink header.
+func (b *batch) begin(o Op, typ uint16, flags uint16, header ...byte) {
+	b.ops = append(b.ops, o)
 	b.last = len(b.buf)
 	b.seq++
 	b.buf = binary.NativeEndian.AppendUint32(b.buf, 0) // length, set by end
@@ -112,8 +115,8 @@ func (b *batch) end() error {
 	return nil
 }
 
-// flush sends what is buffered and looks for failures. The error names the first
-// operation that failed, counted from the last flush.
+// flush sends what is buffered and looks for failures. The error is an [opError] of the
+// first operation that failed.
 func (b *batch) flush() error {
 	start := time.Now()
 	defer func() { b.took += time.Since(start) }()
@@ -140,6 +143,7 @@ func (b *batch) send() error {
 
 // failures reads what the kernel has answered; nothing is good news.
 func (b *batch) failures() error {
+	defer func() { b.ops = b.ops[:0] }()
 	var failed error
 	for {
 		n, _, err := unix.Recvfrom(b.fd, b.reply[:], unix.MSG_DONTWAIT)
@@ -158,7 +162,7 @@ func (b *batch) failures() error {
 				return fmt.Errorf("netlink answer of %d bytes is cut short", size)
 			}
 			if errno := int32(binary.NativeEndian.Uint32(m[unix.SizeofNlMsghdr:])); typ == unix.NLMSG_ERROR && errno != 0 && failed == nil {
-				failed = &opError{index: int(seq - b.first - 1), err: unix.Errno(-errno)}
+				failed = b.refused(seq, unix.Errno(-errno))
 			}
 			m = m[min((size+3)&^3, len(m)):]
 		}
@@ -176,6 +180,9 @@ func flushAll(list ...*batch) error {
 		poll[i] = unix.PollFd{Fd: int32(b.fd), Events: unix.POLLIN}
 	}
 	if n, err := unix.Poll(poll, 0); n == 0 && err == nil {
+		for _, b := range list {
+			b.ops = b.ops[:0]
+		}
 		return nil
 	}
 	for _, b := range list {
@@ -186,11 +193,10 @@ func flushAll(list ...*batch) error {
 	return nil
 }
 
-// opError is the failure of one message of a batch.
-type opError struct {
-	index int // counted from the start of the chunk
-	err   error
+// refused is the failure of the message of a sequence number.
+func (b *batch) refused(seq uint32, errno unix.Errno) error {
+	if i := int(int32(seq - b.first - 1)); i >= 0 && i < len(b.ops) {
+		return &opError{b.ops[i], errno}
+	}
+	return fmt.Errorf("netlink message %d: %w", seq, explain(errno))
 }
-
-func (e *opError) Error() string { return fmt.Sprintf("operation %d of a batch: %v", e.index, e.err) }
-func (e *opError) Unwrap() error { return e.err }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -41,7 +43,7 @@ type Writer struct {
 	Options
 	route, ipset, ipvs *batch
 	genl               uint16   // generic netlink family of IPVS
-	devices            []uint32 // indexes of kube-ipvs0, 1, ...
+	bound              []uint32 // indexes of the devices that hold VIPs
 }
 
 // Do takes one operation. It may be committed now or at the next Flush.
@@ -70,19 +72,8 @@ func NewWriter(o Options) (*Writer, error) {
 		return nil, fmt.Errorf("find the IPVS netlink family: %w", err)
 	}
 	e := &Writer{Options: o, genl: family.ID}
-	for o.Bind != BindAlias {
-		link, err := netlink.LinkByName(o.deviceName(len(e.devices)))
-		if err != nil {
-			break
-		}
-		e.devices = append(e.devices, uint32(link.Attrs().Index))
-	}
-	if o.Bind == BindAlias {
-		index, err := o.uplink()
-		if err != nil {
-			return nil, err
-		}
-		e.devices = []uint32{index}
+	if e.bound, err = o.devices(); err != nil {
+		return nil, err
 	}
 	for protocol, b := range map[int]**batch{unix.NETLINK_ROUTE: &e.route, unix.NETLINK_NETFILTER: &e.ipset, unix.NETLINK_GENERIC: &e.ipvs} {
 		if *b, err = newBatch(protocol); err != nil {
@@ -108,32 +99,32 @@ func (e *Writer) address(o Op) error {
 	if o.Kind == DelAddress {
 		typ, flags = unix.RTM_DELADDR, 0
 	}
-	if len(e.devices) == 0 {
+	if len(e.bound) == 0 {
 		return fmt.Errorf("bind %s: there is no device %s", o.VIP.Addr(), Device)
 	}
 	ip := o.VIP.Addr().AsSlice()
 	// A VIP's device follows from the VIP alone, so that it is found again.
-	device := e.devices[crc32.ChecksumIEEE(ip)%uint32(len(e.devices))]
+	device := e.bound[crc32.ChecksumIEEE(ip)%uint32(len(e.bound))]
 	if e.Bind == BindRoute {
-		return e.localRoute(o.Kind, ip, device)
+		return e.localRoute(o, ip, device)
 	}
 	// IFA_F_NODAD: an address of IPv6 is not to wait for others to object.
 	header := binary.NativeEndian.AppendUint32([]byte{byte(e.Family.Domain()), byte(8 * len(ip)), unix.IFA_F_NODAD, 0}, device)
-	e.route.begin(typ, flags, header...)
+	e.route.begin(o, typ, flags, header...)
 	e.route.attr(unix.IFA_LOCAL, ip...)
 	e.route.attr(unix.IFA_ADDRESS, ip...)
 	return e.route.end()
 }
 
 // localRoute makes a VIP local by a route alone.
-func (e *Writer) localRoute(kind Kind, ip []byte, device uint32) error {
+func (e *Writer) localRoute(o Op, ip []byte, device uint32) error {
 	typ, flags := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
-	if kind == DelAddress {
+	if o.Kind == DelAddress {
 		typ, flags = unix.RTM_DELROUTE, 0
 	}
 	// struct rtmsg: family, destination and source length, TOS, table,
 	// protocol, scope, type, flags.
-	e.route.begin(typ, flags, byte(e.Family.Domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
+	e.route.begin(o, typ, flags, byte(e.Family.Domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
 	e.route.attr(unix.RTA_DST, ip...)
 	e.route.attr32(unix.RTA_OIF, device)
 	return e.route.end()
@@ -154,25 +145,20 @@ func (e *Writer) server(o Op) error {
 		cmd = ipvsDelDest
 	}
 	b := e.ipvs
-	b.begin(e.genl, 0, cmd, 1, 0, 0)
+	b.begin(o, e.genl, 0, cmd, 1, 0, 0)
 	b.open(ipvsAttrService)
 	b.attr(svcFamily, native16(uint16(e.Family.Domain()))...)
 	b.attr(svcProtocol, native16(uint16(o.Proto.Number()))...)
 	b.addrPort(svcAddr, svcPort, o.VIP)
-	b.attrString(svcSched, e.scheduler())
-	// struct ip_vs_flags: the flags, and which of them are given: all.
-	persistent := byte(0)
+	scheduler, flags := e.scheduling()
+	b.attrString(svcSched, scheduler)
 	if o.Persist > 0 {
-		persistent = 1 // IP_VS_SVC_F_PERSISTENT
+		flags |= flagPersistent
 	}
-	b.attr(svcFlags, persistent, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)
+	// struct ip_vs_flags: the flags, and which of them are given: all.
+	b.attr(svcFlags, binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, flags), math.MaxUint32)...)
 	b.attr32(svcTimeout, o.Persist)
-	// Persistence is by whole addresses: a mask, or a prefix length for IPv6.
-	netmask := uint32(0xffffffff)
-	if e.Family == modes.IPv6 {
-		netmask = 128
-	}
-	b.attr32(svcNetmask, netmask)
+	b.attr32(svcNetmask, e.netmask())
 	b.shut()
 	if o.Real.IsValid() {
 		b.open(ipvsAttrDest)
@@ -186,32 +172,39 @@ func (e *Writer) server(o Op) error {
 	return b.end()
 }
 
+// netmask has persistence go by whole addresses: a mask, or a prefix length for IPv6.
+func (o Options) netmask() uint32 {
+	if o.Family == modes.IPv6 {
+		return 128
+	}
+	return math.MaxUint32
+}
+
 func (e *Writer) entry(o Op) error {
 	cmd, flags := uint16(ipsetAdd), uint16(unix.NLM_F_EXCL)
 	if o.Kind == DelEntry {
 		cmd = ipsetDel
 	}
 	at := o.VIP
-	if o.Set == LoopBackSet {
-		at = o.Real
-	}
 	b := e.ipset
-	b.begin(nfnlSubsysIPSet<<8|cmd, flags, byte(e.Family.Domain()), 0, 0, 0)
+	b.begin(o, nfnlSubsysIPSet<<8|cmd, flags, byte(e.Family.Domain()), 0, 0, 0)
 	b.attr(ipsetAttrProtocol, ipsetProtocolVersion)
 	b.attrString(ipsetAttrName, e.setName(o.Set))
 	b.open(ipsetAttrData)
-	typ := setType(o.Set)
-	if typ != "bitmap:port" {
+	kind := o.Set.kind()
+	if kind != bitmapPort {
 		b.ipsetAddr(ipsetAttrIP, at.Addr())
 	}
-	b.attr(ipsetAttrPort|unix.NLA_F_NET_BYTEORDER, binary.BigEndian.AppendUint16(nil, at.Port())...)
-	if typ != "bitmap:port" {
+	if kind != hashIP {
+		b.attr(ipsetAttrPort|unix.NLA_F_NET_BYTEORDER, binary.BigEndian.AppendUint16(nil, at.Port())...)
+	}
+	if kind != bitmapPort && kind != hashIP {
 		b.attr(ipsetAttrProto, o.Proto.Number())
 	}
-	switch typ {
-	case "hash:ip,port,ip":
+	switch kind {
+	case hashIPPortIP:
 		b.ipsetAddr(ipsetAttrIP2, at.Addr())
-	case "hash:ip,port,net":
+	case hashIPPortNet:
 		b.ipsetAddr(ipsetAttrIP2, o.Source.Addr())
 		b.attr(ipsetAttrCIDR2, byte(o.Source.Bits()))
 	}
@@ -235,3 +228,14 @@ func (b *batch) ipsetAddr(typ uint16, a netip.Addr) {
 }
 
 func native16(v uint16) []byte { return binary.NativeEndian.AppendUint16(nil, v) }
+
+func (e *Writer) sent() int { return e.route.bytes + e.ipset.bytes + e.ipvs.bytes }
+
+// committing is how long the kernel has been at work since the last call.
+func (e *Writer) committing() (d time.Duration) {
+	for _, b := range []*batch{e.route, e.ipset, e.ipvs} {
+		d += b.took
+		b.took = 0
+	}
+	return d
+}

@@ -1,10 +1,9 @@
 package ipvs
 
 import (
+	"cmp"
 	"fmt"
-	"iter"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"viplab/modes"
@@ -13,7 +12,8 @@ import (
 // Kind is what an Op does.
 type Kind uint8
 
-// Operations on kernel objects.
+// Operations on kernel objects, in the order in which objects are made; each deletion
+// undoes what stands as far from the end as it from the start.
 const (
 	AddAddress Kind = iota // VIP on kube-ipvs0
 	AddServer              // virtual server
@@ -23,89 +23,34 @@ const (
 	DelReal
 	DelServer
 	DelAddress
-	SetServer // another persistence of a virtual server
+	SetServer // other terms of a virtual server
 	SetReal   // another weight of a real server
 )
 
-// Names of the objects, as kube-proxy has them.
-const (
-	Device       = "kube-ipvs0"      // the first; see [Devices]
-	ClusterIPSet = "KUBE-CLUSTER-IP" // hash:ip,port
-	LoopBackSet  = "KUBE-LOOP-BACK"  // hash:ip,port,ip
-
-	// Of Services that are reached from outside of the cluster.
-	ExternalIPSet     = "KUBE-EXTERNAL-IP"               // hash:ip,port
-	ExternalLocalSet  = "KUBE-EXTERNAL-IP-LOCAL"         // hash:ip,port
-	LoadBalancerSet   = "KUBE-LOAD-BALANCER"             // hash:ip,port
-	BalancerLocalSet  = "KUBE-LOAD-BALANCER-LOCAL"       // hash:ip,port
-	BalancerFWSet     = "KUBE-LOAD-BALANCER-FW"          // hash:ip,port
-	BalancerSourceSet = "KUBE-LOAD-BALANCER-SOURCE-CIDR" // hash:ip,port,net
-	NodePortSet       = "KUBE-NODE-PORT-"                // bitmap:port, SCTP-HASH hash:ip,port
-	HealthCheckSet    = "KUBE-HEALTH-CHECK-NODE-PORT"    // bitmap:port
-	NodePortLocalSet  = "KUBE-NODE-PORT-LOCAL-"          // the same
-)
-
-// setType is the type of a set.
-func setType(name string) string {
-	switch {
-	case name == LoopBackSet:
-		return "hash:ip,port,ip"
-	case name == BalancerSourceSet:
-		return "hash:ip,port,net"
-	case name == HealthCheckSet, strings.HasPrefix(name, NodePortSet) && !strings.HasSuffix(name, "-HASH"):
-		return "bitmap:port"
-	}
-	return "hash:ip,port"
-}
-
-// nodePortSet is the set of node ports of a protocol.
-func nodePortSet(local bool, proto modes.Protocol) string {
-	suffix := ""
-	if proto == modes.SCTP {
-		suffix = "-HASH" // SCTP's are looked up by address too, as in kube-proxy
-	}
-	if local {
-		return NodePortLocalSet + strings.ToUpper(string(proto)) + suffix
-	}
-	return NodePortSet + strings.ToUpper(string(proto)) + suffix
-}
-
-// externalSets lists the sets that Services reached from outside need.
-func externalSets() []string {
-	out := []string{ExternalIPSet, ExternalLocalSet, LoadBalancerSet, BalancerLocalSet, BalancerFWSet, BalancerSourceSet, HealthCheckSet}
-	for _, proto := range modes.Protocols() {
-		out = append(out, nodePortSet(false, proto), nodePortSet(true, proto))
-	}
-	return out
-}
-
-// addressesPerDevice is how many VIPs a dummy device is meant for. The kernel
-// walks all addresses of a device when one is added or deleted: with all VIPs on
-// one device, as kube-proxy has it, a full sync is quadratic in part. At 20000
-// Services it took 2.2 s with one device and 1.2 s with twenty, in the guest.
-// See also [BindRoute].
-const addressesPerDevice = 1024
-
-// Devices is how many dummy devices a Snapshot of n Services gets: kube-ipvs0,
-// kube-ipvs1 and so on. Up to 1023 Services it is one, as in kube-proxy.
-func Devices(n int) int { return 1 + n/addressesPerDevice }
-
-// Op is one operation on one kernel object.
-type Op struct {
-	Kind  Kind
-	Set   string // of an entry
-	Proto modes.Protocol
-	VIP   netip.AddrPort
-	Real  netip.AddrPort
-	// Source is of an entry of a set of sources.
-	Source netip.Prefix
+// terms is what a kernel object has beside its name, and what may change while it stays.
+type terms struct {
 	// Persist is for how many seconds a virtual server keeps a client's choice,
 	// 0 for not at all.
 	Persist uint32
 	// Weight is a real server's.
 	Weight uint16
-	// Shared is of an address that several Services may have.
-	Shared bool
+	// strange is set when the kernel's object differs in what is the same for all of the
+	// mode's, such as the scheduler.
+	strange bool
+}
+
+// Op is one operation on one kernel object.
+type Op struct {
+	Kind  Kind
+	Set   Set // of an entry
+	Proto modes.Protocol
+	// VIP is an address (port 0), what a virtual server or the virtual server of a real
+	// one serves, or what an entry holds.
+	VIP  netip.AddrPort
+	Real netip.AddrPort
+	// Source is of an entry of a set of sources.
+	Source netip.Prefix
+	terms
 }
 
 // flag is ipvsadm's for a virtual server of the protocol.
@@ -119,7 +64,7 @@ func (o Op) flag() string {
 	return "-t"
 }
 
-// protocolOf is the protocol of a number, TCP for others than those that the mode
+// protocolOf is the protocol of a number, empty for others than those that the mode
 // programs.
 func protocolOf(number uint16) modes.Protocol {
 	for _, p := range modes.Protocols() {
@@ -127,7 +72,7 @@ func protocolOf(number uint16) modes.Protocol {
 			return p
 		}
 	}
-	return modes.TCP
+	return ""
 }
 
 // String is the command line that would do the same.
@@ -164,131 +109,88 @@ func (o Op) String() string {
 	return fmt.Sprintf("unknown operation %d", o.Kind)
 }
 
-// Plan lists the operations that carry out the changes, in an order in which
-// no traffic meets a half-made Service: what a packet needs later is made
-// earlier, and taken away in the opposite order. Only where a Service takes over
-// another's address is the old one taken away first. The list is never held whole:
-// at 20000 Services it would be 14 MB. nodes are the node's own addresses, on which
-// node ports are served.
-func Plan(changes []modes.Change, nodes ...netip.Addr) iter.Seq[Op] {
-	return func(yield func(Op) bool) {
-		if takesOver(changes) {
-			if removals(changes, nodes, yield) {
-				additions(changes, nodes, yield)
-			}
-			return
-		}
-		if additions(changes, nodes, yield) {
-			removals(changes, nodes, yield)
-		}
+// describe says for people what the operation does.
+func (o Op) describe() string {
+	verb := "add"
+	switch o.Kind {
+	case SetServer, SetReal:
+		verb = "change"
+	case DelAddress, DelServer, DelReal, DelEntry:
+		verb = "delete"
 	}
+	server := fmt.Sprintf("virtual server %s %s", o.Proto, o.VIP)
+	switch o.Kind {
+	case AddAddress, DelAddress:
+		return fmt.Sprintf("%s address %s", verb, o.VIP.Addr())
+	case AddReal, SetReal, DelReal:
+		return fmt.Sprintf("%s real server %s of %s", verb, o.Real, server)
+	case AddEntry, DelEntry:
+		return fmt.Sprintf("%s entry %s of ipset %s", verb, o.entry(), o.Set)
+	}
+	return verb + " " + server
 }
 
-// takesOver tells whether a Service gets an address that another one had.
-func takesOver(changes []modes.Change) bool {
-	if len(changes) < 2 {
-		return false
-	}
-	had := map[netip.Addr]*modes.Service{}
-	addrs := func(svc *modes.Service) []netip.Addr {
-		return slices.Concat([]netip.Addr{svc.ClusterIP}, svc.ExternalIPs, svc.LoadBalancerIPs)
-	}
-	for _, c := range changes {
-		if c.Old != nil {
-			for _, a := range addrs(c.Old) {
-				had[a] = c.Old
-			}
-		}
-	}
-	if len(had) == 0 {
-		return false
-	}
-	for _, c := range changes {
-		if c.New == nil {
-			continue
-		}
-		for _, a := range addrs(c.New) {
-			if o := had[a]; o != nil && o != c.Old {
-				return true
-			}
-		}
-	}
-	return false
+// key is the name of a kernel object, small and without pointers, since there are
+// hundreds of thousands.
+type key struct {
+	vip, other         [16]byte // other: the real server's address, or an entry's source
+	port, otherPort    uint16
+	kind               Kind // the one that makes it
+	set                Set
+	proto              uint8
+	length             uint8 // of an entry's source range
+	v4, otherV4, hasIP bool
 }
 
-// additions yields what the changes add and alter, false if it was stopped.
-func additions(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) bool {
-	var from, to []Op
-	for _, c := range changes {
-		from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
-		for _, o := range to {
-			if slices.Contains(from, o) {
-				continue
-			}
-			if slices.ContainsFunc(from, o.same) {
-				o.Kind = map[Kind]Kind{AddServer: SetServer, AddReal: SetReal}[o.Kind]
-			}
-			if !yield(o) {
-				return false
-			}
-		}
+// key names the object of an operation that makes it.
+func (o Op) key() key {
+	k := key{kind: o.Kind, set: o.Set, proto: o.Proto.Number(), port: o.VIP.Port()}
+	if a := o.VIP.Addr(); a.IsValid() {
+		k.vip, k.v4, k.hasIP = a.As16(), a.Is4(), true
 	}
-	return true
+	other := o.Real.Addr()
+	if k.otherPort = o.Real.Port(); o.Source.IsValid() {
+		other, k.length = o.Source.Addr(), uint8(o.Source.Bits())
+	}
+	if other.IsValid() {
+		k.other, k.otherV4 = other.As16(), other.Is4()
+	}
+	return k
 }
 
-// removals yields what the changes take away, false if it was stopped.
-func removals(changes []modes.Change, nodes []netip.Addr, yield func(Op) bool) bool {
-	var from, to []Op
-	for _, c := range changes {
-		from, to = objects(from[:0], c.Old, nodes), objects(to[:0], c.New, nodes)
-		for _, o := range slices.Backward(from) {
-			if slices.Contains(to, o) || slices.ContainsFunc(to, o.same) {
-				continue
-			}
-			o.Kind = DelAddress - o.Kind
-			// Deleting a virtual server takes its real servers along.
-			if o.Kind == DelReal && c.New == nil {
-				continue
-			}
-			if !yield(o) {
-				return false
-			}
-		}
-	}
-	return true
+// server is the key of a real server's virtual server.
+func (k key) server() key {
+	k.kind, k.other, k.otherPort, k.otherV4 = AddServer, [16]byte{}, 0, false
+	return k
 }
 
-// same tells whether another operation is about the same virtual or real server.
-func (o Op) same(other Op) bool {
-	return (o.Kind == AddServer || o.Kind == AddReal) && other.Kind == o.Kind &&
-		other.Proto == o.Proto && other.VIP == o.VIP && other.Real == o.Real
+// op is the operation that makes the object, without its terms.
+func (k key) op() Op {
+	o := Op{Kind: k.kind, Set: k.set, Proto: protocolOf(uint16(k.proto))}
+	var vip netip.Addr
+	if k.hasIP {
+		vip = address(k.vip, k.v4)
+	}
+	o.VIP = netip.AddrPortFrom(vip, k.port)
+	switch {
+	case k.kind == AddReal:
+		o.Real = netip.AddrPortFrom(address(k.other, k.otherV4), k.otherPort)
+	case k.set == BalancerSourceSet:
+		o.Source = netip.PrefixFrom(address(k.other, k.otherV4), int(k.length))
+	}
+	return o
 }
 
-// objects appends what one Service needs, as the operations that add it.
-func objects(ops []Op, svc *modes.Service, nodes []netip.Addr) []Op {
-	if svc == nil {
-		return ops
+func address(b [16]byte, v4 bool) netip.Addr {
+	if a := netip.AddrFrom16(b); !v4 {
+		return a
 	}
-	ops = append(ops, Op{Kind: AddAddress, VIP: netip.AddrPortFrom(svc.ClusterIP, 0)})
-	for _, p := range svc.Ports {
-		vip := netip.AddrPortFrom(svc.ClusterIP, p.Port)
-		ops = serve(ops, svc, p, vip, inner(svc, p))
-		ops = append(ops, Op{Kind: AddEntry, Set: ClusterIPSet, Proto: p.Protocol, VIP: vip})
-		for _, ep := range svc.Reach(p).All {
-			ops = append(ops, Op{Kind: AddEntry, Set: LoopBackSet, Proto: p.Protocol, Real: ep.At(p)})
-		}
-	}
-	if svc.External() {
-		ops = external(ops, svc, nodes)
-	}
-	return ops
+	return netip.AddrFrom16(b).Unmap()
 }
 
-// serve appends a virtual server with its real servers.
-func serve(ops []Op, svc *modes.Service, p modes.ServicePort, vip netip.AddrPort, to []modes.Endpoint) []Op {
-	ops = append(ops, Op{Kind: AddServer, Proto: p.Protocol, VIP: vip, Persist: uint32(svc.Affinity.Seconds())})
-	for _, ep := range to {
-		ops = append(ops, Op{Kind: AddReal, Proto: p.Protocol, VIP: vip, Real: ep.At(p), Weight: max(1, ep.Weight)})
-	}
-	return ops
+// compare orders objects by how they are made, then by name.
+func (k key) compare(o key) int {
+	return cmp.Or(cmp.Compare(k.kind, o.kind), cmp.Compare(k.set, o.set), strings.Compare(string(k.vip[:]), string(o.vip[:])),
+		cmp.Compare(k.port, o.port), cmp.Compare(k.proto, o.proto), strings.Compare(string(k.other[:]), string(o.other[:])),
+		cmp.Compare(k.otherPort, o.otherPort), cmp.Compare(k.length, o.length))
 }

@@ -1,8 +1,6 @@
 package ipvs
 
 import (
-	"cmp"
-
 	mobyipvs "github.com/moby/ipvs"
 
 	"viplab/modes"
@@ -40,12 +38,6 @@ const (
 // Binds lists them, the default first.
 func Binds() []string { return []string{BindAddress, BindRoute, BindAlias} }
 
-// Schedulers lists the kernel's, the default first. Where all weights are one, as by
-// default, the weighted ones choose like those without weights.
-func Schedulers() []string {
-	return []string{"rr", "wrr", "lc", "wlc", "sh", "dh", "lblc", "sed", "nq", "mh"}
-}
-
 // Ways in which a packet gets to its real server.
 const (
 	// NAT rewrites addresses and ports; answers come back through the node.
@@ -76,8 +68,6 @@ const (
 
 // Lookups lists them, the default first.
 func Lookups() []string { return []string{LookupIPSet, LookupRules} }
-
-func (o Options) scheduler() string { return cmp.Or(o.Scheduler, mobyipvs.RoundRobin) }
 
 func (o Options) byRules() bool { return o.Lookup == LookupRules }
 

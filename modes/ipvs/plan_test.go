@@ -42,7 +42,7 @@ func TestPlan(t *testing.T) {
 
 func TestRules(t *testing.T) {
 	var b strings.Builder
-	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{}.Rules(modes.Snapshot{ClusterCIDR: synth.EndpointRange}, false)); err != nil {
+	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{}.rules(modes.Snapshot{ClusterCIDR: synth.EndpointRange}, node{}, false)); err != nil {
 		t.Fatal(err)
 	}
 	golden.Check(t, "rules.txt", b.String())
@@ -52,7 +52,7 @@ func TestRules(t *testing.T) {
 func TestRulesWithoutSets(t *testing.T) {
 	spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1}
 	var b strings.Builder
-	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{Lookup: LookupRules}.Rules(spec.Snapshot(), false)); err != nil {
+	if _, err := rules.Edit(bufio.NewWriter(&b), rules.Ruleset{}, Options{Lookup: LookupRules}.rules(spec.Snapshot(), node{}, false)); err != nil {
 		t.Fatal(err)
 	}
 	golden.Check(t, "lookup-rules.txt", b.String())
@@ -77,43 +77,6 @@ func TestRefusals(t *testing.T) {
 		var unsupported *modes.UnsupportedError
 		if !errors.As(err, &unsupported) || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
-		}
-	}
-}
-
-// TestPlanUndoes: going to a snapshot and back leaves nothing over.
-func TestPlanUndoes(t *testing.T) {
-	spec := synth.Spec{Services: 3, Endpoints: 2, Ports: 2, Seed: 1}
-	a := spec.Snapshot()
-	svc := *a.Services[1]
-	svc.Endpoints = svc.Endpoints[:1]
-	b := a.Without(2).With(&svc)
-	state := map[string]bool{}
-	apply := func(from, to modes.Snapshot) {
-		for o := range Plan(modes.Diff(from, to)) {
-			add := o.Kind <= AddEntry
-			o.Kind = min(o.Kind, DelAddress-o.Kind)
-			key := o.String()
-			if state[key] == add {
-				t.Fatalf("%v twice", o)
-			}
-			state[key] = add
-			if !add && o.Kind == AddServer {
-				for k := range state { // the kernel drops its real servers
-					if strings.HasPrefix(k, "ipvsadm -a") && strings.Contains(k, " "+o.VIP.String()+" ") {
-						state[k] = false
-					}
-				}
-			}
-		}
-	}
-	apply(modes.Snapshot{}, a)
-	apply(a, b)
-	apply(b, a)
-	apply(a, modes.Snapshot{})
-	for k, there := range state {
-		if there {
-			t.Errorf("left over: %s", k)
 		}
 	}
 }

@@ -1,34 +1,36 @@
 package ipvs
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
 
 	"viplab/modes"
 	"viplab/modes/packet"
 )
 
-// Program is what the mode puts into a node of the given address, as values.
-func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
+// Program is what the mode puts into a node of the given address, as values; the Snapshot
+// may name further ones.
+func Program(opt Options, s modes.Snapshot, addr netip.Addr) packet.Program {
+	addrs := []netip.Addr{addr}
+	for _, a := range s.Node.Addrs {
+		if modes.FamilyOf(a) == modes.FamilyOf(addr) {
+			addrs = append(addrs, a)
+		}
+	}
+	n := nodeOf(s.Node, addrs...)
 	p := packet.Program{
-		Rules:   opt.Rules(s, hasExternal(s)),
-		Entries: map[string]map[string]bool{opt.setName(ClusterIPSet): {}, opt.setName(LoopBackSet): {}},
+		Rules:   opt.rules(s, n, hasExternal(s)),
+		Entries: map[string]map[string]bool{},
 		Servers: map[modes.Front][]netip.AddrPort{},
 		Bound:   map[netip.Addr]bool{},
 		Sticky:  map[modes.Front]bool{},
-		Nodes:   s.Node.Addrs,
+		Nodes:   addrs,
 	}
-	if hasExternal(s) {
-		for _, set := range externalSets() {
+	if !opt.byRules() {
+		for _, set := range setsFor(hasExternal(s)) {
 			p.Entries[opt.setName(set)] = map[string]bool{}
 		}
 	}
-	nodes := s.Node.Addrs
-	if !slices.Contains(nodes, node) {
-		nodes = append(slices.Clone(nodes), node)
-	}
-	for o := range Plan(modes.Diff(modes.Snapshot{}, s), nodes...) {
+	for o := range plan(modes.Diff(modes.Snapshot{}, s), n) {
 		front := modes.Front{Proto: o.Proto, Addr: o.VIP}
 		switch o.Kind {
 		case AddAddress:
@@ -45,17 +47,4 @@ func Program(opt Options, s modes.Snapshot, node netip.Addr) packet.Program {
 		}
 	}
 	return p
-}
-
-// entry is the set entry of an operation, as ipset writes it.
-func (o Op) entry() string {
-	switch setType(o.Set) {
-	case "hash:ip,port,ip":
-		return fmt.Sprintf("%s,%s:%d,%s", o.Real.Addr(), o.Proto, o.Real.Port(), o.Real.Addr())
-	case "hash:ip,port,net":
-		return fmt.Sprintf("%s,%s:%d,%s", o.VIP.Addr(), o.Proto, o.VIP.Port(), o.Source)
-	case "bitmap:port":
-		return fmt.Sprint(o.VIP.Port())
-	}
-	return fmt.Sprintf("%s,%s:%d", o.VIP.Addr(), o.Proto, o.VIP.Port())
 }

@@ -32,8 +32,10 @@ func (o Options) settings() [][2]string {
 	}
 }
 
+// setSysctls sets those that were not set before, and remembers what they were. As in
+// kube-proxy that is done once: what somebody sets later stays.
 func (p *Proxier) setSysctls() error {
-	for _, s := range p.options.settings() {
+	for _, s := range p.options.settings()[len(p.sysctls):] {
 		path := filepath.Join("/proc/sys", s[0])
 		before, err := os.ReadFile(path)
 		if err != nil {

@@ -78,7 +78,7 @@ func TestSchedulers(t *testing.T) {
 			if err := b.Validate(true); err != nil {
 				t.Error(err)
 			}
-			if text, err := b.dump(); err != nil || !strings.Contains(text, "-s "+s+"\n") {
+			if text, err := b.dump(); err != nil || !strings.Contains(text, " "+ipvs.Options{Scheduler: s}.SchedulerArgs()+"\n") {
 				t.Errorf("%v: %s", err, text)
 			}
 		})

@@ -40,6 +40,9 @@ func Run(t *testing.T, m modes.Mode, o Options) {
 	able("families", func(t *testing.T) { families(t, m) }, modes.SixthVersion)
 	able("services change", func(t *testing.T) { alter(t, m) }, modes.SessionAffinity, modes.ExternalIPs)
 	able("affinity ends", func(t *testing.T) { affinityEnds(t, m, o) }, modes.SessionAffinity)
+	able("node ports and pods change hands", func(t *testing.T) { exchange(t, m) }, modes.NodePorts)
+	able("node addresses come and go", func(t *testing.T) { nodeAddresses(t, m, o) }, modes.NodePorts, modes.ExternalIPs)
+	able("early datagram flows", func(t *testing.T) { earlyUDP(t, m) }, modes.NodePorts, modes.ExternalIPs)
 	t.Run("stale datagram flows", func(t *testing.T) { staleUDP(t, m) })
 	t.Run("stories", func(t *testing.T) { stories(t, m) })
 }

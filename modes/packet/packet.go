@@ -93,8 +93,15 @@ func (w *walk) local(a netip.Addr) bool {
 // inSet looks a packet up in a set by the dimensions of its type.
 func (w *walk) inSet(set, dirs string, p rules.Packet) bool {
 	w.say("", "", set, "look up "+dirs, "")
-	entry := fmt.Sprintf("%s,%s:%d", p.Dst.Addr(), p.Proto, p.Dst.Port())
-	if dirs == "dst" {
+	addr := p.Dst.Addr()
+	if strings.HasPrefix(dirs, "src") {
+		addr = p.Src.Addr()
+	}
+	entry := fmt.Sprintf("%s,%s:%d", addr, p.Proto, p.Dst.Port())
+	switch {
+	case dirs == "dst" && w.Entries[set][addr.String()]: // a set of addresses
+		entry = addr.String()
+	case dirs == "dst":
 		entry = fmt.Sprint(p.Dst.Port())
 	}
 	found := w.Entries[set][entry]
@@ -133,13 +140,17 @@ func (w *walk) travel(from modes.From) modes.Fate {
 	before := w.p.Dst
 	if from == modes.FromNode {
 		w.Hook("nat", "OUTPUT", &w.p)
-		if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
-			return fate
-		}
+		// IPVS comes before the filter, which sees what it takes on later.
 		if fate, done := w.served(); done {
 			return fate
 		}
+		if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
+			return fate
+		}
 		if w.local(w.p.Dst.Addr()) {
+			if fate, done := verdict(w.Hook("filter", "INPUT", &w.p)); done {
+				return fate
+			}
 			return w.arrive()
 		}
 	} else {
@@ -192,8 +203,12 @@ func (w *walk) served() (modes.Fate, bool) {
 		say("has no real server")
 		return modes.Refused, true
 	}
-	w.p.Dst = w.choose(at, real)
+	w.p.Via, w.p.Dst = w.p.Dst, w.choose(at, real)
 	say("gets destination " + w.p.Dst.String())
+	// What IPVS takes on leaves the node as if it were the node's own.
+	if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
+		return fate, true
+	}
 	if w.local(w.p.Dst.Addr()) {
 		return w.arrive(), true
 	}

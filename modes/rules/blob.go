@@ -16,6 +16,7 @@ const (
 	markSize      = headerSize + 16
 	conntrackSize = headerSize + 168 // revision 3
 	setSize       = headerSize + 64
+	ipvsSize      = headerSize + 40
 	recentSize    = headerSize + 216
 	natSize       = headerSize + 48 // DNAT revision 2
 	natOldSize    = headerSize + 24 // REDIRECT, MASQUERADE
@@ -29,7 +30,7 @@ func (r *Rule) Blob() int {
 		has  bool
 		size int
 	}{
-		{r.Comment != "", commentSize}, {r.DPort != 0 || r.Proto != "", portsSize}, {r.Chance > 1, statisticSize},
+		{r.Comment != "", commentSize}, {r.DPort != 0 || r.Proto != "" && !r.Virtual, portsSize}, {r.Virtual, ipvsSize}, {r.Chance > 1, statisticSize},
 		{r.DstLocal, addrtypeSize}, {r.SrcLocal, addrtypeSize}, {r.Recent != "", recentSize}, {r.NotMark != 0, markSize}, {r.HasMark != 0, markSize}, {r.CTState != "", conntrackSize}, {r.Set != "", setSize},
 	} {
 		if m.has {

@@ -28,65 +28,6 @@ func Edit(out *bufio.Writer, from, to Ruleset) (int, error) {
 	return w.rules, w.err
 }
 
-// Rewrite writes the whole of a Ruleset over another, as kube-proxy did before
-// 1.26: every chain of ours is flushed and filled again, whether it changed or
-// not. Rules in built-in chains are written only where they differ.
-func Rewrite(out *bufio.Writer, from, to Ruleset) (int, error) {
-	w := writer{w: out}
-	for _, name := range tableNames(from, to) {
-		f, t := from.table(name), to.table(name)
-		keep := map[string]bool{}
-		w.text("*", name, "\n")
-		for name := range t.names() {
-			keep[name] = true
-			w.declare(name)
-		}
-		for name := range f.names() {
-			if !keep[name] {
-				w.declare(name)
-			}
-		}
-		w.hooks(f, t)
-		w.each(t, func(c *Chain) {
-			for i := range c.Rules {
-				w.add(c.Name, &c.Rules[i])
-			}
-		})
-		for name := range f.names() {
-			if !keep[name] {
-				w.remove(name)
-			}
-		}
-		w.text("COMMIT\n")
-	}
-	if w.err == nil {
-		w.err = out.Flush()
-	}
-	return w.rules, w.err
-}
-
-// hooks brings the built-in chains from one table to the other.
-func (w *writer) hooks(from, to Table) {
-	added, changed, removed := compare(from, to)
-	for _, c := range added {
-		if BuiltIn(c.Name) {
-			for i := range c.Rules {
-				w.add(c.Name, &c.Rules[i])
-			}
-		}
-	}
-	for _, p := range changed {
-		if BuiltIn(p.to.Name) {
-			w.edit(p)
-		}
-	}
-	for _, c := range removed {
-		if BuiltIn(c.Name) {
-			w.drop(c)
-		}
-	}
-}
-
 // Same tells whether Edit would write nothing.
 func Same(from, to Ruleset) bool {
 	for _, name := range tableNames(from, to) {

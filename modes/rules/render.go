@@ -23,11 +23,19 @@ func appendMatches(b []byte, r *Rule) []byte {
 		b = append(b, " -m statistic --mode random --probability "...)
 		b = strconv.AppendFloat(b, 1/float64(r.Chance), 'f', 10, 64)
 	}
-	if r.Proto != "" {
+	if r.Proto != "" && !r.Virtual {
 		b = append(b, " -m "...)
 		b = append(b, r.Proto...)
 		b = append(b, " -p "...)
 		b = append(b, r.Proto...)
+	}
+	if r.Virtual {
+		b = append(b, " -m ipvs --vproto "...)
+		b = append(b, r.Proto...)
+		b = append(b, " --vaddr "...)
+		b = r.To.Addr().AppendTo(b)
+		b = append(b, " --vport "...)
+		b = strconv.AppendUint(b, uint64(r.To.Port()), 10)
 	}
 	if r.Dst.IsValid() {
 		if r.NotDst {

@@ -57,7 +57,10 @@ type Rule struct {
 	Target     Target
 	Chain      string // of Jump
 	To         netip.AddrPort
-	Mark       uint32
+	// Virtual is -m ipvs: the packet belongs to a connection of IPVS's virtual server To,
+	// Proto.
+	Virtual bool
+	Mark    uint32
 }
 
 // Chain is a named list of rules. A Chain is immutable once it stands in a

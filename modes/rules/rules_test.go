@@ -3,6 +3,7 @@ package rules
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -173,14 +174,14 @@ func TestSmallEditIsSmall(t *testing.T) {
 	}
 }
 
-// TestRewriteAndCalls: the other two ways to write lead to the same rules.
-func TestRewriteAndCalls(t *testing.T) {
+// TestCalls: the other way to write leads to the same rules.
+func TestCalls(t *testing.T) {
 	for seed := range uint64(100) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		from := random(rng)
 		for _, to := range []Ruleset{small(rng, from), random(rng)} {
-			want, rewritten, called := fake.Tables{}, fake.Tables{}, fake.Tables{}
-			for _, k := range []fake.Tables{want, rewritten, called} {
+			want, called := fake.Tables{}, fake.Tables{}
+			for _, k := range []fake.Tables{want, called} {
 				if err := k.Load(text(t, Ruleset{}, from)); err != nil {
 					t.Fatal(err)
 				}
@@ -188,23 +189,62 @@ func TestRewriteAndCalls(t *testing.T) {
 			if err := want.Load(text(t, from, to)); err != nil {
 				t.Fatal(err)
 			}
-			var b strings.Builder
-			if _, err := Rewrite(bufio.NewWriter(&b), from, to); err != nil {
-				t.Fatal(err)
-			}
-			if err := rewritten.Load(b.String()); err != nil {
-				t.Fatalf("seed %d: %v in\n%s", seed, err, b.String())
-			}
 			for c := range Calls(from, to) {
 				if err := called.Load(line(c)); err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
 			}
-			for name, k := range map[string]fake.Tables{"rewrite": rewritten, "calls": called} {
-				if k.Dump() != want.Dump() {
-					t.Fatalf("seed %d: %s led to\n%s\nwant\n%s", seed, name, k.Dump(), want.Dump())
-				}
+			if called.Dump() != want.Dump() {
+				t.Fatalf("seed %d: calls led to\n%s\nwant\n%s", seed, called.Dump(), want.Dump())
 			}
+		}
+	}
+}
+
+// TestMend: whatever others did to the rules, and whatever of another Ruleset is left, the
+// kernel holds the whole afterwards, and others' own rules are as they were.
+func TestMend(t *testing.T) {
+	const foreign = `-i eth0 -m comment --comment "not -j KUBE-A" -j ACCEPT`
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		left, to := random(rng), random(rng)
+		for _, rs := range []Ruleset{left, to} {
+			chains := rs.Tables[0].Chains
+			// A hook leads to a chain by one rule.
+			hooks := []Rule{{Comment: "first", Chain: chains[1].Name}}
+			if len(chains) > 2 && rng.IntN(2) == 0 {
+				hooks = append(hooks, Rule{Comment: "then", Chain: chains[2].Name})
+			}
+			chains[0] = &Chain{Name: "PREROUTING", Rules: hooks}
+		}
+		kernel, want := fake.Tables{}, fake.Tables{}
+		if err := kernel.Load("*nat\nCOMMIT\n" + text(t, Ruleset{}, left)); err != nil {
+			t.Fatal(err)
+		}
+		damage(rng, kernel["nat"])
+		kernel["nat"]["PREROUTING"] = append([]string{foreign}, kernel["nat"]["PREROUTING"]...)
+		var b strings.Builder
+		if _, err := Mend(bufio.NewWriter(&b), map[string]Found{"nat": Find([]byte(kernel.Save("nat")))}, to); err != nil {
+			t.Fatal(err)
+		}
+		if err := kernel.Load(b.String()); err != nil {
+			t.Fatalf("seed %d: %v in\n%s", seed, err, b.String())
+		}
+		if err := want.Load(text(t, Ruleset{}, to)); err != nil {
+			t.Fatal(err)
+		}
+		want["nat"]["PREROUTING"] = append([]string{foreign}, want["nat"]["PREROUTING"]...)
+		if kernel.Dump() != want.Dump() {
+			t.Fatalf("seed %d: mended to\n%s\nwant\n%s\nby\n%s", seed, kernel.Dump(), want.Dump(), b.String())
+		}
+	}
+}
+
+// damage takes rules away from some chains and from the hook.
+func damage(rng *rand.Rand, table map[string][]string) {
+	for _, chain := range slices.Sorted(maps.Keys(table)) {
+		if n := len(table[chain]); n > 0 && rng.IntN(2) == 0 {
+			table[chain] = slices.Clone(table[chain][:rng.IntN(n)])
 		}
 	}
 }

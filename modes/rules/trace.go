@@ -17,6 +17,8 @@ type Packet struct {
 	State string
 	// Redirected is set when its destination was rewritten: state DNAT.
 	Redirected bool
+	// Via is the virtual server of IPVS that took the packet on, invalid for none.
+	Via netip.AddrPort
 }
 
 // Front is what the packet is sent to.
@@ -141,6 +143,7 @@ func (t *Tracer) matches(r *Rule, p Packet) bool {
 		r.NotCTState != "" && p.inState(r.NotCTState),
 		r.DstLocal && (t.Local == nil || !t.Local(p.Dst.Addr())),
 		r.SrcLocal && (t.Local == nil || !t.Local(p.Src.Addr())),
+		r.Virtual && p.Via != r.To,
 		r.Seconds != 0 && (t.Seen == nil || !t.Seen(r.Recent)):
 		return false
 	}

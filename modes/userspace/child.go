@@ -46,10 +46,15 @@ func startChild(command []string) (*child, error) {
 }
 
 func (c *child) update(u proxy.Update) (proxy.Reply, error) {
-	var r proxy.Reply
 	if len(u.Set)+len(u.Delete) == 0 {
-		return r, nil
+		return proxy.Reply{}, nil
 	}
+	return c.exchange(u)
+}
+
+// exchange sends an update, which may be empty, and waits for the answer.
+func (c *child) exchange(u proxy.Update) (proxy.Reply, error) {
+	var r proxy.Reply
 	err := c.enc.Encode(u)
 	if err == nil {
 		err = c.dec.Decode(&r)

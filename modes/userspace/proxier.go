@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"viplab/modes"
+	"viplab/modes/conntrack"
 	"viplab/modes/iptables"
 	"viplab/modes/node"
 	"viplab/modes/userspace/proxy"
@@ -44,7 +45,9 @@ type Proxier struct {
 	restorer iptables.Restorer
 	child    *child
 	host     netip.Addr
-	current  modes.Snapshot
+	current  modes.Snapshot // that the process serves
+	due      bool           // the rules are to be written
+	synced   modes.Snapshot // the last without an error
 	portals  map[portKey]*portalState
 	nextID   uint32
 	oldRange string
@@ -77,18 +80,18 @@ func (p *Proxier) ProcessIDs() []int {
 	return []int{p.child.cmd.Process.Pid}
 }
 
-// Sync implements [modes.Proxier].
-func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+// Sync implements [modes.Proxier]. A proxy process that fails is given up; the next Sync
+// starts another one with all there is.
+func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
 	start := time.Now()
 	if n := s.Ports(); n > MaxPorts {
-		return modes.Cost{}, fmt.Errorf("userspace serves at most %d service ports, one node port each; asked for %d", MaxPorts, n)
+		return cost, fmt.Errorf("userspace serves at most %d service ports, one node port each; asked for %d", MaxPorts, n)
 	}
-	s, err := node.Located(s, p.family)
-	if err != nil {
-		return modes.Cost{}, err
+	if s, err = node.Located(s, p.family); err != nil {
+		return cost, err
 	}
 	if err := p.start(s); err != nil {
-		return modes.Cost{}, err
+		return cost, err
 	}
 	changes := modes.Diff(p.current, s)
 	for _, c := range changes {
@@ -96,15 +99,16 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 			continue
 		}
 		if err := Limits().Check("userspace", c.New); err != nil {
-			return modes.Cost{}, err
+			return cost, err
 		}
 	}
 	update, opened, moved := p.plan(s, changes)
-	moved = moved || !p.current.Node.Equal(s.Node)
-	cost := modes.Cost{Plan: time.Since(start)}
+	p.due = p.due || moved || !p.current.Node.Equal(s.Node)
+	cost.Plan = time.Since(start)
 	commit := time.Now()
 	reply, err := p.child.update(update)
 	if err != nil {
+		p.giveUp()
 		return cost, err
 	}
 	for i, st := range opened {
@@ -113,15 +117,48 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	cost.Objects = len(update.Set) + len(update.Delete)
 	cost.Commit = time.Since(commit)
 	p.current = s
-	if !moved {
-		return cost, nil
+	if err := p.commitRules(ctx, &cost); err != nil {
+		return cost, err
+	}
+	return cost, p.cleanUp(changes, &cost)
+}
+
+// commitRules writes the portal rules of the current Snapshot, if they are due.
+func (p *Proxier) commitRules(ctx context.Context, cost *modes.Cost) error {
+	if !p.due {
+		return nil
 	}
 	planning := time.Now()
-	next := Rules(s, p.host, func(svc *modes.Service, sp modes.ServicePort) uint16 { return p.portals[key(svc, sp)].port })
+	next := Rules(p.current, p.host, func(svc *modes.Service, sp modes.ServicePort) uint16 { return p.portals[key(svc, sp)].port })
 	cost.Plan += time.Since(planning)
 	c, err := p.restorer.Commit(ctx, next)
 	cost.Add(c)
-	return cost, err
+	p.due = err != nil
+	return err
+}
+
+// cleanUp deletes conntrack entries that lead to no port of the proxy's, or to another's.
+func (p *Proxier) cleanUp(changes []modes.Change, cost *modes.Cost) error {
+	start := time.Now()
+	if missed := modes.Diff(p.synced, p.current); len(missed) > len(changes) {
+		changes = append(missed, changes...)
+	}
+	n, err := conntrack.CleanUp(changes, func(svc *modes.Service, sp modes.ServicePort, to netip.AddrPort) bool {
+		st := p.portals[key(svc, sp)]
+		return st != nil && st.port == to.Port() && to.Addr() != svc.ClusterIP
+	})
+	cost.Objects += n
+	cost.Commit += time.Since(start)
+	if err == nil {
+		p.synced = p.current
+	}
+	return err
+}
+
+// giveUp ends a proxy process that failed.
+func (p *Proxier) giveUp() {
+	_ = p.child.stop() // how it ended was said already
+	p.child, p.current, p.due = nil, modes.Snapshot{}, true
 }
 
 func key(svc *modes.Service, sp modes.ServicePort) portKey {
@@ -189,7 +226,7 @@ func (p *Proxier) start(s modes.Snapshot) error {
 		return err
 	}
 	p.host, p.portals = host, make(map[portKey]*portalState, s.Ports())
-	if s.Ports() > lastPort-FirstPort {
+	if s.Ports() > lastPort-FirstPort && p.oldRange == "" {
 		before, err := os.ReadFile(rangePath)
 		if err != nil {
 			return fmt.Errorf("read the local port range: %w", err)
@@ -200,6 +237,7 @@ func (p *Proxier) start(s modes.Snapshot) error {
 		p.oldRange = strings.TrimSpace(string(before))
 	}
 	p.child, err = startChild(p.Command)
+	p.due = true
 	return err
 }
 
@@ -217,8 +255,22 @@ func hostAddress(f modes.Family) (netip.Addr, error) {
 	return netip.Addr{}, errors.New("the node has no address beside loopback for the proxy to listen on")
 }
 
-// Refresh implements [modes.Refresher]: it writes the portal rules again.
-func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) { return p.restorer.Refresh(ctx) }
+// Refresh implements [modes.Refresher]: it writes the portal rules again, and starts
+// another process if that of the proxy does not answer.
+func (p *Proxier) Refresh(ctx context.Context) (cost modes.Cost, err error) {
+	if p.child != nil {
+		if _, err := p.child.exchange(proxy.Update{}); err != nil {
+			served := p.current
+			p.giveUp()
+			if cost, err = p.Sync(ctx, served); err != nil {
+				return cost, err
+			}
+		}
+	}
+	c, err := p.restorer.Refresh(ctx)
+	cost.Add(c)
+	return cost, err
+}
 
 // Dump implements [modes.Proxier].
 func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.Dump(ctx) }
@@ -226,14 +278,15 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.
 // Close implements [modes.Proxier].
 func (p *Proxier) Close() error {
 	var errs []error
+	errs = append(errs, p.restorer.Clear())
 	if p.child != nil {
-		errs = append(errs, p.restorer.Clear(), p.child.stop())
+		errs = append(errs, p.child.stop())
 		p.child = nil
 	}
 	if p.oldRange != "" {
 		errs = append(errs, os.WriteFile(rangePath, []byte(p.oldRange), 0))
 		p.oldRange = ""
 	}
-	p.current, p.nextID = modes.Snapshot{}, 0
+	p.current, p.synced, p.due, p.nextID = modes.Snapshot{}, modes.Snapshot{}, false, 0
 	return errors.Join(errs...)
 }

@@ -84,8 +84,8 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	if refused != 6 {
-		t.Errorf("%d books were refused, want 6", refused)
+	if refused != 9 {
+		t.Errorf("%d books were refused, want 9", refused)
 	}
 }
 

@@ -67,7 +67,7 @@ func (f Fate) wrong(w modes.Way, sent modes.Flow, isNode func(netip.Addr) bool) 
 	case Closed:
 		came = []modes.Fate{modes.Closed}
 	case Unserved:
-		came = []modes.Fate{modes.Unchanged, modes.ToNode}
+		came = []modes.Fate{modes.Unchanged, modes.ToNode, modes.Refused}
 	}
 	if slices.Contains(came, w.Fate) {
 		return ""

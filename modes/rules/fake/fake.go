@@ -89,6 +89,18 @@ func (f Tables) check(table map[string][]string) error {
 	return nil
 }
 
+// Save writes a table as iptables-save does.
+func (f Tables) Save(table string) string {
+	var chains, rules strings.Builder
+	for _, c := range slices.Sorted(maps.Keys(f[table])) {
+		fmt.Fprintf(&chains, ":%s - [0:0]\n", c)
+		for _, r := range f[table][c] {
+			fmt.Fprintf(&rules, "-A %s %s\n", c, r)
+		}
+	}
+	return "# saved\n*" + table + "\n" + chains.String() + rules.String() + "COMMIT\n"
+}
+
 // Dump lists all rules, and chains that are empty, in order. Rules of the hooks are sorted,
 // since those of others stand between them.
 func (f Tables) Dump() string {
