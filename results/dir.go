@@ -55,12 +55,32 @@ func Create(dir string) (*Writer, error) {
 	return w, nil
 }
 
+// SchemaError says that a run is of a format that this program does not write, so that
+// it cannot be gone on with.
+type SchemaError struct{ Dir, Schema string }
+
+// Error implements error.
+func (e *SchemaError) Error() string {
+	return fmt.Sprintf("%s was written in format %s, which this viplab reads but does not go on with: start a new run "+
+		"(it writes %s)", e.Dir, e.Schema, Schema)
+}
+
 // Resume opens the samples file of a run directory to append to it. A line that
-// a kill cut off is ended, so that it costs itself only.
+// a kill cut off is ended, so that it costs itself only. A run of another format is a
+// [SchemaError].
 func Resume(dir string) (*Writer, error) {
 	f, err := os.OpenFile(filepath.Join(dir, SamplesFile), os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {
 		return nil, fmt.Errorf("resume run: %w", err)
+	}
+	first, err := bufio.NewReader(io.NewSectionReader(f, 0, 1<<10)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("resume run: %w", err)
+	}
+	var h header
+	if json.Unmarshal([]byte(first), &h) != nil || h.Schema != Schema {
+		f.Close()
+		return nil, &SchemaError{dir, h.Schema}
 	}
 	w := &Writer{Dir: dir, f: f}
 	st, err := f.Stat()
@@ -138,7 +158,10 @@ func WriteFile(dir, name string, b []byte) error {
 
 // Run is a run directory that was read.
 type Run struct {
-	Dir     string
+	Dir string
+	// Schema is the format that the run was written in. Records are of today's,
+	// whatever it is.
+	Schema  string
 	Config  map[string]any
 	Env     Env
 	Records []Record
@@ -147,7 +170,8 @@ type Run struct {
 }
 
 // Open reads a run directory. Lines of the samples file that are damaged (the
-// last one of a run that was killed) cost themselves only and become warnings.
+// last one of a run that was killed) cost themselves only and become warnings, and so
+// do metrics that this program does not know.
 func Open(dir string) (*Run, error) {
 	f, err := os.Open(filepath.Join(dir, SamplesFile))
 	if err != nil {
@@ -161,6 +185,7 @@ func Open(dir string) (*Run, error) {
 	if err := run.read(f); err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
+	run.warnUnknown()
 	if b, err := os.ReadFile(filepath.Join(dir, EnvFile)); err != nil {
 		run.warn("the environment is not known: %v", err)
 	} else if err := json.Unmarshal(b, &run.Env); err != nil {
@@ -188,9 +213,10 @@ func (r *Run) read(src io.Reader) error {
 			if json.Unmarshal([]byte(text), &h) != nil || !strings.HasPrefix(h.Schema, "viplab/") {
 				return errors.New("the first line names no schema: not written by viplab")
 			}
-			if h.Schema != Schema {
-				return fmt.Errorf("schema %s is not %s, which this viplab reads", h.Schema, Schema)
+			if h.Schema != Schema && h.Schema != FirstSchema {
+				return fmt.Errorf("schema %s is neither %s nor %s, which this viplab reads", h.Schema, Schema, FirstSchema)
 			}
+			r.Schema = h.Schema
 		} else if text != "" {
 			r.parse(n, text)
 		}
@@ -204,8 +230,8 @@ func (r *Run) read(src io.Reader) error {
 }
 
 func (r *Run) parse(n int, text string) {
-	var rec Record
-	if err := json.Unmarshal([]byte(text), &rec); err != nil || rec.Metric == "" {
+	rec, err := r.decode(text)
+	if err != nil || rec.Metric == "" {
 		r.warn("line %d of %s is damaged and was left out", n, SamplesFile)
 		return
 	}
@@ -214,6 +240,31 @@ func (r *Run) parse(n int, text string) {
 		return
 	}
 	r.Records = append(r.Records, rec)
+}
+
+func (r *Run) decode(text string) (Record, error) {
+	if r.Schema == FirstSchema {
+		var f firstRecord
+		err := json.Unmarshal([]byte(text), &f)
+		return f.lift(), err
+	}
+	var rec Record
+	err := json.Unmarshal([]byte(text), &rec)
+	return rec, err
+}
+
+// warnUnknown names the metrics that this program does not know, once each.
+func (r *Run) warnUnknown() {
+	seen := map[string]bool{Done: true, Environment: true}
+	for _, rec := range r.Records {
+		if seen[rec.Metric] {
+			continue
+		}
+		seen[rec.Metric] = true
+		if _, ok := FindMetric(rec.Metric); !ok {
+			r.warn("metric %s is not known to this viplab: it is shown without a unit, and no change of it is for the worse", rec.Metric)
+		}
+	}
 }
 
 // Finished is the IDs of the trials that ended well.

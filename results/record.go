@@ -1,5 +1,11 @@
-// Package results is the record format of the lab: what was measured, with all
-// its factors, as JSON lines in a run directory.
+// Package results is the record format of the lab: what was measured, of which
+// [Variant], and where in its trial, as JSON lines in a run directory. It also holds the
+// table of metrics ([Metrics]): their units, and which values are the better ones.
+//
+// To read a run, [Open] its directory and range over its Records. A record is one or more
+// samples of one metric. What is compared with each other is in its Variant (the mode,
+// its arguments, the testbed); where in a trial the samples belong (how many Services,
+// which position or kind of change) is in its Factors.
 //
 // A run directory holds
 //
@@ -12,7 +18,7 @@
 //
 // samples.jsonl is the source of all that follows it, and is written as the run
 // goes: [Writer] appends and [Open] reads a directory whose run was cut off at
-// any moment.
+// any moment. Runs of the first format, viplab/1, which knew no variants, are read too.
 package results
 
 import (
@@ -21,42 +27,42 @@ import (
 	"strings"
 )
 
-// Schema names the format and its version. A reader refuses other versions.
-const Schema = "viplab/1"
+// Schema names the format that is written, and its version.
+const Schema = "viplab/2"
 
-// Keys of what is measured. The unit is in the name; times are in seconds.
+// Names of metrics; [Metrics] has what each is.
 const (
 	SyncFull          = "sync_full_seconds"
 	SyncDelta         = "sync_delta_seconds"
 	SyncPhase         = "sync_phase_seconds"
 	InstallSequential = "install_sequential_seconds"
 	RuleAppend        = "rule_append_seconds"
-	PlainInstall      = "plain_install_seconds" // rules without Services: one call each
-	PlainAppend       = "plain_append_seconds"  // one more on top of so many
-	PlainRestore      = "plain_restore_seconds" // all in one restore
-	JumpRestore       = "jump_restore_seconds"  // many chains, three jumps to each
+	PlainInstall      = "plain_install_seconds"
+	PlainAppend       = "plain_append_seconds"
+	PlainRestore      = "plain_restore_seconds"
+	JumpRestore       = "jump_restore_seconds"
 	FirstCorrect      = "first_correct_seconds"
 	FirstPacket       = "first_packet_seconds"
 	EstablishedPacket = "established_packet_seconds"
-	NodeSend          = "node_send_seconds" // the call that sends a SYN, from the node
+	NodeSend          = "node_send_seconds"
 	ConnectionsRate   = "connections_per_second"
 	ConnectionCPU     = "cpu_seconds_per_connection"
 	GigabitCPU        = "cpu_seconds_per_gigabit"
 	Throughput        = "throughput_bits_per_second"
 	CPUSeconds        = "cpu_seconds"
-	TPS               = "tps" // answered requests a second, one value for each 100 ms
+	TPS               = "tps"
 	LiveLatency       = "live_latency_seconds"
-	LiveService       = "live_service_seconds" // from the actual sending
+	LiveService       = "live_service_seconds"
 	LiveStall         = "live_stall_seconds"
 	LiveLost          = "live_lost_requests"
-	ReuseConnect      = "reuse_connect_seconds" // from a local port that was used before
-	ReuseSlow         = "reuse_slow_share"      // of connects near one second: a dropped SYN
+	ReuseConnect      = "reuse_connect_seconds"
+	ReuseSlow         = "reuse_slow_share"
 	ReuseFailed       = "reuse_failed_share"
-	ReuseStale        = "reuse_stale_share" // answered by a server that should get none
+	ReuseStale        = "reuse_stale_share"
 	ReuseRate         = "reuse_connections_per_second"
-	Evenness          = "choice_evenness" // share of the busiest endpoint over the mean, in new connections
-	Scenario          = "scenario"        // a quantity of a phase, by the factor quantity
-	ScenarioShown     = "scenario_shown"  // a line about the kernel, the factor line; its value is its number
+	Evenness          = "choice_evenness"
+	Scenario          = "scenario"
+	ScenarioShown     = "scenario_shown"
 	ChangeDelay       = "change_delay_seconds"
 	RefreshSeconds    = "refresh_seconds"
 	ProxyRSS          = "proxy_rss_bytes"
@@ -65,54 +71,39 @@ const (
 	LabPeakRSS        = "lab_peak_rss_bytes"
 	KernelMemory      = "kernel_memory_bytes"
 	KernelMemoryPart  = "kernel_memory_part_bytes"
-	HostSteal         = "host_steal_share" // of CPU time, taken by other guests of the hypervisor
-	HostLoad          = "host_load"        // average of one minute, in processes
+	HostSteal         = "host_steal_share"
+	HostLoad          = "host_load"
 	Objects           = "objects"
 	TrialSeconds      = "trial_seconds"
 )
 
-// Factors of a record.
+// Factors of a record: where in its trial the samples belong.
 const (
-	Mode         = "mode"
 	Services     = "services"
-	Endpoints    = "endpoints"
-	Ports        = "ports"
-	Testbed      = "testbed"
-	Position     = "position"           // first, middle, last, random
+	Position     = "position"           // of a Service: first, middle, last, random
 	Protocol     = "protocol"           // tcp, udp
 	From         = "from"               // where a probe starts: client (PREROUTING), node (OUTPUT)
-	Change       = "change"             // service-add, ...
-	Phase        = "phase"              // read-back, plan, start, encode, commit, rest
-	Of           = "of"                 // what CPU or memory or objects were of
+	Change       = "change"             // service-add, ...; full for a full sync
+	Phase        = "phase"              // of a sync: read-back, plan, start, encode, commit, rest; of a scenario
+	Of           = "of"                 // what CPU time, memory or objects were of
 	Kind         = "kind"               // of CPU time: user, system, softirq, all; of kernel memory: slab, ...
-	Fanout       = "fanout"             // of the tree
-	Sync         = "sync"               // how updates are written: partial, rewrite, append
-	Scheduler    = "scheduler"          // of mode ipvs
-	Bind         = "bind"               // of VIPs in mode ipvs: address, route, alias
-	Forward      = "forward"            // of mode ipvs: nat, dr, tunnel; absent if no other was asked for
-	Lookup       = "lookup"             // of mode ipvs's iptables: ipset, rules; absent likewise
-	Tracking     = "tracking"           // of connections of mode ipvs by conntrack: on, off; absent if no other than on was asked for
-	Weights      = "weights"            // of endpoints, in turn: "1:3"; absent for 1 each
-	Affinity     = "affinity"           // of Services, a duration; absent for none
-	Family       = "family"             // of Services: ipv6, dual; absent for ipv4
-	ReuseMode    = "conn_reuse_mode"    // of IPVS
-	Expire       = "expire_nodest_conn" // of IPVS
-	Conntrack    = "vs.conntrack"       // of IPVS
+	ReuseMode    = "conn_reuse_mode"    // sysctl of IPVS while ports were used again
+	Expire       = "expire_nodest_conn" // likewise
+	VSConntrack  = "vs.conntrack"       // likewise
 	ScenarioName = "scenario"
-	Quantity     = "quantity"
-	Line         = "line"
-	RunName      = "run"            // of several runs in one report
-	Rules        = "rules"          // of plain rules, how many there are
-	Policies     = "policies"       // filter rules that packets cross beside the mode's
-	Packets      = "policy-packets" // which packets cross them: new, all
-	Backend      = "backend"        // of iptables: legacy, nft
+	Quantity     = "quantity" // of a scenario
+	Line         = "line"     // that a scenario wrote down
+	Rules        = "rules"    // of plain rules, how many there are
 )
 
-// Record is one or more samples of one quantity under one set of factors, taken
-// one after another in one trial.
+// Record is one or more samples of one metric, of one variant, at one place of its
+// trial, taken one after another.
 type Record struct {
-	Metric  string            `json:"metric"`
-	Factors map[string]string `json:"factors"`
+	Metric string `json:"metric"`
+	// Variant is what the samples are of. It is empty for what describes the machine.
+	Variant Variant `json:"variant,omitempty"`
+	// Factors say where in the trial the samples belong.
+	Factors map[string]string `json:"at,omitempty"`
 	Trial   string            `json:"trial"`
 	Round   int               `json:"round"`
 	Values  []float64         `json:"values,omitempty"`
@@ -126,13 +117,17 @@ type Record struct {
 	Mark string `json:"mark,omitempty"`
 }
 
-// Cell is the name of a record's quantity and factors, "metric/factor=value/...",
-// with the factors in order.
+// Cell is the name of what the record's samples belong to, "metric/key=value/...",
+// with the variant's keys first, each part in order.
 func (r Record) Cell() string {
+	return strings.TrimSuffix(r.Metric+"/"+r.Variant.Key(), "/") + pairs("/", r.Factors)
+}
+
+// pairs writes each key and value, in the order of the keys, after a separator.
+func pairs(before string, m map[string]string) string {
 	var b strings.Builder
-	b.WriteString(r.Metric)
-	for _, k := range slices.Sorted(maps.Keys(r.Factors)) {
-		b.WriteString("/" + k + "=" + r.Factors[k])
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		b.WriteString(before + k + "=" + m[k])
 	}
 	return b.String()
 }
@@ -146,6 +141,7 @@ const Begin = "begin"
 const Done = "trial"
 
 // Environment is the metric of a record whose Factors are facts of where the
-// trials after it ran (kernel, program, CPU). It has no values. A run whose
-// facts differ was resumed somewhere else, or with another program.
+// trials after it ran (kernel, program, CPU). It has no values. Its Variant says which
+// trials it is about, if not all. A run whose facts differ was resumed somewhere else,
+// or with another program.
 const Environment = "environment"

@@ -27,7 +27,7 @@ func write(t *testing.T, records ...Record) string {
 }
 
 func sample() Record {
-	return Record{Metric: SyncFull, Factors: map[string]string{Mode: "ipvs", Services: "10"}, Trial: "t", Round: 2, Values: []float64{0.5, 0.25}}
+	return Record{Metric: SyncFull, Variant: Variant{Mode: "ipvs"}, Factors: map[string]string{Services: "10"}, Trial: "t", Round: 2, Values: []float64{0.5, 0.25}}
 }
 
 func TestRoundTrip(t *testing.T) {

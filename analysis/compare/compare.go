@@ -29,7 +29,8 @@ const Alpha = 0.05
 // Row is one cell that both runs have.
 type Row struct {
 	Metric  string            `json:"metric"`
-	Factors map[string]string `json:"factors"`
+	Variant results.Variant   `json:"variant"` // as in A
+	Factors map[string]string `json:"at"`
 	A       float64           `json:"a"` // median
 	B       float64           `json:"b"`
 	// Change is the share by which B is larger than A; Lo and Hi bound it at
@@ -41,7 +42,8 @@ type Row struct {
 	P        float64 `json:"p"`
 	// Significant is whether P is below Alpha.
 	Significant bool `json:"significant"`
-	// Worse is whether a change in this direction is one for the worse.
+	// Worse is whether a change in this direction is one for the worse. Of a metric
+	// that has no better direction none is.
 	Worse bool `json:"worse"`
 }
 
@@ -75,7 +77,7 @@ func (c *Comparison) Worsened(share float64) (out []Row) {
 			continue
 		}
 		least := r.Lo
-		if moreIsBetter(r.Metric) {
+		if m, _ := results.FindMetric(r.Metric); m.Better == results.More {
 			least = -r.Hi
 		}
 		if least > share {
@@ -93,42 +95,65 @@ func (e *DifferentError) Error() string {
 	return "the runs cannot be compared: " + strings.Join(e.What, "; ")
 }
 
+// Options are what two runs may differ in and be compared nevertheless.
+type Options struct {
+	// Anyway is for runs of different testbeds, kernels or CPUs.
+	Anyway bool
+	// Across lists keys of variants (kernel, backend ...) that may have one value in
+	// one run and another in the other. Where a run has both, they are told apart.
+	Across []string
+}
+
 // Runs compares two runs. Runs of different testbeds, kernels or CPUs are a
-// [DifferentError], unless anyway is set; then cells are matched without regard
-// to the testbed.
-func Runs(a, b *results.Run, anyway bool) (*Comparison, error) {
+// [DifferentError] unless the options allow it, and so are runs without a common cell.
+func Runs(a, b *results.Run, o Options) (*Comparison, error) {
+	across := o.Across
+	if o.Anyway {
+		across = append(slices.Clone(across), results.Testbed, results.Kernel)
+	}
 	diff := different(a.Env, b.Env)
-	if len(diff) > 0 && !anyway {
-		return nil, &DifferentError{diff}
+	forbidden := slices.DeleteFunc(slices.Clone(diff), func(d difference) bool { return o.Anyway || slices.Contains(across, d.fact) })
+	if len(forbidden) > 0 {
+		return nil, &DifferentError{texts(forbidden)}
 	}
-	cellsA, err := cells(a, anyway)
+	cellsA, err := cells(a, across)
 	if err != nil {
 		return nil, err
 	}
-	cellsB, err := cells(b, anyway)
+	cellsB, err := cells(b, across)
 	if err != nil {
 		return nil, err
 	}
-	c := &Comparison{A: a.Dir, B: b.Dir, Differences: diff}
-	for _, name := range slices.Sorted(maps.Keys(cellsA)) {
-		other, ok := cellsB[name]
-		if !ok {
-			c.OnlyA++
-			continue
-		}
-		if row, ok := compareCells(cellsA[name], other); ok {
-			c.Rows = append(c.Rows, row)
+	for _, key := range o.Across {
+		if !slices.ContainsFunc(slices.Concat(a.Records, b.Records), func(r results.Record) bool { return r.Variant[key] != "" }) {
+			return nil, &DifferentError{[]string{fmt.Sprintf("neither has a variant with a %s to compare across", key)}}
 		}
 	}
-	for name := range cellsB {
-		if _, ok := cellsA[name]; !ok {
-			c.OnlyB++
-		}
-	}
+	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff)}
+	c.match(cellsA, cellsB)
 	if len(c.Rows) == 0 {
 		return nil, &DifferentError{[]string{"they have no cell in common (modes, sizes and factors differ)"}}
 	}
 	return c, nil
+}
+
+// match makes a row of each cell that both runs have, and counts the others.
+func (c *Comparison) match(a, b map[string]*summary.Cell) {
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		other, ok := b[name]
+		if !ok {
+			c.OnlyA++
+			continue
+		}
+		if row, ok := compareCells(a[name], other); ok {
+			c.Rows = append(c.Rows, row)
+		}
+	}
+	for name := range b {
+		if _, ok := a[name]; !ok {
+			c.OnlyB++
+		}
+	}
 }
 
 // leastForHalves is how many rounds a run needs for its halves to be compared: with
@@ -158,50 +183,65 @@ func Halves(run *results.Run) (*Comparison, error) {
 	if len(rounds) < leastForHalves {
 		return nil, nil
 	}
-	return Runs(&even, &odd, true)
+	return Runs(&even, &odd, Options{Anyway: true})
 }
 
-func different(a, b results.Env) (out []string) {
-	for _, f := range [][3]string{
-		{"testbed", a.Testbed, b.Testbed}, {"kernel", a.Kernel, b.Kernel}, {"CPU", a.CPU, b.CPU},
+// difference is a fact of the environments in which two runs differ.
+type difference struct{ fact, a, b string }
+
+func different(a, b results.Env) []difference {
+	all := []difference{
+		{results.Testbed, a.Testbed, b.Testbed}, {results.Kernel, a.Kernel, b.Kernel}, {"CPU", a.CPU, b.CPU},
 		{"number of CPUs", fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs)},
-	} {
-		if f[1] != f[2] {
-			out = append(out, fmt.Sprintf("%s %q against %q", f[0], f[1], f[2]))
-		}
+	}
+	return slices.DeleteFunc(all, func(d difference) bool { return d.a == d.b })
+}
+
+func texts(list []difference) (out []string) {
+	for _, d := range list {
+		out = append(out, fmt.Sprintf("%s %q against %q", d.fact, d.a, d.b))
 	}
 	return out
 }
 
-// cells summarises a run by the names of its cells.
-func cells(run *results.Run, anyTestbed bool) (map[string]*summary.Cell, error) {
+// cells summarises a run by the names of its cells, without the keys of variants that
+// are compared across. A key that tells two variants of the run apart stays.
+func cells(run *results.Run, across []string) (map[string]*summary.Cell, error) {
 	s, err := summary.Make(run.Records)
 	if err != nil {
 		return nil, err
 	}
+	across = slices.DeleteFunc(slices.Clone(across), func(key string) bool { return tellsApart(s, key) })
 	out := map[string]*summary.Cell{}
 	for _, c := range s.Cells {
-		if !comparable(c) {
+		if m, _ := results.FindMetric(c.Metric); !m.Compared || c.Over {
 			continue
 		}
-		f := c.Factors
-		if anyTestbed {
-			f = maps.Clone(f)
-			delete(f, results.Testbed)
-		}
-		out[results.Record{Metric: c.Metric, Factors: f}.Cell()] = c
+		out[results.Record{Metric: c.Metric, Variant: without(c.Variant, across...), Factors: c.Factors}.Cell()] = c
 	}
 	return out, nil
 }
 
-// comparable leaves out what describes the run, not the modes, and what is no
-// number that a median says anything about.
-func comparable(c *summary.Cell) bool {
-	switch c.Metric {
-	case results.TrialSeconds, results.LabPeakRSS, results.HostLoad, results.HostSteal, results.TPS, results.Objects, results.SyncPhase:
-		return false
+// tellsApart tells whether two variants of a run differ in a key alone.
+func tellsApart(s *summary.Summary, key string) bool {
+	seen := map[string]string{}
+	for _, c := range s.Cells {
+		rest := without(c.Variant, key).Key()
+		if other, ok := seen[rest]; ok && other != c.Variant[key] {
+			return true
+		}
+		seen[rest] = c.Variant[key]
 	}
-	return !c.Over
+	return false
+}
+
+// without is a variant without some keys.
+func without(v results.Variant, keys ...string) results.Variant {
+	out := maps.Clone(v)
+	for _, k := range keys {
+		delete(out, k)
+	}
+	return out
 }
 
 func compareCells(a, b *summary.Cell) (Row, bool) {
@@ -209,7 +249,7 @@ func compareCells(a, b *summary.Cell) (Row, bool) {
 		return Row{}, false
 	}
 	x, y := slices.Collect(maps.Values(a.Trials)), slices.Collect(maps.Values(b.Trials))
-	row := Row{Metric: a.Metric, Factors: a.Factors, A: a.Median, B: b.Median, P: 1}
+	row := Row{Metric: a.Metric, Variant: a.Variant, Factors: a.Factors, A: a.Median, B: b.Median, P: 1}
 	row.Change, row.Lo, row.Hi, row.Interval = ratio(x, y)
 	cmp := benchmath.AssumeNothing.Compare(
 		benchmath.NewSample(x, &benchmath.DefaultThresholds), benchmath.NewSample(y, &benchmath.DefaultThresholds))
@@ -217,12 +257,19 @@ func compareCells(a, b *summary.Cell) (Row, bool) {
 		row.P = cmp.P
 	}
 	row.Significant = row.P < Alpha
-	row.Worse = row.Change > 0 != moreIsBetter(row.Metric)
+	row.Worse = worse(a.Metric, row.Change)
 	return row, true
 }
 
-func moreIsBetter(metric string) bool {
-	return metric == results.ConnectionsRate || metric == results.Throughput
+func worse(metric string, change float64) bool {
+	m, _ := results.FindMetric(metric)
+	switch m.Better {
+	case results.More:
+		return change < 0
+	case results.Less:
+		return change > 0
+	}
+	return false
 }
 
 // z is the quantile of the normal distribution for a two-sided 95 % interval.

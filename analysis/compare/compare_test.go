@@ -17,8 +17,8 @@ func run(rng *rand.Rand, rounds int, noise float64, medians map[string]float64) 
 	for mode, m := range medians {
 		for metric, scale := range map[string]float64{results.SyncFull: 1, results.ConnectionsRate: 1000} {
 			for r := range rounds {
-				f := map[string]string{results.Mode: mode, results.Services: "10", results.Testbed: "uml"}
-				out.Records = append(out.Records, results.Record{Metric: metric, Factors: f, Round: r,
+				v := results.Variant{results.Mode: mode, results.Testbed: "uml"}
+				out.Records = append(out.Records, results.Record{Metric: metric, Variant: v, Factors: map[string]string{results.Services: "10"}, Round: r,
 					Values: []float64{m * scale * (1 + noise*rng.NormFloat64())}})
 			}
 		}
@@ -30,7 +30,7 @@ func TestRuns(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	a := run(rng, 8, 0.02, map[string]float64{"same": 1, "slower": 1, "faster": 1, "gone": 1})
 	b := run(rng, 8, 0.02, map[string]float64{"same": 1, "slower": 1.3, "faster": 0.7})
-	c, err := Runs(a, b, false)
+	c, err := Runs(a, b, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestRuns(t *testing.T) {
 	}
 	worse := map[string]bool{}
 	for _, r := range c.Worsened(0.05) {
-		worse[r.Metric+" "+r.Factors[results.Mode]] = true
+		worse[r.Metric+" "+r.Variant.Mode()] = true
 	}
 	// Slower syncs and fewer connections are worse.
 	if len(worse) != 2 || !worse[results.SyncFull+" slower"] || !worse[results.ConnectionsRate+" faster"] {
@@ -63,7 +63,7 @@ func TestSameThing(t *testing.T) {
 	cells, significant := 0, 0
 	for range 400 {
 		m := map[string]float64{"a": 1, "b": 1}
-		c, err := Runs(run(rng, 6, 0.05, m), run(rng, 6, 0.05, m), false)
+		c, err := Runs(run(rng, 6, 0.05, m), run(rng, 6, 0.05, m), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,13 +99,69 @@ func TestRefused(t *testing.T) {
 	a, b := run(rng, 6, 0, map[string]float64{"m": 1}), run(rng, 6, 0, map[string]float64{"m": 1})
 	b.Env.Kernel = "6.2"
 	var different *DifferentError
-	if _, err := Runs(a, b, false); !errors.As(err, &different) || !strings.Contains(err.Error(), `kernel "6.1" against "6.2"`) {
+	if _, err := Runs(a, b, Options{}); !errors.As(err, &different) || !strings.Contains(err.Error(), `kernel "6.1" against "6.2"`) {
 		t.Errorf("got %v", err)
 	}
-	if c, err := Runs(a, b, true); err != nil || len(c.Rows) != 2 || !strings.Contains(c.sentence(), "although kernel") {
+	if c, err := Runs(a, b, Options{Anyway: true}); err != nil || len(c.Rows) != 2 || !strings.Contains(c.sentence(), "although kernel") {
 		t.Errorf("got %v, %v", c, err)
 	}
-	if _, err := Runs(a, run(rng, 6, 0, map[string]float64{"other": 1}), false); !errors.As(err, &different) {
+	if _, err := Runs(a, run(rng, 6, 0, map[string]float64{"other": 1}), Options{}); !errors.As(err, &different) {
 		t.Errorf("nothing in common: %v", err)
+	}
+}
+
+// TestDirections: more connections are better under any name, and no change of a metric
+// that is not known is for the worse.
+func TestDirections(t *testing.T) {
+	side := func(factor float64) *results.Run {
+		out := &results.Run{Dir: "x"}
+		for _, metric := range []string{results.ReuseRate, results.GigabitCPU, "moon_phase"} {
+			for round := range 8 {
+				out.Records = append(out.Records, results.Record{Metric: metric, Variant: results.Variant{results.Mode: "ipvs"}, Round: round,
+					Values: []float64{factor * (1 + float64(round)/1000)}})
+			}
+		}
+		return out
+	}
+	for factor, want := range map[float64]string{1.5: results.GigabitCPU, 0.5: results.ReuseRate} {
+		c, err := Runs(side(1), side(factor), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := c.Worsened(0.1); len(c.Rows) != 3 || len(w) != 1 || w[0].Metric != want {
+			t.Errorf("times %g, worse: %+v", factor, w)
+		}
+	}
+}
+
+// TestAcross: variants that differ in a key meet only if it is asked for, and each its
+// own where both runs have both.
+func TestAcross(t *testing.T) {
+	side := func(backends ...string) *results.Run {
+		out := &results.Run{Dir: "x"}
+		for _, b := range backends {
+			v := results.Variant{results.Mode: "iptables"}
+			if b != "" {
+				v["backend"] = b
+			}
+			for round := range 6 {
+				out.Records = append(out.Records, results.Record{Metric: results.SyncFull, Variant: v, Round: round, Values: []float64{1}})
+			}
+		}
+		return out
+	}
+	var different *DifferentError
+	across := Options{Across: []string{"backend"}}
+	if _, err := Runs(side(""), side("nft"), Options{}); !errors.As(err, &different) {
+		t.Errorf("not asked for: %v", err)
+	}
+	if c, err := Runs(side(""), side("nft"), across); err != nil || len(c.Rows) != 1 {
+		t.Errorf("asked for: %+v, %v", c, err)
+	}
+	if c, err := Runs(side("", "nft"), side("", "nft"), across); err != nil || len(c.Rows) != 2 {
+		t.Errorf("both in each run: %+v, %v", c, err)
+	}
+	if _, err := Runs(side(""), side(""), across); err == nil || !strings.Contains(err.Error(), "a backend to compare across") {
+		t.Errorf("a key that there is not: %v", err)
 	}
 }

@@ -73,9 +73,11 @@ func (c *Comparison) sentence() string {
 
 func (r Row) text() []string {
 	var of []string
-	for _, k := range slices.Sorted(maps.Keys(r.Factors)) {
-		if k != results.Testbed && k != results.Ports && k != results.Endpoints {
-			of = append(of, k+"="+r.Factors[k])
+	for _, part := range []map[string]string{r.Variant, r.Factors} {
+		for _, k := range slices.Sorted(maps.Keys(part)) {
+			if k != results.Testbed && k != results.Ports && k != results.Endpoints {
+				of = append(of, k+"="+part[k])
+			}
 		}
 	}
 	change := fmt.Sprintf("%+.1f %%", 100*r.Change)

@@ -13,13 +13,12 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Series is one line: a mode, and for some pictures a variant of it.
+// Series is one line.
 type Series struct {
-	Mode    string
-	Variant int    // 0 solid, others dashed
-	Label   string // in the legend
-	Source  Source
-	Points  []Point
+	Look   Look
+	Label  string // in the legend
+	Source Source
+	Points []Point
 }
 
 // Source is where the points of a series come from; they are never drawn alike.
@@ -70,7 +69,6 @@ func (p Picture) Empty() bool {
 const (
 	panelWidth = 4.2 * vg.Inch
 	height     = 3.6 * vg.Inch
-	legendRoom = 0.5 * vg.Inch
 	titleRoom  = 0.35 * vg.Inch
 
 	panelTitleRoom = 0.25 * vg.Inch
@@ -83,7 +81,8 @@ func (p Picture) Head() (name, title string) { return p.Name, p.Title }
 func (p Picture) size() (w, h vg.Length) {
 	wide := panelWidth * vg.Length(len(p.Panels))
 	// One panel alone would be too narrow for the legend.
-	return max(wide, 1.4*panelWidth) + 0.6*vg.Inch, height + legendRoom + titleRoom
+	w = max(wide, 1.4*panelWidth) + 0.6*vg.Inch
+	return w, height + p.legend(w).height() + titleRoom
 }
 
 func (p Picture) draw(dc draw.Canvas) error {
@@ -106,8 +105,10 @@ func (p Picture) draw(dc draw.Canvas) error {
 	style.Font.Size = vg.Points(13)
 	style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
 	top.FillText(style, top.Center(), p.Title)
-	p.legend(row[0], draw.Crop(dc, 0, 0, 0, legendRoom-dc.Size().Y))
-	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), legendRoom, -titleRoom-panelTitleRoom)
+	legend := p.legend(dc.Size().X)
+	below := legend.height()
+	legend.draw(draw.Crop(dc, 0, 0, 0, below-dc.Size().Y))
+	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), below, -titleRoom-panelTitleRoom)
 	tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(10)}
 	style.Font.Size = vg.Points(11)
 	for i, c := range plot.Align([][]*plot.Plot{row}, tiles, area)[0] {
@@ -205,9 +206,8 @@ func addSeries(pl *plot.Plot, s Series, marks bool) error {
 
 // looks is how a series' line and marks look, in pictures and legends.
 func (s Series) looks() (draw.LineStyle, draw.GlyphStyle) {
-	st := styleOf(s.Mode)
-	line := draw.LineStyle{Color: st.color, Width: vg.Points(1.6), Dashes: dashes(s.Variant)}
-	glyph := draw.GlyphStyle{Color: st.color, Shape: st.shape, Radius: vg.Points(3.2)}
+	line := draw.LineStyle{Color: s.Look.color(), Width: vg.Points(1.6), Dashes: s.Look.dash()}
+	glyph := draw.GlyphStyle{Color: s.Look.color(), Shape: s.Look.shape(), Radius: vg.Points(3.2)}
 	switch s.Source {
 	case Published:
 		line.Width, line.Dashes = vg.Points(0.9), []vg.Length{vg.Points(3), vg.Points(3)}
@@ -263,59 +263,6 @@ func (p Picture) shareAxes(row []*plot.Plot) {
 		}
 		pl.Y.Min, pl.Y.Max = ymin, ymax
 	}
-}
-
-// legend writes every label once, below the panels.
-func (p Picture) legend(pl *plot.Plot, c draw.Canvas) {
-	var seen []string
-	var list []Series
-	for _, panel := range p.Panels {
-		for _, s := range panel.Series {
-			if len(s.Points) > 0 && !slices.Contains(seen, s.Label) {
-				seen, list = append(seen, s.Label), append(list, s)
-			}
-		}
-	}
-	if len(list) == 0 {
-		return
-	}
-	text := pl.Legend.TextStyle
-	text.Font.Size = vg.Points(9)
-	text.YAlign = draw.YCenter
-	room := make([]vg.Length, len(list))
-	for i, s := range list {
-		room[i] = text.Width(s.Label) + vg.Points(48)
-	}
-	x, row := c.Min.X, 0
-	rows := legendRows(room, c.Size().X)
-	for i, s := range list {
-		line, glyph := s.looks()
-		if rows[i] != row {
-			x, row = c.Min.X, rows[i]
-		}
-		y := c.Max.Y - c.Size().Y*(vg.Length(row)+0.5)/vg.Length(rows[len(rows)-1]+1)
-		x += vg.Points(8)
-		if line.Width > 0 {
-			c.StrokeLine2(line, x, y, x+vg.Points(22), y)
-		}
-		c.DrawGlyph(glyph, vg.Point{X: x + vg.Points(11), Y: y})
-		c.FillText(text, vg.Point{X: x + vg.Points(27), Y: y}, s.Label)
-		x += room[i] - vg.Points(8)
-	}
-}
-
-// legendRows puts entries of a legend into as few rows as have room for them.
-func legendRows(room []vg.Length, width vg.Length) []int {
-	out := make([]int, len(room))
-	used, row := vg.Length(0), 0
-	for i, w := range room {
-		if used+w > width && used > 0 {
-			used, row = 0, row+1
-		}
-		used += w
-		out[i] = row
-	}
-	return out
 }
 
 // decades marks powers of ten, and 2 and 5 between where the range is short.

@@ -7,14 +7,14 @@ import (
 
 func picture(points ...Point) Picture {
 	return Picture{Name: "x", Title: "x", YLabel: "y", LogY: true,
-		Panels: []Panel{{Title: "a", Series: []Series{{Mode: "ipvs", Label: "ipvs", Points: points}}}, {Title: "empty"}}}
+		Panels: []Panel{{Title: "a", Series: []Series{{Look: Look{Mode: 3}, Label: "ipvs", Points: points}}}, {Title: "empty"}}}
 }
 
 // TestOddData: intervals that reach below zero on a logarithmic axis, a single
 // size, values that are all the same, a mode that is not known.
 func TestOddData(t *testing.T) {
 	odd := picture(Point{1, 3, -2, 5}, Point{100, 9, 0, 12})
-	odd.Panels[0].Series = append(odd.Panels[0].Series, Series{Mode: "other", Label: "other", Variant: 7, Points: []Point{{10, 4, 4, 4}}})
+	odd.Panels[0].Series = append(odd.Panels[0].Series, Series{Label: "other", Look: Look{Mode: 12, Variant: 7}, Points: []Point{{10, 4, 4, 4}}})
 	for name, p := range map[string]Drawing{"below zero": odd, "one": picture(Point{1000, 5, 5, 5}), "same": picture(Point{1, 5, 5, 5}, Point{2, 5, 5, 5}),
 		"bars": Stack{Name: "b", Title: "b", Bars: []string{"x", "y"}, Parts: []Part{{"p", []float64{1, 2}}, {"q", []float64{0, 3}}}}} {
 		svg, err := SVG(p)

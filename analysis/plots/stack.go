@@ -1,9 +1,11 @@
 package plots
 
 import (
+	"cmp"
 	"image/color"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -37,28 +39,21 @@ func (s Stack) size() (w, h vg.Length) {
 	return 8 * vg.Inch, vg.Length(1.6+0.4*float64(len(s.Bars))) * vg.Inch
 }
 
-// partColors are shades that neighbours can be told apart by.
-func partColors() []color.Color {
-	return []color.Color{
-		color.RGBA{0x56, 0xb4, 0xe9, 255}, color.RGBA{0xe6, 0x9f, 0x00, 255}, color.RGBA{0x00, 0x9e, 0x73, 255},
-		color.RGBA{0xd5, 0x5e, 0x00, 255}, color.RGBA{0x99, 0x99, 0x99, 255},
-	}
-}
-
 func (s Stack) draw(dc draw.Canvas) error {
 	dc.SetColor(color.White)
 	dc.Fill(dc.Rectangle.Path())
 	pl := plot.New()
 	pl.Title.Text, pl.X.Label.Text = s.Title, s.XLabel
 	pl.Title.Padding = vg.Points(6)
-	pl.Legend.Top, pl.Legend.YOffs = true, vg.Points(0)
+	pl.Legend.Top, pl.Legend.Padding, pl.Legend.ThumbnailWidth = true, vg.Points(2), vg.Points(14)
+	pl.Legend.TextStyle.Font.Size, pl.Y.Tick.Label.Font.Size = vg.Points(9), vg.Points(9)
 	var below *plotter.BarChart
 	for i, part := range s.Parts {
 		bars, err := plotter.NewBarChart(plotter.Values(part.Lengths), vg.Points(16))
 		if err != nil {
 			return err
 		}
-		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, partColors()[i%len(partColors())], 0
+		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, partColor(i), 0
 		if below != nil {
 			bars.StackOn(below)
 		}
@@ -67,16 +62,21 @@ func (s Stack) draw(dc draw.Canvas) error {
 		pl.Legend.Add(part.Label, bars)
 	}
 	pl.NominalY(s.Bars...)
+	pl.Y.Padding = vg.Points(24) // browsers without the font take a wider one
 	pl.X.Min = 0
 	pl.X.Max *= 1.25 // room for the legend
-	pl.Draw(draw.Crop(dc, vg.Points(4), -vg.Points(8), vg.Points(4), -vg.Points(4)))
+	pl.Draw(draw.Crop(dc, vg.Points(14), -vg.Points(8), vg.Points(4), -vg.Points(4)))
 	return nil
 }
+
+// phaseOrder is the order in which a sync passes through its phases; others follow.
+func phaseOrder() []string { return []string{"read-back", "plan", "start", "encode", "commit", "rest"} }
 
 // phases shows what a sync at the largest size spends its time on. change is a
 // change, or "full".
 func phases(s *summary.Summary, name, change, title string) Stack {
-	out := Stack{Name: name, XLabel: "median, ms"}
+	unit := unitOf(results.SyncPhase).In("ms")
+	out := Stack{Name: name, XLabel: "median, " + unit.Name}
 	sizes := s.Sizes()
 	if len(sizes) == 0 {
 		return out
@@ -85,15 +85,15 @@ func phases(s *summary.Summary, name, change, title string) Stack {
 	out.Title = title + ", at " + n + " Services?"
 	list := s.Series()
 	slices.Reverse(list) // the first bar is drawn at the bottom
-	for _, phase := range []string{"read-back", "plan", "start", "encode", "commit", "rest"} {
+	for _, phase := range ordered(s.LevelsOf(results.SyncPhase, results.Phase), phaseOrder()) {
 		out.Parts = append(out.Parts, Part{Label: phase})
 	}
 	for _, one := range list {
 		lengths, some := make([]float64, len(out.Parts)), false
-		for i := range out.Parts {
-			c := s.One(results.SyncPhase, one.With(nil, results.Services, n, results.Change, change, results.Phase, out.Parts[i].Label))
+		for i, part := range out.Parts {
+			c := s.One(one, results.SyncPhase, summary.With(nil, results.Services, n, results.Change, change, results.Phase, part.Label))
 			if c != nil {
-				lengths[i], some = c.Median*1e3, true
+				lengths[i], some = c.Median/unit.Scale, true
 			}
 		}
 		if !some {
@@ -105,4 +105,16 @@ func phases(s *summary.Summary, name, change, title string) Stack {
 		}
 	}
 	return out
+}
+
+// ordered sorts names by their place in an order; those that have none follow by name.
+func ordered(names, order []string) []string {
+	place := func(name string) int {
+		if i := slices.Index(order, name); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(place(a)-place(b), strings.Compare(a, b)) })
+	return names
 }

@@ -2,45 +2,44 @@ package report
 
 import (
 	"fmt"
-	"slices"
+	"path/filepath"
 	"strings"
 
 	"viplab/results"
 )
 
-// again is the command that runs the same matrix again, from the run's
-// configuration.
+// again is how to get the run and its report again: by the command that was recorded
+// with it, or else, of old runs, by its configuration.
 func again(run *results.Run) []string {
-	if len(run.Config) == 0 {
-		return nil
+	words := run.Command()
+	if len(words) > 1 && words[1] == "report" {
+		return []string{commandLine(words)}
 	}
-	list := func(name string) string {
-		items, _ := run.Config[name].([]any)
-		var out []string
-		for _, it := range items {
-			out = append(out, fmt.Sprint(it))
-		}
-		return strings.Join(out, ",")
+	report := commandLine([]string{"viplab", "report", run.Dir}) + "   # plots and report from the same records"
+	switch {
+	case len(words) > 0:
+		return []string{commandLine(words), report}
+	case len(run.Config) > 0:
+		config := commandLine([]string{"viplab", "bench", "--config", filepath.Join(run.Dir, results.ConfigFile)})
+		return []string{config + "   # the command was not recorded, but its settings were", report}
 	}
-	cmd := []string{"viplab", "bench"}
-	for _, f := range [][3]string{
-		{"services", "services", ""}, {"modes", "modes", ""}, {"sync", "sync", "partial"}, {"backends", "backend", "legacy"},
-		{"binds", "bind", "address"}, {"policies", "policies", "0"}, {"plain_rules", "plain-rules", ""},
-	} {
-		if v := list(f[0]); v != "" && v != f[2] {
-			cmd = append(cmd, "--"+f[1], v)
-		}
-	}
-	for _, f := range [][3]string{
-		{"endpoints", "endpoints", "2"}, {"ports", "ports", "1"}, {"rounds", "repeat", ""}, {"testbed", "testbed", ""}, {"seed", "seed", "1"},
-		{"fanout", "fanout", "8"}, {"live", "live", "0s"}, {"churn", "churn", "0"},
-	} {
-		if v, ok := run.Config[f[0]]; ok && fmt.Sprint(v) != f[2] {
-			cmd = append(cmd, "--"+f[1], fmt.Sprint(v))
+	return []string{"# the command of this run was not recorded", report}
+}
+
+// commandLine writes words so that a POSIX shell reads the same words.
+func commandLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = w
+		if w == "" || strings.ContainsFunc(w, needsQuotes) {
+			quoted[i] = fmt.Sprintf("'%s'", strings.ReplaceAll(w, "'", `'\''`))
 		}
 	}
-	if run.Config["quick"] == true {
-		cmd = slices.Insert(cmd, 2, "--quick")
-	}
-	return []string{strings.Join(cmd, " "), "viplab report " + run.Dir + "   # plots and report from the same records"}
+	return strings.Join(quoted, " ")
+}
+
+// needsQuotes tells of characters which a shell might take for more than themselves.
+func needsQuotes(r rune) bool {
+	plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
+	return !plain
 }

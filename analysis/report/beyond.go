@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"viplab/analysis/plots"
 	"viplab/analysis/simulate"
@@ -54,16 +55,16 @@ func simulation(known []modes.Mode, run *results.Run, s *summary.Summary) simula
 			continue
 		}
 		if p, err := c.Predict(known[i], nil, spec); err == nil {
-			out.add(p)
+			out.add(p, plots.LookOf(one))
 		}
 	}
 	return out
 }
 
-func (o *simulated) add(p simulate.Prediction) {
+func (o *simulated) add(p simulate.Prediction, look plots.Look) {
 	put := func(where string, v, scale float64) {
 		if v > 0 && !math.IsNaN(v) {
-			o.points[where+" "+p.Mode] = plots.Series{Mode: p.Mode, Label: "simulated", Source: plots.Simulated,
+			o.points[where+" "+p.Mode] = plots.Series{Look: look, Label: "simulated", Source: plots.Simulated,
 				Points: []plots.Point{{X: float64(p.Services), Y: v * scale, Lo: v * scale, Hi: v * scale}}}
 		}
 	}
@@ -99,37 +100,73 @@ func (o *simulated) extend(d plots.Drawing, s *summary.Summary) plots.Drawing {
 // besidePublished is first packets over all Services beside what others published
 // of them, empty if the run has none.
 func besidePublished(s *summary.Summary) (plots.Picture, error) {
-	p := plots.Picture{Name: "published", Title: "First packet over all Services, beside published figures (hardware differs)", YLabel: "TCP connect, µs", LogY: true}
+	scale := results.Seconds.In("µs")
+	p := plots.Picture{
+		Name: "published", Title: "First packet over all Services, beside published figures (hardware differs)",
+		YLabel: "TCP connect, " + scale.Name, LogY: true,
+	}
 	points, err := published.Points()
 	if err != nil {
 		return p, err
 	}
+	series := s.Series()
 	for _, percent := range []float64{50, 99} {
 		panel := plots.Panel{Title: fmt.Sprintf("p%g", percent)}
-		for _, one := range s.Series() {
-			line := plots.Series{Mode: one.Mode, Label: one.Label}
-			for _, c := range s.Select(results.FirstPacket, one.With(nil, results.Position, "random", results.Protocol, "tcp", results.From, "client")) {
-				if q := c.Percentile(percent); q != nil {
-					pt := plots.Point{X: float64(c.Services()), Y: q.Value * 1e6, Lo: q.Value * 1e6, Hi: q.Value * 1e6}
-					if q.Interval {
-						pt.Lo, pt.Hi = q.Lo*1e6, q.Hi*1e6
-					}
-					line.Points = append(line.Points, pt)
-				}
-			}
-			slices.SortFunc(line.Points, func(a, b plots.Point) int { return int(a.X - b.X) })
-			panel.Series = append(panel.Series, line)
+		for _, one := range series {
+			panel.Series = append(panel.Series, percentileLine(s, one, percent, scale.Scale))
 		}
-		for _, kind := range [][2]string{{"iptables", "iptables"}, {"nftables", "other"}} {
-			theirs := plots.Series{Mode: kind[1], Source: plots.Published, Label: kind[0] + ", published (P)"}
-			for _, pt := range published.Of(points, "R1", fmt.Sprintf("%s_p%g", kind[0], percent)) {
-				theirs.Points = append(theirs.Points, plots.Point{X: pt.X, Y: pt.Y, Lo: pt.Y, Hi: pt.Y})
-			}
-			panel.Series = append(panel.Series, theirs)
-		}
+		panel.Series = append(panel.Series, publishedLines(series, published.Of(points, "R1", ""), fmt.Sprintf("_p%g", percent))...)
 		p.Panels = append(p.Panels, panel)
 	}
 	return p, nil
+}
+
+// percentileLine is a percentile of one series' first packets to random Services.
+func percentileLine(s *summary.Summary, one summary.Series, percent, scale float64) plots.Series {
+	line := plots.Series{Look: plots.LookOf(one), Label: one.Label}
+	at := summary.With(nil, results.Position, "random", results.Protocol, "tcp", results.From, "client")
+	for _, c := range s.BySize(one, results.FirstPacket, at) {
+		q := c.Percentile(percent)
+		if q == nil {
+			continue
+		}
+		pt := plots.Point{X: float64(c.Services()), Y: q.Value / scale, Lo: q.Value / scale, Hi: q.Value / scale}
+		if q.Interval {
+			pt.Lo, pt.Hi = q.Lo/scale, q.Hi/scale
+		}
+		line.Points = append(line.Points, pt)
+	}
+	return line
+}
+
+// publishedLines are the published series whose names end in a suffix. One of a mode that
+// the run has looks like it; others come after all of the run's.
+func publishedLines(series []summary.Series, points []published.Point, suffix string) []plots.Series {
+	var out []plots.Series
+	at := map[string]int{}
+	next := 0
+	for _, one := range series {
+		next = max(next, one.Place+1)
+	}
+	for _, pt := range points {
+		name, ok := strings.CutSuffix(pt.Series, suffix)
+		if !ok {
+			continue
+		}
+		if _, ok := at[name]; !ok {
+			look := plots.Look{Mode: next}
+			if i := slices.IndexFunc(series, func(one summary.Series) bool { return one.Mode == name }); i >= 0 {
+				look = plots.LookOf(series[i])
+			} else {
+				next++
+			}
+			at[name] = len(out)
+			out = append(out, plots.Series{Look: look, Source: plots.Published, Label: name + ", published (" + pt.Provenance + ")"})
+		}
+		line := &out[at[name]]
+		line.Points = append(line.Points, plots.Point{X: pt.X, Y: pt.Y, Lo: pt.Y, Hi: pt.Y})
+	}
+	return out
 }
 
 // measured tells whether a picture has any measured point.

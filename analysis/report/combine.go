@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"viplab/results"
@@ -18,14 +19,14 @@ func (e *MixedError) Error() string {
 	return "the runs were made under different conditions: " + strings.Join(e.What, "; ")
 }
 
-// Combine makes one run of several, with the run as a factor, so that each has a
+// Combine makes one run of several, with the run as a key of variants, so that each has
 // series of its own in the report. Runs of different testbeds or kernels are a
 // [MixedError] unless anyway is set. One run is left as it is.
 func Combine(runs []*results.Run, dir string, anyway bool) (*results.Run, error) {
 	if len(runs) == 1 {
 		return runs[0], nil
 	}
-	out := &results.Run{Dir: dir, Env: runs[0].Env, Config: runs[0].Config}
+	out := &results.Run{Dir: dir, Env: runs[0].Env, Config: combineConfigs(runs, dir, anyway)}
 	names := map[string]bool{}
 	var different []string
 	for i, r := range runs {
@@ -43,9 +44,9 @@ func Combine(runs []*results.Run, dir string, anyway bool) (*results.Run, error)
 			}
 		}
 		for _, rec := range r.Records {
-			if rec.Metric != results.Environment && rec.Metric != results.Done {
-				rec.Factors = maps.Clone(rec.Factors)
-				rec.Factors[results.RunName] = name
+			if rec.Variant.Mode() != "" {
+				rec.Variant = maps.Clone(rec.Variant)
+				rec.Variant[results.RunName] = name
 			}
 			rec.Trial = name + "/" + rec.Trial
 			out.Records = append(out.Records, rec)
@@ -58,4 +59,35 @@ func Combine(runs []*results.Run, dir string, anyway bool) (*results.Run, error)
 		return nil, &MixedError{different}
 	}
 	return out, nil
+}
+
+// combineConfigs is the configuration of the first run with what all runs have been asked
+// to measure, the limits of all, and the command that makes the report.
+func combineConfigs(runs []*results.Run, dir string, anyway bool) map[string]any {
+	out := maps.Clone(runs[0].Config)
+	if out == nil {
+		out = map[string]any{}
+	}
+	command := []any{"viplab", "report", "--out", dir}
+	if anyway {
+		command = append(command, "--force")
+	}
+	var variants, limits []any
+	for _, r := range runs {
+		command = append(command, r.Dir)
+		for _, v := range r.Variants() {
+			m := map[string]any{}
+			for k, value := range v {
+				m[k] = value
+			}
+			variants = append(variants, m)
+		}
+		for _, l := range r.Limits() {
+			if !slices.Contains(limits, any(l)) {
+				limits = append(limits, l)
+			}
+		}
+	}
+	out[results.ConfigCommand], out[results.ConfigVariants], out[results.ConfigLimits] = command, variants, limits
+	return out
 }

@@ -45,12 +45,12 @@ type row struct {
 }
 
 func rows() []row {
-	change := func(c string) map[string]string { return map[string]string{results.Change: c} }
+	change := func(c string) map[string]string { return summary.With(nil, results.Change, c) }
 	from := func(where, pos, proto string) map[string]string {
-		return map[string]string{results.Position: pos, results.Protocol: proto, results.From: where}
+		return summary.With(nil, results.Position, pos, results.Protocol, proto, results.From, where)
 	}
 	first := func(pos, proto string) map[string]string { return from("client", pos, proto) }
-	at := func(pos string) map[string]string { return map[string]string{results.Position: pos} }
+	at := func(pos string) map[string]string { return summary.With(nil, results.Position, pos) }
 	return []row{
 		{"full sync", results.SyncFull, nil},
 		{"all rules, one call each", results.InstallSequential, nil},
@@ -59,6 +59,8 @@ func rows() []row {
 		{"delete a Service", results.SyncDelta, change("service-delete")},
 		{"add an endpoint", results.SyncDelta, change("endpoint-add")},
 		{"delete an endpoint", results.SyncDelta, change("endpoint-delete")},
+		{"first right answer of an added Service", results.FirstCorrect, change("service-add")},
+		{"first right answer by an added endpoint", results.FirstCorrect, change("endpoint-add")},
 		{"first packet, first Service, TCP", results.FirstPacket, first("first", "tcp")},
 		{"first packet, middle Service, TCP", results.FirstPacket, first("middle", "tcp")},
 		{"first packet, last Service, TCP", results.FirstPacket, first("last", "tcp")},
@@ -90,14 +92,17 @@ func compose(run *results.Run, s *summary.Summary) *page {
 	p.Asked = asked(run, s, series)
 	sizes := s.Sizes()
 	for _, n := range slices.Backward(sizes) {
-		p.Tables = append(p.Tables, sizeTable(s, series, n))
+		if t := sizeTable(s, series, n); len(t.Rows) > 0 {
+			p.Tables = append(p.Tables, t)
+		}
 	}
 	more := []*table{growth(s, series), spread(s, series), live(s, series)}
 	if len(sizes) > 0 {
 		n := sizes[len(sizes)-1]
 		more = append(more,
 			kinds(s, series, n, "Kernel memory", results.KernelMemoryPart, nil),
-			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, the whole machine)", results.GigabitCPU, map[string]string{results.Position: "last"}))
+			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, the whole machine)", results.GigabitCPU,
+				summary.With(nil, results.Position, "last")))
 	}
 	for _, t := range more {
 		if t != nil {
@@ -105,10 +110,10 @@ func compose(run *results.Run, s *summary.Summary) *page {
 		}
 	}
 	if len(sizes) > 0 {
-		p.Answer = answer(s, series, sizes)
+		p.Answer = answer(s, series, sizes[len(sizes)-1])
 		p.Verdict = verdict(s, series, sizes[len(sizes)-1])
 	}
-	p.Method, p.Limits = method(s), limits(run, s)
+	p.Method, p.Limits = method(), limits(run, s)
 	p.Notes = notes(run, s)
 	p.Again = again(run)
 	p.Env = environment(run.Env)
@@ -123,6 +128,9 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 	out := []string{
 		fmt.Sprintf("Asked: modes %s at %s Services of %s endpoints each, on identical topologies.",
 			summary.Names(series), strings.Join(sizes, ", "), strings.Join(s.Levels(results.Endpoints), ", ")),
+	}
+	if all := conditions(series); all != "" {
+		out = append(out, "All of them with "+all+".")
 	}
 	e := run.Env
 	where := fmt.Sprintf("Ran: %s on testbed %s (kernel %s, %d CPU) of a machine with %d × %s, %s.",
@@ -145,6 +153,22 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 	return append(out, grade(run, s), fmt.Sprintf("Trials: %d ended well, %d failed.", s.Trials, len(s.Failures)))
 }
 
+// conditions is what all series have in common beside what the report says elsewhere.
+func conditions(series []summary.Series) string {
+	var variants []results.Variant
+	for _, one := range series {
+		variants = append(variants, one.Variant)
+	}
+	shared := results.Shared(variants)
+	for _, said := range []string{results.Mode, results.Testbed, results.Endpoints} {
+		delete(shared, said)
+	}
+	if shared[results.Ports] == "1" {
+		delete(shared, results.Ports)
+	}
+	return strings.ReplaceAll(shared.Key(), "/", ", ")
+}
+
 func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
 	t := table{Title: fmt.Sprintf("%d Services", n), Head: []string{"median [95 % interval]"}}
 	for _, one := range series {
@@ -154,7 +178,7 @@ func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
 		cells := []string{r.label}
 		some := false
 		for _, one := range series {
-			c := s.One(r.metric, one.With(r.with, results.Services, strconv.Itoa(n)))
+			c := s.One(one, r.metric, summary.With(r.with, results.Services, strconv.Itoa(n)))
 			some = some || c != nil
 			cells = append(cells, strings.TrimSpace(c.Text()+" "+c.Range()))
 		}
@@ -186,8 +210,11 @@ func environment(e results.Env) [][2]string {
 // notes gathers the warnings of samples, each once with how often it occurred.
 func notes(run *results.Run, s *summary.Summary) []string {
 	out := slices.Concat(run.Warnings, s.Residue)
-	if c, err := compare.Halves(run); err == nil && c != nil {
-		out = append(out, fmt.Sprintf("A/A: of %d cells %d (%.1f %%) differ between even and odd rounds, where nothing changed; %.0f %% would by chance.",
+	if c, err := compare.Halves(run); err != nil {
+		out = append(out, fmt.Sprintf("A/A: even and odd rounds cannot be compared: %v.", err))
+	} else if c != nil {
+		out = append(out, fmt.Sprintf("A/A: of %d cells %d (%.1f %%) differ between even and odd rounds, where nothing "+
+			"changed; %.0f %% would by chance.",
 			len(c.Rows), c.Significant(), 100*float64(c.Significant())/float64(len(c.Rows)), 100*compare.Alpha))
 	}
 	for _, t := range s.SetAside {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/montanaflynn/stats"
 
@@ -23,17 +22,14 @@ const (
 )
 
 // grade judges how quiet the machine was, by the one thing that should be the
-// same in every round: the first packet of mode direct. It is the median over
-// the sizes of the largest deviation of a round from the median round.
+// same in every round: the first packet of the baseline. It is the median over
+// its cells (sizes, families ...) of the largest deviation of a round from the median round.
 func grade(run *results.Run, s *summary.Summary) string {
 	var strays []float64
 	rounds := 0
-	for _, n := range s.Sizes() {
-		c := s.One(results.FirstPacket, map[string]string{
-			results.Mode: "direct", results.Services: strconv.Itoa(n),
-			results.Position: "first", results.Protocol: "tcp", results.From: "client",
-		})
-		if c == nil || len(c.Trials) < 2 {
+	for _, c := range s.Select(results.FirstPacket, summary.With(nil, results.Mode, run.Baseline(),
+		results.Position, "first", results.Protocol, "tcp", results.From, "client")) {
+		if len(c.Trials) < 2 {
 			continue
 		}
 		rounds = max(rounds, len(c.Trials))
@@ -48,7 +44,8 @@ func grade(run *results.Run, s *summary.Summary) string {
 		strays = append(strays, max(slices.Max(each)/mid-1, 1-slices.Min(each)/mid))
 	}
 	if len(strays) == 0 {
-		return "Grade of the run: none, since mode direct, which should not change between rounds, was not measured in two of them."
+		return fmt.Sprintf("Grade of the run: none, since mode %s, which should not change between rounds, was not "+
+			"measured in two of them.", run.Baseline())
 	}
 	stray, err := stats.Median(strays)
 	if err != nil || math.IsNaN(stray) {
@@ -64,8 +61,10 @@ func grade(run *results.Run, s *summary.Summary) string {
 	if steal := most(s, results.HostSteal); steal > stolen {
 		name, meaning = "C", fmt.Sprintf("noisy: %.1f %% of the CPU time of a round was taken by other machines", 100*steal)
 	}
-	return fmt.Sprintf("Grade of the run: %s, %s. The baseline (first packet of direct), which should not change, strayed by %.1f %% between %d rounds; load at start %.2f, at most %.2f after a round; CPU time taken by other machines at most %.1f %%.",
-		name, meaning, 100*stray, rounds, run.Env.LoadAtStart, most(s, results.HostLoad), 100*most(s, results.HostSteal))
+	return fmt.Sprintf("Grade of the run: %s, %s. The baseline (first packet of %s), which should not change, strayed "+
+		"by %.1f %% between %d rounds; load at start %.2f, at most %.2f after a round; CPU time taken by other machines "+
+		"at most %.1f %%.",
+		name, meaning, run.Baseline(), 100*stray, rounds, run.Env.LoadAtStart, most(s, results.HostLoad), 100*most(s, results.HostSteal))
 }
 
 // most is the largest sample of a metric, 0 if there is none.

@@ -27,8 +27,11 @@ func growth(s *summary.Summary, series []summary.Series) *table {
 	}
 	add := map[string]string{results.Change: "service-add"}
 	for _, one := range series {
-		row := []string{one.Label, exponent(s, one, results.SyncFull, nil), exponent(s, one, results.SyncDelta, add), knee(s, one, results.SyncDelta, add), "-", "-"}
-		if one.Mode != "direct" {
+		row := []string{
+			one.Label, exponent(s, one, results.SyncFull, nil), exponent(s, one, results.SyncDelta, add),
+			knee(s, one, results.SyncDelta, add), "-", "-",
+		}
+		if !one.Baseline {
 			for i, m := range methods() {
 				if l, err := Slope(s, one, m); err == nil {
 					row[4+i] = fmt.Sprintf("%.2f [%.2f, %.2f]", l.Slope, l.Lo(), l.Hi())
@@ -47,7 +50,7 @@ func growth(s *summary.Summary, series []summary.Series) *table {
 func exponent(s *summary.Summary, one summary.Series, metric string, with map[string]string) string {
 	var x, y []float64
 	sizes := map[int]bool{}
-	for _, c := range s.Select(metric, one.With(with)) {
+	for _, c := range s.BySize(one, metric, with) {
 		if c.Services() < flatBelow || c.Over {
 			continue
 		}
@@ -66,8 +69,7 @@ func exponent(s *summary.Summary, one summary.Series, metric string, with map[st
 // knee is the number of Services at which a cost has doubled from that of the
 // smallest size, interpolated between the logarithms of its neighbours.
 func knee(s *summary.Summary, one summary.Series, metric string, with map[string]string) string {
-	cells := s.Select(metric, one.With(with))
-	slices.SortFunc(cells, func(a, b *summary.Cell) int { return a.Services() - b.Services() })
+	cells := s.BySize(one, metric, with)
 	if len(cells) < 3 || cells[0].Median <= 0 {
 		return "-"
 	}
@@ -98,22 +100,22 @@ func RoundTrip() Method {
 // methods lists the ways, which share neither hook nor clock reading.
 func methods() []Method { return []Method{RoundTrip(), {results.NodeSend, nil}} }
 
-// Slope fits a first packet's time, less that of direct in the same round,
+// Slope fits a first packet's time, less that of the baseline in the same round,
 // against the number of Services before the one that is asked. The unit is ns a
 // Service.
 func Slope(s *summary.Summary, one summary.Series, m Method) (fit.Line, error) {
+	baseline, ok := s.BaselineOf(one)
+	if !ok {
+		return fit.Line{}, fmt.Errorf("no baseline was measured beside %s", one.Label)
+	}
 	var x, y []float64
 	for _, at := range []struct {
 		position string
 		share    float64
 	}{{"first", 0}, {"middle", 0.5}, {"last", 1}} {
-		with := map[string]string{results.Position: at.position}
-		for k, v := range m.With {
-			with[k] = v
-		}
-		for _, c := range s.Select(m.Metric, one.With(with)) {
-			base := s.One(m.Metric, summary.Series{Factors: map[string]string{results.Mode: "direct"}}.With(with,
-				results.Services, strconv.Itoa(c.Services())))
+		with := summary.With(m.With, results.Position, at.position)
+		for _, c := range s.BySize(one, m.Metric, with) {
+			base := s.One(baseline, m.Metric, summary.With(with, results.Services, strconv.Itoa(c.Services())))
 			if base == nil {
 				continue
 			}

@@ -1,11 +1,16 @@
 // Package report turns a run's records into what people read: summary.json,
 // bench.txt, plots, report.md and a self-contained report.html.
+//
+// [Write] makes them all. What stands in the tables is listed in rows, what is drawn in
+// [plots.Questions], what the answer ranks in questions; whatever a run holds beside
+// that is named at the end of the report, so that nothing is lost in silence.
 package report
 
 import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"viplab/analysis/plots"
 	"viplab/analysis/summary"
@@ -17,7 +22,7 @@ import (
 // returns the summary. Modes that are known are also simulated beyond what was
 // measured.
 func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
-	sum, err := summary.Make(run.Records)
+	sum, err := summary.Of(run)
 	if err != nil {
 		return nil, err
 	}
@@ -34,14 +39,15 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 	if err := results.WriteFile(run.Dir, results.BenchFile, bench.Bytes()); err != nil {
 		return nil, err
 	}
-	page := compose(run, sum)
+	followed := sum.Follow()
+	page := compose(run, followed)
 	sim := simulation(known, run, sum)
 	if sim.check != nil {
 		page.Tables = append(page.Tables, *sim.check)
 		page.Notes = append(page.Notes, sim.sentence)
 	}
-	drawings := plots.Questions(sum)
-	theirs, err := besidePublished(sum)
+	drawings := plots.Questions(followed)
+	theirs, err := besidePublished(followed)
 	if err != nil {
 		return nil, err
 	}
@@ -49,27 +55,14 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 		drawings = append(drawings, theirs)
 	}
 	for _, pic := range drawings {
-		pic = sim.extend(pic, sum)
+		svg, err := draw(run.Dir, sim.extend(pic, sum))
+		if err != nil {
+			return nil, err
+		}
 		name, title := pic.Head()
-		svg, err := plots.SVG(pic)
-		if err != nil {
-			return nil, err
-		}
-		png, err := plots.PNG(pic)
-		if err != nil {
-			return nil, err
-		}
-		csv, err := pic.CSV()
-		if err != nil {
-			return nil, err
-		}
-		for ext, b := range map[string][]byte{".svg": svg, ".png": png, ".csv": csv} {
-			if err := results.WriteFile(run.Dir, filepath.Join(results.PlotsDir, name+ext), b); err != nil {
-				return nil, err
-			}
-		}
 		page.Pictures = append(page.Pictures, picture{Title: title, Name: name, SVG: svg})
 	}
+	page.Notes = append(page.Notes, residue(followed)...)
 	if err := results.WriteFile(run.Dir, results.ReportMD, page.markdown()); err != nil {
 		return nil, err
 	}
@@ -78,4 +71,36 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 		return nil, err
 	}
 	return sum, results.WriteFile(run.Dir, results.ReportHTML, html)
+}
+
+// draw writes a picture as SVG, PNG and CSV, and returns the first.
+func draw(dir string, pic plots.Drawing) ([]byte, error) {
+	svg, err := plots.SVG(pic)
+	if err != nil {
+		return nil, err
+	}
+	png, err := plots.PNG(pic)
+	if err != nil {
+		return nil, err
+	}
+	csv, err := pic.CSV()
+	if err != nil {
+		return nil, err
+	}
+	name, _ := pic.Head()
+	for ext, b := range map[string][]byte{".svg": svg, ".png": png, ".csv": csv} {
+		if err := results.WriteFile(dir, filepath.Join(results.PlotsDir, name+ext), b); err != nil {
+			return nil, err
+		}
+	}
+	return svg, nil
+}
+
+// residue says what the report could not show, and what it does not.
+func residue(s *summary.Summary) []string {
+	out := s.Ambiguous()
+	if left := s.Unshown(); len(left) > 0 {
+		out = append(out, "Measured, but shown in no table or plot: "+strings.Join(left, ", ")+". "+results.SamplesFile+" has it all.")
+	}
+	return out
 }

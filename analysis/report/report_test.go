@@ -29,11 +29,12 @@ func fill(t *testing.T, samples int) string {
 	}{{"direct", 1}, {"iptables", 10}, {"ipvs", 1}} {
 		for _, n := range []string{"1", "1000"} {
 			add := func(metric string, scale float64, more ...string) {
-				f := map[string]string{results.Mode: m.mode, results.Services: n, results.Endpoints: "2", results.Testbed: "uml"}
+				v := results.Variant{results.Mode: m.mode, results.Endpoints: "2", results.Testbed: "uml"}
+				f := map[string]string{results.Services: n}
 				for i := 0; i < len(more); i += 2 {
 					f[more[i]] = more[i+1]
 				}
-				r := results.Record{Metric: metric, Factors: f, Trial: m.mode + n}
+				r := results.Record{Metric: metric, Variant: v, Factors: f, Trial: m.mode + n}
 				for range samples {
 					r.Values = append(r.Values, scale*m.cost*(1+0.01*rng.Float64()))
 				}
@@ -121,8 +122,8 @@ func TestGrade(t *testing.T) {
 	} {
 		var records []results.Record
 		for i, v := range rounds {
-			records = append(records, results.Record{Metric: results.FirstPacket, Round: i, Values: []float64{v}, Factors: map[string]string{
-				results.Mode: "direct", results.Services: "5", results.Position: "first", results.Protocol: "tcp", results.From: "client"}})
+			records = append(records, results.Record{Metric: results.FirstPacket, Round: i, Values: []float64{v}, Variant: results.Variant{results.Mode: "direct"}, Factors: map[string]string{
+				results.Services: "5", results.Position: "first", results.Protocol: "tcp", results.From: "client"}})
 		}
 		s, err := summary.Make(records)
 		if err != nil {

@@ -22,7 +22,7 @@ func spread(s *summary.Summary, series []summary.Series) *table {
 	t.Head = append(t.Head, "samples")
 	for _, n := range s.Sizes() {
 		for _, one := range series {
-			c := s.One(results.FirstPacket, one.With(nil, results.Services, strconv.Itoa(n),
+			c := s.One(one, results.FirstPacket, summary.With(nil, results.Services, strconv.Itoa(n),
 				results.Position, "random", results.Protocol, "tcp", results.From, "client"))
 			if c == nil {
 				continue
@@ -66,7 +66,7 @@ func live(s *summary.Summary, series []summary.Series) *table {
 	for _, n := range s.Sizes() {
 		for _, one := range series {
 			for _, kind := range [][2]string{{results.LiveLatency, "from when it was due"}, {results.LiveService, "from when it was sent"}} {
-				c := s.One(kind[0], one.With(nil, results.Services, strconv.Itoa(n)))
+				c := s.One(one, kind[0], summary.With(nil, results.Services, strconv.Itoa(n)))
 				if c == nil {
 					continue
 				}
@@ -90,19 +90,14 @@ func live(s *summary.Summary, series []summary.Series) *table {
 // kinds is a table of a metric that is split by the factor kind, at one size, one
 // row for each series.
 func kinds(s *summary.Summary, series []summary.Series, n int, title, metric string, with map[string]string) *table {
-	levels := []string{}
-	for _, c := range s.Select(metric, nil) {
-		if k := c.Factors[results.Kind]; !slices.Contains(levels, k) {
-			levels = append(levels, k)
-		}
-	}
+	levels := s.LevelsOf(metric, results.Kind)
 	slices.Sort(levels)
 	t := &table{Title: fmt.Sprintf("%s, %d Services", title, n), Head: append([]string{"median [95 % interval]"}, levels...)}
 	for _, one := range series {
 		row := []string{one.Label}
 		some := false
 		for _, k := range levels {
-			c := s.One(metric, one.With(with, results.Services, strconv.Itoa(n), results.Kind, k))
+			c := s.One(one, metric, summary.With(with, results.Services, strconv.Itoa(n), results.Kind, k))
 			some = some || c != nil
 			row = append(row, strings.TrimSpace(c.Text()+" "+c.Range()))
 		}

@@ -165,30 +165,26 @@ type Observation struct {
 	counted
 }
 
-// notPlain are factors of variants that no model knows of; a cell that has one of them
-// is not used.
-func notPlain() []string {
-	return []string{results.Family, results.Weights, results.Affinity, results.Packets}
+// planned are the keys of variants, beside the modes' parameters, that models know of or
+// that costs do not depend on. A cell that has another one is not used.
+func planned() []string {
+	return []string{results.Mode, results.Testbed, results.Kernel, results.Endpoints, results.Ports, results.RunName}
 }
 
-// args are a cell's arguments of its mode; ok is false for a variant that no costs hold
-// for.
-func args(m modes.Mode, factors map[string]string) (a modes.Args, ok bool) {
-	for _, name := range notPlain() {
-		if _, has := factors[name]; has {
-			return nil, false
-		}
-	}
+// args are a variant's arguments of its mode; ok is false for one that no costs hold for.
+func args(m modes.Mode, v results.Variant) (a modes.Args, ok bool) {
 	a = modes.Args{}
-	for _, p := range m.Params {
-		v, has := factors[p.Name]
-		if !has || v == p.Default {
+	for key, value := range v {
+		if slices.Contains(planned(), key) {
 			continue
 		}
-		if !p.Counted {
+		i := slices.IndexFunc(m.Params, func(p modes.Param) bool { return p.Name == key })
+		if i < 0 || !m.Params[i].Counted && value != m.Params[i].Default {
 			return nil, false
 		}
-		a[p.Name] = v
+		if value != m.Params[i].Default {
+			a[key] = value
+		}
 	}
 	return a, true
 }
@@ -197,13 +193,13 @@ func args(m modes.Mode, factors map[string]string) (a modes.Args, ok bool) {
 func observe(q Quantity, s *summary.Summary, counts *counting) ([]Observation, error) {
 	var out []Observation
 	for _, cell := range s.Select(q.Metric, q.With) {
-		m, known := counts.modes[cell.Factors[results.Mode]]
+		m, known := counts.modes[cell.Variant.Mode()]
 		position := cell.Factors[results.Position]
 		if !known || modelled(m) != nil || len(q.terms(m)) == 0 || cell.Over || cell.Median <= 0 || len(q.Packet) > 0 && !slices.Contains(q.Positions, position) {
 			continue
 		}
-		a, ok := args(m, cell.Factors)
-		if e := cell.Factors[results.Endpoints]; !ok || e != strconv.Itoa(counts.spec.Endpoints) {
+		a, ok := args(m, cell.Variant)
+		if e := cell.Variant[results.Endpoints]; !ok || e != strconv.Itoa(counts.spec.Endpoints) {
 			continue
 		}
 		n, err := counts.count(q, m, a, position, cell.Services())

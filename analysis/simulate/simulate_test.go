@@ -76,11 +76,11 @@ func known(t *testing.T, sizes ...int) *results.Run {
 	for _, n := range sizes {
 		spec := synth.Spec{Services: n, Endpoints: 2, Ports: 1, Seed: 1}
 		add := func(metric, mode string, v float64, more ...string) {
-			f := map[string]string{results.Mode: mode, results.Services: strconv.Itoa(n), results.Endpoints: "2"}
+			f := map[string]string{results.Services: strconv.Itoa(n)}
 			for i := 0; i < len(more); i += 2 {
 				f[more[i]] = more[i+1]
 			}
-			run.Records = append(run.Records, results.Record{Metric: metric, Factors: f, Values: []float64{v}})
+			run.Records = append(run.Records, results.Record{Metric: metric, Variant: results.Variant{results.Mode: mode, results.Endpoints: "2"}, Factors: f, Values: []float64{v}})
 		}
 		state, err := StateOf(iptables.Mode(), nil, spec)
 		if err != nil {

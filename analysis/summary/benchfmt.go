@@ -12,20 +12,26 @@ import (
 	"viplab/results"
 )
 
-// WriteBench writes every sample in the Go benchmark text format, which
-// benchstat reads: factors in the name, the environment as configuration lines.
+// WriteBench writes every sample in the Go benchmark text format, which benchstat
+// reads: variant and factors in the name, the environment as configuration lines, and
+// for each unit which values are the better ones.
 func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 	out := benchfmt.NewWriter(w)
+	for _, u := range s.benchUnits() {
+		if err := out.Write(u); err != nil {
+			return fmt.Errorf("write unit: %w", err)
+		}
+	}
 	config := []benchfmt.Config{
 		{Key: "kernel", Value: []byte(env.Kernel), File: true},
 		{Key: "testbed", Value: []byte(env.Testbed), File: true},
 		{Key: "cpu", Value: []byte(env.CPU), File: true},
 	}
 	for _, c := range s.Cells {
-		name, unit, scale := benchName(c)
+		m, _ := results.FindMetric(c.Metric)
 		for _, v := range c.Values {
-			res := &benchfmt.Result{Config: config, Name: benchfmt.Name(name), Iters: 1,
-				Values: []benchfmt.Value{{Value: v * scale, Unit: unit}}}
+			res := &benchfmt.Result{Config: config, Name: benchfmt.Name(benchName(c)), Iters: 1,
+				Values: []benchfmt.Value{{Value: v, Unit: m.Unit.Bench()}}}
 			if err := out.Write(res); err != nil {
 				return fmt.Errorf("write benchmark line: %w", err)
 			}
@@ -34,40 +40,42 @@ func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 	return nil
 }
 
-// benchName makes "SyncDelta/change=service-add/mode=ipvs/..." of a cell, with
-// the unit that its values get in that format and their factor.
-func benchName(c *Cell) (name, unit string, scale float64) {
-	metric, unit, scale := c.Metric, "", 1.0
-	for _, u := range []struct {
-		suffix, unit string
-		scale        float64
-	}{
-		{"_seconds_per_connection", "ns/op", 1e9},
-		{"_bits_per_second", "bits/s", 1},
-		{"_per_second", "conns/s", 1},
-		{"_seconds", "ns/op", 1e9},
-		{"_bytes", "B", 1},
-	} {
-		if m, ok := strings.CutSuffix(metric, u.suffix); ok {
-			metric, unit, scale = m, u.unit, u.scale
-			if u.suffix == "_seconds_per_connection" {
-				metric = "connection_cpu"
-			}
-			break
+// benchUnits declares the units of the run in which the same direction is better for
+// all metrics.
+func (s *Summary) benchUnits() []*benchfmt.UnitMetadata {
+	directions := map[string][]results.Direction{}
+	for _, c := range s.Cells {
+		m, _ := results.FindMetric(c.Metric)
+		unit := m.Unit.Bench()
+		if !slices.Contains(directions[unit], m.Better) {
+			directions[unit] = append(directions[unit], m.Better)
 		}
 	}
-	if unit == "" {
-		unit = "count"
+	var out []*benchfmt.UnitMetadata
+	for _, unit := range slices.Sorted(maps.Keys(directions)) {
+		if len(directions[unit]) != 1 || directions[unit][0] == results.Neither {
+			continue
+		}
+		better := "lower"
+		if directions[unit][0] == results.More {
+			better = "higher"
+		}
+		out = append(out, &benchfmt.UnitMetadata{
+			UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: unit, Key: "better"}, OrigUnit: unit, Value: better,
+		})
 	}
-	if metric == "cpu" {
-		metric = "cpu_time"
+	return out
+}
+
+// benchName makes "SyncDelta/mode=ipvs/change=service-add/..." of a cell.
+func benchName(c *Cell) string {
+	m, _ := results.FindMetric(c.Metric)
+	name := m.Bench
+	plain := strings.NewReplacer(" ", "-", "/", ":") // both would end a value
+	for _, part := range []map[string]string{c.Variant, c.Factors} {
+		for _, k := range slices.Sorted(maps.Keys(part)) {
+			name += "/" + k + "=" + plain.Replace(part[k])
+		}
 	}
-	var b strings.Builder
-	for word := range strings.SplitSeq(metric, "_") {
-		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	for _, k := range slices.Sorted(maps.Keys(c.Factors)) {
-		b.WriteString("/" + k + "=" + strings.ReplaceAll(c.Factors[k], " ", "-"))
-	}
-	return b.String(), unit, scale
+	return name
 }

@@ -4,36 +4,14 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"viplab/results"
 )
 
-// Unit is how a metric's values are shown: divided by Scale, with the name.
-type Unit struct {
-	Name  string
-	Scale float64
-}
-
-// UnitFor picks the unit in which a value of a metric reads best.
-func UnitFor(metric string, v float64) Unit {
-	v = math.Abs(v)
-	pick := func(units ...Unit) Unit {
-		for _, u := range units {
-			if v >= u.Scale {
-				return u
-			}
-		}
-		return units[len(units)-1]
-	}
-	switch {
-	case strings.HasSuffix(metric, "bits_per_second"):
-		return pick(Unit{"Gbit/s", 1e9}, Unit{"Mbit/s", 1e6}, Unit{"bit/s", 1})
-	case strings.HasSuffix(metric, "connections_per_second"):
-		return Unit{"/s", 1}
-	case strings.HasSuffix(metric, "_bytes"):
-		return pick(Unit{"GB", 1e9}, Unit{"MB", 1e6}, Unit{"kB", 1e3}, Unit{"B", 1})
-	case strings.Contains(metric, "seconds"):
-		return pick(Unit{"s", 1}, Unit{"ms", 1e-3}, Unit{"µs", 1e-6}, Unit{"ns", 1e-9})
-	}
-	return Unit{"", 1}
+// UnitFor picks the scale in which a value of a metric reads best.
+func UnitFor(metric string, v float64) results.Scaled {
+	m, _ := results.FindMetric(metric)
+	return m.Unit.For(v)
 }
 
 // Number writes a value with three significant digits.

@@ -1,5 +1,11 @@
-// Package summary turns records into cells: all samples of one quantity under
-// one set of factors, with the median and its interval.
+// Package summary turns records into cells: all samples of one metric, of one
+// variant, at one place of a trial, with the median and its interval.
+//
+// A report asks a Summary for the [Series] that it sets side by side, and then for the
+// cells of each: [Summary.One] where one is expected, [Summary.BySize] for a line over
+// the number of Services. A Summary that is being followed ([Summary.Follow]) takes down
+// what was asked for, so that a report can say what it has not shown, and where several
+// cells came where one was expected.
 //
 // Timings of shared machines are skewed and have outliers, so nothing is assumed
 // about their distribution: the interval of the median comes from order
@@ -28,10 +34,11 @@ const Confidence = 0.95
 // of Confidence: with six, the true median lies outside their range once in 32.
 const leastRounds = 6
 
-// Cell is the samples of one quantity under one set of factors.
+// Cell is the samples of one metric, of one variant, at one place of a trial.
 type Cell struct {
 	Metric  string            `json:"metric"`
-	Factors map[string]string `json:"factors"`
+	Variant results.Variant   `json:"variant,omitempty"`
+	Factors map[string]string `json:"at,omitempty"`
 	N       int               `json:"n"`
 	Median  float64           `json:"median"`
 	// Lo and Hi bound the median at the level of Confidence, if Interval is
@@ -63,6 +70,15 @@ func (c *Cell) Services() int {
 	return n
 }
 
+// Get is the value of a factor or, if there is none of that name, of a key of the
+// variant.
+func (c *Cell) Get(key string) string {
+	if v, ok := c.Factors[key]; ok {
+		return v
+	}
+	return c.Variant[key]
+}
+
 // Summary is all cells of a run, in the order in which they first occurred, and
 // what failed.
 type Summary struct {
@@ -78,22 +94,36 @@ type Summary struct {
 	// Trials is how many trials ended well.
 	Trials int `json:"trials"`
 
-	byName map[string]*Cell
+	order    []results.Variant // as the run was configured
+	baseline string            // mode
+	ledger   *ledger           // of a Summary that is followed
 }
 
-// Make summarises records.
+// Of summarises a run: series are in the order of its configuration.
+func Of(run *results.Run) (*Summary, error) {
+	s, err := Make(run.Records)
+	if err != nil {
+		return nil, err
+	}
+	s.order, s.baseline = run.Variants(), run.Baseline()
+	return s, nil
+}
+
+// Make summarises records without a configuration: series are in the order in which
+// they first occurred.
 func Make(records []results.Record) (*Summary, error) {
-	s := &Summary{byName: map[string]*Cell{}, Residue: residue(records)}
+	s := &Summary{Residue: residue(records), baseline: results.DefaultBaseline}
 	aside := s.outcomes(records)
+	byName := map[string]*Cell{}
 	for _, r := range records {
 		if r.Metric == results.Done || r.Metric == results.Environment || aside[r.Trial] {
 			continue
 		}
 		name := r.Cell()
-		c := s.byName[name]
+		c := byName[name]
 		if c == nil {
-			c = &Cell{Metric: r.Metric, Factors: r.Factors, rounds: map[int][]float64{}}
-			s.byName[name] = c
+			c = &Cell{Metric: r.Metric, Variant: r.Variant, Factors: r.Factors, rounds: map[int][]float64{}}
+			byName[name] = c
 			s.Cells = append(s.Cells, c)
 		}
 		c.Values = append(c.Values, r.Values...)
@@ -126,23 +156,34 @@ func (s *Summary) outcomes(records []results.Record) map[string]bool {
 	return aside
 }
 
-// residue names the facts of the environment that have several values.
+// residue names the facts of the environment that have several values, although they are
+// about the same trials.
 func residue(records []results.Record) []string {
 	seen := map[string][]string{}
+	var names []string
 	for _, r := range records {
 		if r.Metric != results.Environment {
 			continue
 		}
+		about := ""
+		if len(r.Variant) > 0 {
+			about = " (" + r.Variant.Key() + ")"
+		}
 		for k, v := range r.Factors {
-			if !slices.Contains(seen[k], v) {
-				seen[k] = append(seen[k], v)
+			name := k + about
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+			if !slices.Contains(seen[name], v) {
+				seen[name] = append(seen[name], v)
 			}
 		}
 	}
+	slices.Sort(names)
 	var out []string
-	for _, k := range slices.Sorted(maps.Keys(seen)) {
-		if len(seen[k]) > 1 {
-			out = append(out, fmt.Sprintf("%s was not the same in all rounds: %s", k, strings.Join(seen[k], "; ")))
+	for _, name := range names {
+		if len(seen[name]) > 1 {
+			out = append(out, fmt.Sprintf("%s was not the same in all rounds: %s", name, strings.Join(seen[name], "; ")))
 		}
 	}
 	return out
@@ -191,38 +232,91 @@ func (c *Cell) byRounds() {
 	}
 }
 
-// Select lists the cells of a metric whose factors have all the given values.
+// Select lists the cells of a metric that have all the given factors or keys of their
+// variant. Nothing that is not named is looked at, so cells of several variants may come.
 func (s *Summary) Select(metric string, with map[string]string) []*Cell {
+	return s.filter(metric, func(c *Cell) bool { return has(c, with) })
+}
+
+// In lists the cells of a metric in one series, with all the given factors.
+func (s *Summary) In(one Series, metric string, at map[string]string) []*Cell {
+	return s.filter(metric, func(c *Cell) bool { return maps.Equal(c.Variant, one.Variant) && has(c, at) })
+}
+
+// One is the only cell of a metric in one series with these factors, nil if there is
+// none. If there are several, it is nil too, and the ledger has a note of it.
+func (s *Summary) One(one Series, metric string, at map[string]string) *Cell {
+	return s.single(s.In(one, metric, at))
+}
+
+// Only is the only cell of a metric that [Summary.Select] finds; nil as with
+// [Summary.One].
+func (s *Summary) Only(metric string, with map[string]string) *Cell {
+	return s.single(s.Select(metric, with))
+}
+
+// BySize lists the only cell for each number of Services, rising, of a metric in one
+// series. Sizes with several cells are left out, with a note in the ledger.
+func (s *Summary) BySize(one Series, metric string, at map[string]string) []*Cell {
+	bySize := map[int][]*Cell{}
+	for _, c := range s.In(one, metric, at) {
+		bySize[c.Services()] = append(bySize[c.Services()], c)
+	}
 	var out []*Cell
-next:
-	for _, c := range s.Cells {
-		if c.Metric != metric {
-			continue
+	for _, n := range slices.Sorted(maps.Keys(bySize)) {
+		if c := s.single(bySize[n]); c != nil {
+			out = append(out, c)
 		}
-		for k, v := range with {
-			if c.Factors[k] != v {
-				continue next
-			}
-		}
-		out = append(out, c)
 	}
 	return out
 }
 
-// One is the only cell of a metric with these factors, nil if there is none or
-// more than one.
-func (s *Summary) One(metric string, with map[string]string) *Cell {
-	if cells := s.Select(metric, with); len(cells) == 1 {
+func has(c *Cell, with map[string]string) bool {
+	for k, v := range with {
+		if c.Get(k) != v {
+			return false
+		}
+	}
+	return true
+}
+
+// filter lists cells of a metric, and takes down that they were asked for.
+func (s *Summary) filter(metric string, ok func(*Cell) bool) []*Cell {
+	var out []*Cell
+	for _, c := range s.Cells {
+		if c.Metric == metric && ok(c) {
+			out = append(out, c)
+		}
+	}
+	s.ledger.show(out)
+	return out
+}
+
+func (s *Summary) single(cells []*Cell) *Cell {
+	switch len(cells) {
+	case 0:
+		return nil
+	case 1:
 		return cells[0]
 	}
+	s.ledger.note(cells)
 	return nil
 }
 
-// Levels lists the values that a factor has, in order of occurrence.
-func (s *Summary) Levels(factor string) []string {
+// Levels lists the values of a factor, or of a key of variants, in order of occurrence.
+func (s *Summary) Levels(key string) []string {
+	return levels(s.Cells, key)
+}
+
+// LevelsOf is Levels among the cells of a metric.
+func (s *Summary) LevelsOf(metric, key string) []string {
+	return levels(slices.DeleteFunc(slices.Clone(s.Cells), func(c *Cell) bool { return c.Metric != metric }), key)
+}
+
+func levels(cells []*Cell, key string) []string {
 	var out []string
-	for _, c := range s.Cells {
-		if v, ok := c.Factors[factor]; ok && !slices.Contains(out, v) {
+	for _, c := range cells {
+		if v := c.Get(key); v != "" && !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}

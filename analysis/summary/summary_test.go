@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func record(metric, mode string, values ...float64) results.Record {
-	return results.Record{Metric: metric, Factors: map[string]string{results.Mode: mode, results.Services: "100"}, Values: values}
+	return results.Record{Metric: metric, Variant: results.Variant{results.Mode: mode}, Factors: map[string]string{results.Services: "100"}, Values: values}
 }
 
 func numbers(n int) []float64 {
@@ -34,21 +35,21 @@ func TestMake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := s.One(results.SyncFull, map[string]string{results.Mode: "a"})
+	a := s.Only(results.SyncFull, map[string]string{results.Mode: "a"})
 	// Six samples are the least for a 95 % interval, which is then the range.
 	if a == nil || a.N != 6 || a.Median != 3.5 || !a.Interval || a.Lo != 1 || a.Hi != 6 {
 		t.Errorf("a: %+v", a)
 	}
-	if b := s.One(results.SyncFull, map[string]string{results.Mode: "b"}); b.Interval || len(b.Warnings) == 0 || math.IsInf(b.Lo, 0) {
+	if b := s.Only(results.SyncFull, map[string]string{results.Mode: "b"}); b.Interval || len(b.Warnings) == 0 || math.IsInf(b.Lo, 0) {
 		t.Errorf("one sample: %+v", b)
 	}
-	if p := s.One(results.FirstPacket, map[string]string{results.Mode: "a"}); p.Percentile(99).Value != 99 || p.Percentile(90).Value != 90 || p.Percentile(99).Interval || !p.Percentile(90).Interval {
+	if p := s.Only(results.FirstPacket, map[string]string{results.Mode: "a"}); p.Percentile(99).Value != 99 || p.Percentile(90).Value != 90 || p.Percentile(99).Interval || !p.Percentile(90).Interval {
 		t.Errorf("100 samples: %+v", p)
 	}
-	if p := s.One(results.FirstPacket, map[string]string{results.Mode: "b"}); p.Percentile(99) != nil {
+	if p := s.Only(results.FirstPacket, map[string]string{results.Mode: "b"}); p.Percentile(99) != nil {
 		t.Error("a p99 from 99 samples")
 	}
-	if len(s.Failures) != 1 || s.Trials != 1 || len(s.Select(results.SyncFull, nil)) != 2 || s.One(results.SyncFull, nil) != nil {
+	if len(s.Failures) != 1 || s.Trials != 1 || len(s.Select(results.SyncFull, nil)) != 2 || s.Only(results.SyncFull, nil) != nil {
 		t.Errorf("%+v", s)
 	}
 }
@@ -151,7 +152,7 @@ func TestSetAside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := s.One(results.SyncFull, nil); c == nil || c.N != 1 || c.Median != 1 || s.Trials != 1 {
+	if c := s.Only(results.SyncFull, nil); c == nil || c.N != 1 || c.Median != 1 || s.Trials != 1 {
 		t.Errorf("%+v", c)
 	}
 	if len(s.SetAside) != 1 || !strings.Contains(s.SetAside[0], "bad: clock stepped") || len(s.Residue) != 1 || !strings.Contains(s.Residue[0], "6.1; 6.2") {
@@ -202,5 +203,160 @@ func TestWarmup(t *testing.T) {
 	}
 	if Warmup(nil) != "" {
 		t.Error("judged nothing")
+	}
+}
+
+// of makes a record of a variant, given as name, value pairs.
+func of(metric string, at map[string]string, pairs ...string) results.Record {
+	v := results.Variant{}
+	for i := 0; i < len(pairs); i += 2 {
+		v[pairs[i]] = pairs[i+1]
+	}
+	return results.Record{Metric: metric, Variant: v, Factors: at, Values: []float64{1}}
+}
+
+func labels(s *Summary) []string {
+	var out []string
+	for _, one := range s.Series() {
+		out = append(out, one.Label)
+	}
+	return out
+}
+
+// TestSeriesOrder: the baseline comes first, then what the configuration lists, in its
+// order, however trials were interleaved; no mode needs to be known.
+func TestSeriesOrder(t *testing.T) {
+	records := []results.Record{
+		of(results.SyncFull, nil, "mode", "quantum", "spin", "up", "testbed", "uml"), of(results.SyncFull, nil, "mode", "ipvs", "scheduler", "sh", "testbed", "uml"),
+		of(results.SyncFull, nil, "mode", "ipvs", "testbed", "uml"), of(results.SyncFull, nil, "mode", "none", "testbed", "uml"),
+		of(results.SyncFull, nil, "mode", "quantum", "testbed", "uml"), {Metric: results.HostLoad, Variant: results.Variant{results.Testbed: "uml"}, Values: []float64{1}},
+	}
+	variants := func(list ...map[string]any) (out []any) {
+		for _, m := range list {
+			out = append(out, m)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name   string
+		config map[string]any
+		want   []string
+	}{
+		{"configured", map[string]any{"baseline": "none", "variants": variants(map[string]any{"mode": "ipvs"}, map[string]any{"mode": "ipvs", "scheduler": "sh"},
+			map[string]any{"mode": "quantum", "spin": "up"}, map[string]any{"mode": "quantum"})},
+			[]string{"none", "ipvs", "ipvs scheduler=sh", "quantum spin=up", "quantum"}},
+		{"by mode", map[string]any{"modes": []any{"ipvs", "quantum"}}, []string{"ipvs", "ipvs scheduler=sh", "quantum", "quantum spin=up", "none"}},
+		{"not at all", nil, []string{"quantum spin=up", "ipvs scheduler=sh", "ipvs", "none", "quantum"}},
+	} {
+		s, err := Of(&results.Run{Records: records, Config: c.config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := labels(s); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	s, err := Of(&results.Run{Records: records, Config: map[string]any{"baseline": "none"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var places []int
+	for _, one := range s.Series() {
+		if one.Baseline != (one.Mode == "none") {
+			t.Errorf("%+v", one)
+		}
+		places = append(places, one.Place, one.Sibling)
+	}
+	if want := []int{0, 0, 0, 0, 1, 0, 1, 1, 0, 1}; !slices.Equal(places, want) {
+		t.Errorf("places %v, want %v", places, want)
+	}
+}
+
+// TestBaselineOf: a series is measured against the baseline under its own conditions.
+func TestBaselineOf(t *testing.T) {
+	s, err := Make([]results.Record{
+		of(results.FirstPacket, nil, "mode", "direct"), of(results.FirstPacket, nil, "mode", "direct", "family", "ipv6"),
+		of(results.FirstPacket, nil, "mode", "ipvs", "scheduler", "sh"), of(results.FirstPacket, nil, "mode", "ipvs", "family", "ipv6", "scheduler", "sh"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range s.Series() {
+		base, ok := s.BaselineOf(one)
+		if !ok || base.Variant[results.Family] != one.Variant[results.Family] {
+			t.Errorf("%s is set against %v", one.Label, base.Variant)
+		}
+	}
+	if _, ok := s.BaselineOf(Series{Variant: results.Variant{"mode": "ipvs"}}); !ok {
+		t.Error("no baseline under the usual conditions")
+	}
+	alone, err := Make([]results.Record{of(results.FirstPacket, nil, "mode", "direct", "family", "ipv6"), of(results.FirstPacket, nil, "mode", "ipvs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if base, ok := alone.BaselineOf(alone.Series()[1]); ok {
+		t.Errorf("ipv4 is set against %v", base.Variant)
+	}
+}
+
+// TestLedger: several cells where one is expected are noted with what they differ in,
+// and what was never asked for is named.
+func TestLedger(t *testing.T) {
+	at := func(pairs ...string) map[string]string {
+		return With(map[string]string{results.Services: "5"}, pairs...)
+	}
+	plain, err := Make([]results.Record{
+		of(results.FirstPacket, at("position", "last", "protocol", "tcp"), "mode", "a"),
+		of(results.FirstPacket, at("position", "last", "protocol", "udp"), "mode", "a"),
+		of(results.Throughput, at("position", "last", "streams", "1"), "mode", "a"),
+		of(results.Throughput, at("position", "last", "streams", "8"), "mode", "a"),
+		of(results.SyncFull, at(), "mode", "a"), of(results.SyncFull, at(), "mode", "b", "speed", "high"),
+		of("moon_phase", at(), "mode", "a"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := plain.Follow()
+	a := s.Series()[0]
+	if s.One(a, results.FirstPacket, at("position", "last", "protocol", "tcp")) == nil || s.One(a, results.SyncFull, nil) == nil || s.One(a, "nothing", nil) != nil {
+		t.Error("a cell was not found")
+	}
+	if s.One(a, results.Throughput, at()) != nil || len(s.BySize(a, results.Throughput, nil)) != 0 {
+		t.Error("one of two cells was taken")
+	}
+	if got := s.Ambiguous(); len(got) != 1 || !strings.Contains(got[0], results.Throughput) || !strings.Contains(got[0], "streams (1, 8)") || strings.Contains(got[0], "position") {
+		t.Errorf("ambiguous: %q", got)
+	}
+	want := []string{results.FirstPacket + " (protocol=udp)", results.Throughput, results.SyncFull + " (speed=high)", "moon_phase"}
+	if got := s.Unshown(); !slices.Equal(got, want) {
+		t.Errorf("unshown: %q, want %q", got, want)
+	}
+	if len(plain.Ambiguous())+len(plain.Unshown()) != 0 {
+		t.Error("a Summary that is not followed took something down")
+	}
+}
+
+// TestBenchDirections: benchstat is told which values are better, where all metrics of
+// the unit agree.
+func TestBenchDirections(t *testing.T) {
+	s, err := Make([]results.Record{
+		of(results.ReuseRate, nil, "mode", "kube-proxy/ipvs"), of(results.GigabitCPU, nil, "mode", "a"), of(results.LiveLost, nil, "mode", "a"),
+		of(results.Objects, nil, "mode", "a"), of("moon_phase", nil, "mode", "a"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := s.WriteBench(&b, results.Env{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Unit conns/s better=higher\n", "Unit sec/op better=lower\n", "BenchmarkReuseConnections/mode=kube-proxy:ipvs 1 1 conns/s",
+		"BenchmarkGigabitCpu/mode=a 1 1 sec/op", "BenchmarkMoonPhase/mode=a 1 1 value"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("bench.txt lacks %q:\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "Unit count") || strings.Contains(b.String(), "Unit value") {
+		t.Error("a direction is declared of a unit that has none")
 	}
 }

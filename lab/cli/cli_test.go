@@ -35,6 +35,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 // TestBadInput: one clear sentence on stderr, exit code 2, and nothing made.
 func TestBadInput(t *testing.T) {
+	old := oldRun(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
 	file := filepath.Join(dir, "file")
@@ -97,6 +98,8 @@ func TestBadInput(t *testing.T) {
 		"repeat must be":                    "bench --repeat 0",
 		"endpoints must be":                 "bench --endpoints 0",
 		"nowhere is no run directory":       "bench --resume nowhere",
+		"reads but does not go on with":     "bench --resume " + old,
+		"a moon to compare across":          "compare --across moon " + old + " " + old,
 		"cannot be given with it":           "bench --resume nowhere --services 5",
 		"unknown sync":                      "bench --sync backwards",
 		"unknown backend":                   "bench --backend xdp",
@@ -109,6 +112,35 @@ func TestBadInput(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
 		t.Errorf("bad input left %v (%v)", entries, err)
+	}
+}
+
+// oldRun is a run directory of the first format.
+func oldRun(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../../results/testdata/viplab-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestOldRun: what an older viplab measured is still reported, compared and simulated
+// with.
+func TestOldRun(t *testing.T) {
+	old := oldRun(t)
+	t.Chdir(t.TempDir())
+	for args, want := range map[string]string{
+		"report --out again " + old:                      "again/report.html",
+		"compare --all " + old + " " + old:               "mode=ipvs",
+		"simulate --services 5000 --calibrate " + old:    "ipvs",
+		"report --out both --force " + old + " " + old:   "both/report.html",
+		"compare --format json " + old + " " + old + "/": `"variant"`,
+	} {
+		code, stdout, stderr := run(t, strings.Fields(args)...)
+		if code != ExitOK || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit %d, %q %q", args, code, stdout, stderr)
+		}
 	}
 }
 

@@ -15,18 +15,21 @@ import (
 
 func compareCommand() *cobra.Command {
 	var failAbove, format string
-	var force, all bool
+	var o compare.Options
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "compare A [B]",
 		Short: "Compare two runs, cell by cell, with significance",
 		Long: `compare sets two run directories side by side: for each quantity the change from
 A to B with its 95 % interval, and whether chance alone would explain it
 (Mann-Whitney, by rounds). Runs of different testbeds, kernels or CPUs are refused
-unless --force is given. One run alone is compared with itself, its even rounds
+unless --force is given; --across lets variants meet that differ in a key, for
+example one kernel or backend in A and another in B. One run alone is compared with itself, its even rounds
 with its odd ones, which shows how far the machine drifts. With --fail-above the exit code is 1 if anything became
 worse by more than that share, with the whole interval.`,
 		Example: `  viplab compare results/runs/before results/runs/latest
-  viplab compare --fail-above 5% --format markdown before after`,
+  viplab compare --fail-above 5% --format markdown before after
+  viplab compare --across backend legacy-run nft-run`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return usagef("compare takes one or two run directories, got %d arguments", len(args))
@@ -41,7 +44,7 @@ worse by more than that share, with the whole interval.`,
 			if err != nil {
 				return err
 			}
-			c, err := compareDirs(args, force)
+			c, err := compareDirs(args, o)
 			var different *compare.DifferentError
 			if errors.As(err, &different) {
 				return usagef("%w (--force compares nevertheless what has a counterpart)", err)
@@ -60,13 +63,14 @@ worse by more than that share, with the whole interval.`,
 	}
 	cmd.Flags().StringVar(&failAbove, "fail-above", "", "exit with 1 if anything became worse by more than this, for example 5%")
 	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
-	cmd.Flags().BoolVar(&force, "force", false, "compare runs of different testbeds, kernels or CPUs")
+	cmd.Flags().BoolVar(&o.Anyway, "force", false, "compare runs of different testbeds, kernels or CPUs")
+	cmd.Flags().StringSliceVar(&o.Across, "across", nil, "match variants that differ in these keys between the runs: kernel, testbed, or a mode's parameter")
 	cmd.Flags().BoolVar(&all, "all", false, "list cells without a significant change too")
 	return cmd
 }
 
 // compareDirs compares two runs, or one with itself.
-func compareDirs(dirs []string, force bool) (*compare.Comparison, error) {
+func compareDirs(dirs []string, o compare.Options) (*compare.Comparison, error) {
 	var runs []*results.Run
 	for _, dir := range dirs {
 		run, err := results.Open(dir)
@@ -76,7 +80,7 @@ func compareDirs(dirs []string, force bool) (*compare.Comparison, error) {
 		runs = append(runs, run)
 	}
 	if len(runs) == 2 {
-		return compare.Runs(runs[0], runs[1], force)
+		return compare.Runs(runs[0], runs[1], o)
 	}
 	c, err := compare.Halves(runs[0])
 	if err == nil && c == nil {

@@ -104,7 +104,7 @@ func (f *reproduceFlags) run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("experiment %s: %w", e.Name, err)
 		}
-		s, err := summary.Make(run.Records)
+		s, err := summary.Of(run)
 		if err != nil {
 			return err
 		}

@@ -152,7 +152,7 @@ func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.W
 	if err != nil {
 		return play.Outcome{}, err
 	}
-	sum, err := summary.Make(run.Records)
+	sum, err := summary.Of(run)
 	if err != nil {
 		return play.Outcome{}, err
 	}

@@ -221,7 +221,7 @@ func (f *simulateFlags) measured() (*results.Run, *summary.Summary, error) {
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	s, err := summary.Make(run.Records)
+	s, err := summary.Of(run)
 	return run, s, err
 }
 

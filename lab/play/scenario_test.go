@@ -66,8 +66,8 @@ func TestJudge(t *testing.T) {
 	}
 	var records []results.Record
 	add := func(mode, phase, quantity string, v float64) {
-		records = append(records, results.Record{Metric: results.Scenario, Values: []float64{v}, Factors: map[string]string{
-			results.Mode: mode, results.ScenarioName: "x", results.Phase: phase, results.Quantity: quantity}})
+		records = append(records, results.Record{Metric: results.Scenario, Values: []float64{v}, Variant: results.Variant{results.Mode: mode}, Factors: map[string]string{
+			results.ScenarioName: "x", results.Phase: phase, results.Quantity: quantity}})
 	}
 	add("direct", "a", "failed", 1)
 	add("ipvs", "a", "failed", 0.05)

@@ -17,20 +17,21 @@ import (
 // Outcome is what became of a scenario.
 type Outcome struct {
 	Script Script
-	Modes  []string
-	// Values are the quantities by mode, phase and quantity.
+	// Series are the variants that were played, in the order of reports.
+	Series []summary.Series
+	// Values are the quantities by label of a series, phase and quantity.
 	Values map[string]map[string]map[string]float64
 	Checks []Check
-	// Shown is what the step show wrote down, by mode.
+	// Shown is what the step show wrote down, by label.
 	Shown map[string][]string
-	// rates are answers a second in 100 ms bins, by mode; newest those by endpoints that
+	// rates are answers a second in 100 ms bins, by label; newest those by endpoints that
 	// were added.
 	rates, newest map[string][]float64
 }
 
-// Check is an expectation in one mode.
+// Check is an expectation in one variant of a mode, named by its label.
 type Check struct {
-	Mode string
+	Label string
 	Expectation
 	Got  float64
 	Held bool
@@ -38,60 +39,66 @@ type Check struct {
 	Missing bool
 }
 
-// Control is the mode without a Service, which nothing is expected of.
-const control = "direct"
-
-// Judge holds a run's records against a script's expectations.
+// Judge holds a run's records against a script's expectations. Of the baseline, which is
+// the control, nothing is expected.
 func Judge(s Script, sum *summary.Summary) Outcome {
-	o := Outcome{Script: s, Values: map[string]map[string]map[string]float64{}, rates: map[string][]float64{}, newest: map[string][]float64{}, Shown: map[string][]string{}}
-	for _, c := range sum.Select(results.Scenario, map[string]string{results.ScenarioName: s.Name}) {
-		mode, phase := c.Factors[results.Mode], c.Factors[results.Phase]
-		if o.Values[mode] == nil {
-			o.Values[mode] = map[string]map[string]float64{}
-			o.Modes = append(o.Modes, mode)
-		}
-		if o.Values[mode][phase] == nil {
-			o.Values[mode][phase] = map[string]float64{}
-		}
-		o.Values[mode][phase][c.Factors[results.Quantity]] = c.Median
+	o := Outcome{
+		Script: s, Values: map[string]map[string]map[string]float64{}, Shown: map[string][]string{},
+		rates: map[string][]float64{}, newest: map[string][]float64{},
 	}
-	for _, c := range sum.Select(results.TPS, map[string]string{results.ScenarioName: s.Name}) {
-		if c.Factors[results.Of] == "newest" {
-			o.newest[c.Factors[results.Mode]] = c.Values
-			continue
+	this := map[string]string{results.ScenarioName: s.Name}
+	for _, one := range sum.Series() {
+		phases := map[string]map[string]float64{}
+		for _, c := range sum.In(one, results.Scenario, this) {
+			phase := c.Factors[results.Phase]
+			if phases[phase] == nil {
+				phases[phase] = map[string]float64{}
+			}
+			phases[phase][c.Factors[results.Quantity]] = c.Median
 		}
-		o.rates[c.Factors[results.Mode]] = c.Values
+		if len(phases) > 0 {
+			o.Values[one.Label] = phases
+			o.Series = append(o.Series, one)
+		}
+		for _, c := range sum.In(one, results.TPS, this) {
+			if c.Factors[results.Of] == "newest" {
+				o.newest[one.Label] = c.Values
+			} else {
+				o.rates[one.Label] = c.Values
+			}
+		}
+		o.Shown[one.Label] = shown(sum.In(one, results.ScenarioShown, this))
 	}
-	o.shown(s, sum)
-	slices.SortFunc(o.Modes, func(a, b string) int { return slices.Index(s.Modes, a) - slices.Index(s.Modes, b) })
-	for _, mode := range o.Modes {
+	for _, one := range o.Series {
 		for _, e := range s.Expect {
-			if mode == control || len(e.Modes) > 0 && !slices.Contains(e.Modes, mode) {
+			if one.Baseline || len(e.Modes) > 0 && !slices.Contains(e.Modes, one.Mode) {
 				continue
 			}
-			got, ok := o.Values[mode][e.Phase][e.Quantity]
-			o.Checks = append(o.Checks, Check{mode, e, got, ok && e.Holds(got), !ok})
+			got, ok := o.Values[one.Label][e.Phase][e.Quantity]
+			o.Checks = append(o.Checks, Check{one.Label, e, got, ok && e.Holds(got), !ok})
 		}
 	}
 	return o
 }
 
-// shown takes over what the step show wrote down, in order.
-func (o *Outcome) shown(s Script, sum *summary.Summary) {
+// shown lists what the step show wrote down, in order.
+func shown(cells []*summary.Cell) []string {
 	type line struct {
-		mode, text string
-		at         float64
+		text string
+		at   float64
 	}
 	var lines []line
-	for _, c := range sum.Select(results.ScenarioShown, map[string]string{results.ScenarioName: s.Name}) {
+	for _, c := range cells {
 		for _, at := range c.Values {
-			lines = append(lines, line{c.Factors[results.Mode], c.Factors[results.Line], at})
+			lines = append(lines, line{c.Factors[results.Line], at})
 		}
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+	var out []string
 	for _, l := range lines {
-		o.Shown[l.mode] = append(o.Shown[l.mode], l.text)
+		out = append(out, l.text)
 	}
+	return out
 }
 
 // Failed lists the checks that did not hold.
@@ -106,12 +113,12 @@ func (o Outcome) Write(w io.Writer) error {
 	measured := o.measured()
 	fmt.Fprintf(tw, "phase\tmode\t%s\n", strings.Join(measured, "\t"))
 	for _, phase := range o.phases() {
-		for _, mode := range o.Modes {
-			values, ok := o.Values[mode][phase]
+		for _, one := range o.Series {
+			values, ok := o.Values[one.Label][phase]
 			if !ok {
 				continue
 			}
-			row := []string{phase, mode}
+			row := []string{phase, one.Label}
 			for _, q := range measured {
 				row = append(row, figure(values, q))
 			}
@@ -121,9 +128,9 @@ func (o Outcome) Write(w io.Writer) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	for _, mode := range o.Modes {
-		if len(o.Shown[mode]) > 0 {
-			fmt.Fprintf(w, "\nWhat was seen in mode %s:\n\n    %s\n", mode, strings.Join(o.Shown[mode], "\n    "))
+	for _, one := range o.Series {
+		if lines := o.Shown[one.Label]; len(lines) > 0 {
+			fmt.Fprintf(w, "\nWhat was seen in mode %s:\n\n    %s\n", one.Label, strings.Join(lines, "\n    "))
 		}
 	}
 	failed := o.Failed()
@@ -133,7 +140,7 @@ func (o Outcome) Write(w io.Writer) error {
 		if c.Missing {
 			got = "nothing measured"
 		}
-		fmt.Fprintf(w, "  not in %s: %s, got %s\n", c.Mode, c.Text(), got)
+		fmt.Fprintf(w, "  not in %s: %s, got %s\n", c.Label, c.Text(), got)
 	}
 	_, err := fmt.Fprintln(w)
 	return err
@@ -176,18 +183,20 @@ func (o Outcome) phases() []string {
 // were added, a panel a mode.
 func (o Outcome) Picture() plots.Picture {
 	p := plots.Picture{Name: o.Script.Name, Title: o.Script.Question, YLabel: "answers a second", Timeline: true}
-	for _, mode := range o.Modes {
-		panel := plots.Panel{Title: mode, Series: []plots.Series{timeline(mode, mode, 0, o.rates[mode])}}
-		if newest := o.newest[mode]; newest != nil {
-			panel.Series = append(panel.Series, timeline(mode, mode+", by endpoints that were added", 1, newest))
+	for _, one := range o.Series {
+		look := plots.LookOf(one)
+		panel := plots.Panel{Title: one.Label, Series: []plots.Series{timeline(one.Label, look, o.rates[one.Label])}}
+		if newest := o.newest[one.Label]; newest != nil {
+			look.Variant++ // another dash
+			panel.Series = append(panel.Series, timeline(one.Label+", by endpoints that were added", look, newest))
 		}
 		p.Panels = append(p.Panels, panel)
 	}
 	return p
 }
 
-func timeline(mode, label string, variant int, bins []float64) plots.Series {
-	s := plots.Series{Mode: mode, Label: label, Variant: variant}
+func timeline(label string, look plots.Look, bins []float64) plots.Series {
+	s := plots.Series{Look: look, Label: label}
 	for i, v := range bins {
 		s.Points = append(s.Points, plots.Point{X: float64(i) / 10, Y: v, Lo: v, Hi: v})
 	}

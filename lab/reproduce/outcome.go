@@ -99,12 +99,17 @@ func (o Outcome) Picture() plots.Picture {
 	p := plots.Picture{
 		Name: strings.ToLower(o.Target.ID), Title: o.Target.ID + ": " + o.Source.Title, XLabel: o.Target.XName, YLabel: o.Target.YUnit, LogY: o.Target.LogY,
 	}
+	var modes []string // in order of occurrence
 	for _, r := range o.Rows {
 		if len(r.Ours) == 0 {
 			continue
 		}
+		if !slices.Contains(modes, r.mode) {
+			modes = append(modes, r.mode)
+		}
+		look := plots.Look{Mode: slices.Index(modes, r.mode)}
 		panel := plots.Panel{Title: r.Series}
-		theirs := plots.Series{Mode: r.mode, Label: "published", Source: plots.Published}
+		theirs := plots.Series{Look: look, Label: "published", Source: plots.Published}
 		for _, pt := range r.Published {
 			if pt.Word || pt.Over || pt.X <= 0 || pt.Y <= 0 && o.Target.LogY {
 				continue
@@ -115,7 +120,7 @@ func (o Outcome) Picture() plots.Picture {
 			}
 			theirs.Points = append(theirs.Points, plots.Point{X: pt.X, Y: pt.Y, Lo: pt.Y, Hi: pt.Y})
 		}
-		ours := plots.Series{Mode: r.mode, Label: "measured here"}
+		ours := plots.Series{Look: look, Label: "measured here"}
 		for _, s := range r.Ours {
 			if s.X > 0 && (s.Y > 0 || !o.Target.LogY) && !s.Over {
 				ours.Points = append(ours.Points, plots.Point{X: s.X, Y: s.Y, Lo: s.Lo, Hi: s.Hi})

@@ -67,8 +67,8 @@ func TestJudge(t *testing.T) {
 		for i := range values {
 			values[i] = v
 		}
-		records = append(records, results.Record{Metric: results.FirstPacket, Values: values, Factors: map[string]string{
-			results.Mode: "iptables", results.Services: n, results.Position: "random", results.Protocol: "tcp", results.From: "client"}})
+		records = append(records, results.Record{Metric: results.FirstPacket, Values: values, Variant: results.Variant{results.Mode: "iptables"}, Factors: map[string]string{
+			results.Services: n, results.Position: "random", results.Protocol: "tcp", results.From: "client"}})
 	}
 	s, err := summary.Make(records)
 	if err != nil {

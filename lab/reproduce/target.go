@@ -1,6 +1,7 @@
 package reproduce
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,12 +67,13 @@ func Find(names []string) ([]Target, error) {
 	return out, nil
 }
 
-// pick says which samples of a run a series is: a metric with factors, x by a
-// factor, a percentile (0: the median), a scale.
+// pick says which samples of a run a series is: a metric with factors and keys of its
+// variant, x by one of them, a percentile (0: the median), a scale.
 type pick struct {
 	metric  string
 	with    map[string]string
 	x       string
+	absent  string // x of a cell that has no such factor: its default
 	percent float64
 	scale   float64
 	each    func(float64) float64 // after scaling, nil for none
@@ -80,7 +82,7 @@ type pick struct {
 func (p pick) samples(s *summary.Summary) []verdict.Sample {
 	var out []verdict.Sample
 	for _, c := range s.Select(p.metric, p.with) {
-		x, ok := number(c.Factors[p.x])
+		x, ok := number(cmp.Or(c.Get(p.x), p.absent))
 		if !ok {
 			continue
 		}
@@ -127,12 +129,12 @@ func sortSamples(list []verdict.Sample) {
 	slices.SortFunc(list, func(a, b verdict.Sample) int { return int(a.X - b.X) })
 }
 
-// less is a series minus that of direct in the same round, times scale.
+// less is a series minus that of the baseline in the same round, times scale.
 func less(metric, mode string, scale float64) func(*summary.Summary) []verdict.Sample {
 	return combine(metric, mode, func(v, base float64) float64 { return (v - base) * scale }, nil)
 }
 
-// share is a series over that of direct in the same round.
+// share is a series over that of the baseline in the same round.
 func share(metric, mode string, with map[string]string, scale float64) func(*summary.Summary) []verdict.Sample {
 	return combine(metric, mode, func(v, base float64) float64 { return scale * v / base }, with)
 }
@@ -140,12 +142,12 @@ func share(metric, mode string, with map[string]string, scale float64) func(*sum
 func combine(metric, mode string, f func(v, base float64) float64, with map[string]string) func(*summary.Summary) []verdict.Sample {
 	return func(s *summary.Summary) []verdict.Sample {
 		var out []verdict.Sample
-		for _, c := range s.Select(metric, summary.Series{Factors: map[string]string{results.Mode: mode}}.With(with)) {
-			same := summary.Series{Factors: map[string]string{results.Mode: "direct"}}.With(with, results.Services, c.Factors[results.Services])
-			if p, ok := c.Factors[results.Policies]; ok {
-				same[results.Policies] = p
+		for _, c := range s.Select(metric, summary.With(with, results.Mode, mode)) {
+			baseline, ok := s.BaselineOf(summary.Series{Variant: c.Variant})
+			if !ok {
+				continue
 			}
-			base := s.One(metric, same)
+			base := s.One(baseline, metric, summary.With(with, results.Services, c.Factors[results.Services]))
 			if base == nil {
 				continue
 			}

@@ -54,13 +54,13 @@ func addRule() Target {
 	eight := "of plain rules, eight a Service, summed from single appends on top of up to 50000 rules"
 	return Target{ID: "R2", XName: "Services", YUnit: "s", LogY: true, Beside: []Beside{
 		{Series: "iptables", What: "(a) one more rule: one iptables -A on top of N Services", Experiment: Appends, Mode: "iptables",
-			Ours: at(results.RuleAppend, "iptables", 1, results.Sync, "append")},
+			Ours: at(results.RuleAppend, "iptables", 1, "sync", "append")},
 		{Series: "iptables", What: "(b) one restore of all rules of N Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
 		{Series: "iptables", What: "(c) all rules, one call each, " + eight, Experiment: Plain, Mode: "userspace", Ours: installed(8)},
 		{Series: "iptables_seed", What: "one more rule on top of one Service", Experiment: Appends, Mode: "iptables",
-			Ours: at(results.RuleAppend, "iptables", 1, results.Sync, "append")},
+			Ours: at(results.RuleAppend, "iptables", 1, "sync", "append")},
 		{Series: "iptables_pr692", What: "one more rule on top of one Service", Experiment: Appends, Mode: "iptables",
-			Ours: at(results.RuleAppend, "iptables", 1, results.Sync, "append")},
+			Ours: at(results.RuleAppend, "iptables", 1, "sync", "append")},
 		{Series: "ipvs", What: "one more virtual server over netlink, on top of N Services", Experiment: Appends, Mode: "ipvs", Ours: at(results.RuleAppend, "ipvs", 1)},
 	}}
 }
@@ -97,7 +97,7 @@ func throughput() Target {
 	t.Beside = append(t.Beside, Beside{Series: "iptables_last", Experiment: Policies, Mode: "userspace",
 		What: "iperf3 with that many rules, which every packet crosses, beside 10 Services (x: rules over four)",
 		Ours: func(s *summary.Summary) []verdict.Sample {
-			list := pick{metric: results.Throughput, with: with, x: results.Policies, scale: 1e-9}.samples(s)
+			list := pick{metric: results.Throughput, with: with, x: results.Policies, absent: "0", scale: 1e-9}.samples(s)
 			for i := range list {
 				list[i].X = max(1, list[i].X/4)
 			}
@@ -128,7 +128,7 @@ func memory() Target {
 }
 
 func reusedPorts() Target {
-	with := map[string]string{results.ReuseMode: "1", results.Expire: "1", results.Conntrack: "1", results.Phase: "all servers"}
+	with := map[string]string{results.ReuseMode: "1", results.Expire: "1", results.VSConntrack: "1", results.Phase: "all servers"}
 	ours := func(metric string, scale float64) func(*summary.Summary) []verdict.Sample {
 		return bar(metric, with, scale)
 	}
@@ -207,7 +207,7 @@ func smallest(f func(*summary.Summary) []verdict.Sample) func(*summary.Summary) 
 // bar makes one sample without an x of the only cell of a metric.
 func bar(metric string, with map[string]string, scale float64) func(*summary.Summary) []verdict.Sample {
 	return func(s *summary.Summary) []verdict.Sample {
-		c := s.One(metric, with)
+		c := s.Only(metric, with)
 		if c == nil {
 			return nil
 		}

@@ -114,10 +114,9 @@ func (r *Runner) round(ctx context.Context, trials []trial.Spec) error {
 // lost records the death of the testbed under the trial that ran.
 func (r *Runner) lost(err error) {
 	t := r.trials[r.running]
-	r.add(results.Record{
-		Metric: results.Done, Trial: t.ID, Round: t.Round, Err: err.Error(),
-		Factors: map[string]string{results.Mode: t.Mode, results.Services: fmt.Sprint(t.Synth.Services), results.Testbed: t.Testbed},
-	})
+	rec := t.NewRecord(results.Done, nil)
+	rec.Err = err.Error()
+	r.add(rec)
 }
 
 func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
@@ -187,10 +186,10 @@ func (r *Runner) facts(inside trial.Env) map[string]string {
 // noteHost records how busy the machine was in the round that ends.
 func (r *Runner) noteHost(first trial.Spec) {
 	now := readHostLoad()
-	at := map[string]string{results.Testbed: first.Testbed}
-	r.add(results.Record{Metric: results.HostLoad, Factors: at, Round: first.Round, Values: []float64{now.load}})
+	at := results.Variant{results.Testbed: first.Testbed}
+	r.add(results.Record{Metric: results.HostLoad, Variant: at, Round: first.Round, Values: []float64{now.load}})
 	if total := now.total - r.host.total; total > 0 {
-		r.add(results.Record{Metric: results.HostSteal, Factors: at, Round: first.Round, Values: []float64{(now.steal - r.host.steal) / total}})
+		r.add(results.Record{Metric: results.HostSteal, Variant: at, Round: first.Round, Values: []float64{(now.steal - r.host.steal) / total}})
 	}
 }
 

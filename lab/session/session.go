@@ -49,6 +49,9 @@ func (s *Session) Load() error {
 	if err != nil {
 		return err
 	}
+	if run.Schema != results.Schema {
+		return &results.SchemaError{Dir: s.Dir, Schema: run.Schema}
+	}
 	f, err := os.Open(filepath.Join(s.Dir, results.ConfigFile))
 	if err != nil {
 		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)

@@ -7,59 +7,66 @@ import (
 	"strings"
 	"time"
 
+	"viplab/modes"
 	"viplab/results"
 )
 
-// Variant is what the trial's records say it compares: the mode with its arguments, and
-// what holds for the whole trial. What has its default is absent.
-func (s Spec) Variant() map[string]string {
-	v := map[string]string{
-		results.Mode:      s.Mode,
-		results.Endpoints: strconv.Itoa(s.Synth.Endpoints),
-		results.Ports:     strconv.Itoa(s.Synth.Ports),
-		results.Testbed:   s.Testbed,
+// NewRecord makes a record of the trial without values: of its variant, at its size, with
+// further factors.
+func (s Spec) NewRecord(metric string, at map[string]string) results.Record {
+	f := maps.Clone(at)
+	if f == nil {
+		f = map[string]string{}
+	}
+	f[results.Services] = strconv.Itoa(s.Synth.Services)
+	return results.Record{Metric: metric, Variant: s.Variant(), Factors: f, Trial: s.ID, Round: s.Round}
+}
+
+// Variant is what the trial's records are of. What has its default is not in it.
+func (s Spec) Variant() results.Variant {
+	v := results.Variant{
+		results.Mode: s.Mode, results.Testbed: s.Testbed,
+		results.Endpoints: strconv.Itoa(s.Synth.Endpoints), results.Ports: strconv.Itoa(s.Synth.Ports),
 	}
 	maps.Copy(v, s.Args)
-	if s.PolicyPackets != "" {
-		v[results.Policies], v[results.Packets] = strconv.Itoa(s.Policies), s.PolicyPackets
+	if s.Synth.Family != "" && s.Synth.Family != modes.IPv4 {
+		v[results.Family] = string(s.Synth.Family)
 	}
-	for name, value := range map[string]string{
-		results.Family: string(s.Synth.Family), results.Weights: join(s.Synth.Weights), results.Affinity: affinity(s.Synth.Affinity),
-	} {
-		if value != "" {
-			v[name] = value
+	if s.Policies != 0 {
+		v[results.Policies] = strconv.Itoa(s.Policies)
+		if s.PolicyPackets != PolicyNew {
+			v[results.Packets] = s.PolicyPackets
 		}
+	}
+	if w := join(s.Synth.Weights); w != "" {
+		v[results.Weights] = w
+	}
+	if s.Synth.Affinity != 0 {
+		v[results.Affinity] = s.Synth.Affinity.String()
 	}
 	return v
 }
 
-// factors are all of a record: the variant and where the sample belongs.
-func (st *Stage) factors(more map[string]string) map[string]string {
-	f := st.Variant()
-	f[results.Services] = strconv.Itoa(st.Synth.Services)
-	maps.Copy(f, more)
-	return f
-}
-
-// join writes weights as a factor, "" for none.
+// join writes weights as "1:3", "" for none.
 func join(weights []int) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(weights), "[]"), " ", ":")
 }
 
-// affinity writes a timeout as a factor, "" for none.
-func affinity(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	return d.String()
-}
-
 // Record writes down samples of a metric, with where in the trial they belong.
-func (st *Stage) Record(metric string, more map[string]string, values ...float64) {
+func (st *Stage) Record(metric string, at map[string]string, values ...float64) {
 	if len(values) == 0 {
 		return
 	}
-	st.emit(results.Record{Metric: metric, Factors: st.factors(more), Trial: st.ID, Round: st.Round, Values: values})
+	rec := st.NewRecord(metric, at)
+	rec.Values = values
+	st.emit(rec)
+}
+
+// Censored records a duration that a limit cut off.
+func (st *Stage) Censored(metric string, at map[string]string, took time.Duration) {
+	rec := st.NewRecord(metric, at)
+	rec.Values, rec.Over = []float64{took.Seconds()}, true
+	st.emit(rec)
 }
 
 // emit sends a record out; the first failure ends the trial later.
@@ -72,13 +79,4 @@ func (st *Stage) emit(rec results.Record) {
 // Step says what the trial does now, for people.
 func (st *Stage) Step(format string, args ...any) {
 	_ = st.out.Emit(Event{Step: fmt.Sprintf(format, args...)})
-}
-
-// Censored records a duration that a limit cut off.
-func (st *Stage) Censored(metric string, more map[string]string, took time.Duration) {
-	rec := results.Record{
-		Metric: metric, Factors: st.factors(more), Trial: st.ID, Round: st.Round,
-		Values: []float64{took.Seconds()}, Over: true,
-	}
-	st.emit(rec)
 }

@@ -73,7 +73,7 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 		st.Record(results.LabPeakRSS, nil, float64(u.PeakRSS))
 	}
 	st.Record(results.TrialSeconds, nil, time.Since(start).Seconds())
-	end := results.Record{Metric: results.Done, Factors: st.factors(nil), Trial: spec.ID, Round: spec.Round}
+	end := spec.NewRecord(results.Done, nil)
 	if end.Mark = st.Mark(); err != nil {
 		end.Err = err.Error()
 	}
