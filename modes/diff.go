@@ -29,6 +29,19 @@ type Change struct {
 func Diff(from, to Snapshot) []Change {
 	var out []Change
 	a, b := from.Services, to.Services
+	// What comes before the first difference, which is most of it, is the fastest to
+	// pass over so.
+	same := 0
+	for same < len(a) && same < len(b) && a[same] == b[same] {
+		same++
+	}
+	a, b = a[same:], b[same:]
+	// The same from the end.
+	i, j := len(a), len(b)
+	for i > 0 && j > 0 && a[i-1] == b[j-1] {
+		i, j = i-1, j-1
+	}
+	a, b = a[:i], b[:j]
 	for len(a) > 0 && len(b) > 0 {
 		if a[0] == b[0] {
 			a, b = a[1:], b[1:]

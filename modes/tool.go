@@ -143,6 +143,8 @@ func packageOf(tool string) string {
 	switch {
 	case strings.HasPrefix(tool, "iptables"), strings.HasPrefix(tool, "ip6tables"):
 		return "iptables"
+	case tool == "nft":
+		return "nftables"
 	case tool == "ip":
 		return "iproute2"
 	}

@@ -11,6 +11,7 @@ import (
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/ipvs"
+	"viplab/modes/nftables"
 	"viplab/modes/userspace"
 )
 
@@ -25,6 +26,7 @@ func All() Catalog {
 		iptables.Mode(),
 		iptablestree.Mode(),
 		ipvs.Mode(),
+		nftables.Mode(),
 	}
 }
 

@@ -1,0 +1,206 @@
+package nftables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"viplab/modes"
+	"viplab/modes/conntrack"
+	"viplab/modes/node"
+)
+
+// Proxier is the mode's [modes.Proxier], of one family.
+type Proxier struct {
+	Options
+	planner Planner
+	link    link
+	sets    declared     // those of the table, by name
+	addrs   []netip.Addr // of the node, as the kernel had them at the first Sync
+	located bool         // the kernel was asked for them
+	// committed is the last Snapshot that the kernel took.
+	committed modes.Snapshot
+	late      []string // chains that are empty and could not be deleted yet
+	made      bool     // the table is there, as far as we know
+	broken    bool     // the last Sync failed: nobody knows what is there
+}
+
+// New makes a Proxier. It touches nothing yet.
+func New(o Options) *Proxier {
+	if o.Family == "" {
+		o.Family = modes.IPv4
+	}
+	p := &Proxier{Options: o}
+	p.forget()
+	return p
+}
+
+// forget starts anew.
+func (p *Proxier) forget() {
+	p.planner = Planner{Options: p.Options}
+	p.sets, p.late = declared{}, nil
+	p.link.family, p.link.count, p.link.sets = p.Family, p.Counters, p.sets
+}
+
+// CountPackets makes the rules that are written from now on count their packets.
+func (p *Proxier) CountPackets() { p.Counters, p.link.count = true, true }
+
+// Sync implements [modes.Proxier].
+func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+	start := time.Now()
+	if err := p.locate(&s); err != nil {
+		return modes.Cost{}, err
+	}
+	var c *Change
+	if p.broken {
+		changes := modes.Diff(p.committed, s)
+		p.forget()
+		c = whole(p.planner.Plan(s), true)
+		p.planner.changes = changes
+	} else {
+		c = p.planner.Delta(s)
+	}
+	cost := modes.Cost{Plan: time.Since(start)}
+	if c.Empty() {
+		return cost, nil
+	}
+	commit, err := p.commit(ctx, c)
+	cost.Add(commit)
+	if err != nil {
+		return cost, err
+	}
+	p.committed = s
+	start = time.Now()
+	n, err := conntrack.CleanUp(p.planner.changes, nil)
+	p.planner.changes = nil
+	cost.Objects += n
+	cost.Commit += time.Since(start)
+	return cost, err
+}
+
+// locate gives a Snapshot the node's addresses if it does not say them. The kernel is
+// asked once, since to find out whether any Service needs them takes longer than an
+// update.
+func (p *Proxier) locate(s *modes.Snapshot) (err error) {
+	if len(s.Node.Addrs) > 0 {
+		return nil
+	}
+	if !p.located {
+		if p.addrs, err = node.Addresses(p.Family); err != nil {
+			return err
+		}
+		p.located = true
+	}
+	s.Node.Addrs = p.addrs
+	return nil
+}
+
+// commit carries a Change out and remembers how that went.
+func (p *Proxier) commit(ctx context.Context, c *Change) (cost modes.Cost, err error) {
+	p.remind(c)
+	if p.apply() == Tool {
+		cost, err = p.feed(ctx, c)
+	} else {
+		cost, err = p.link.commit(c)
+	}
+	if errors.Is(err, errBusy) {
+		p.late, err = c.DelChains, nil
+	}
+	cost.Rules, cost.Objects = c.Rules(), c.Objects()
+	p.made, p.broken = true, err != nil
+	if err != nil {
+		return cost, fmt.Errorf("commit %d rules and %d other objects: %w", cost.Rules, cost.Objects, err)
+	}
+	return cost, nil
+}
+
+// remind adds to a Change the chains that an earlier one could not delete, unless they
+// are there again.
+func (p *Proxier) remind(c *Change) {
+	late := slices.DeleteFunc(p.late, func(name string) bool {
+		return slices.ContainsFunc(c.AddChains, func(chain *Chain) bool { return chain.Name == name })
+	})
+	if p.late = nil; !c.Remove {
+		c.DelChains = append(late, c.DelChains...)
+	}
+}
+
+// feed writes a Change to the nft tool.
+func (p *Proxier) feed(ctx context.Context, c *Change) (modes.Cost, error) {
+	start := time.Now()
+	change, after := p.sets.transactions(c, p.Family)
+	cost := modes.Cost{Encode: time.Since(start)}
+	for i, tx := range []fmt.Stringer{change, after} {
+		start := time.Now()
+		text := tx.String()
+		cost.Encode += time.Since(start)
+		if text == "" {
+			continue
+		}
+		_, one, err := p.runner().Run(ctx, modes.Text(text), "nft", "-f", "-")
+		cost.Add(one)
+		switch {
+		case err == nil:
+		case i > 0 && strings.Contains(err.Error(), "resource busy"):
+			return cost, errBusy
+		case strings.Contains(err.Error(), "Message too long"):
+			return cost, &modes.MissingError{Need: "socket buffers large enough for one nft transaction of this size", Mend: "run as root", Err: err}
+		default:
+			return cost, err
+		}
+	}
+	return cost, nil
+}
+
+// Refresh implements [modes.Refresher]: the table is taken away and written anew, in
+// one transaction where the socket is large enough.
+func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) {
+	start := time.Now()
+	s := p.planner.last
+	p.forget()
+	c := whole(p.planner.Plan(s), true)
+	cost := modes.Cost{Plan: time.Since(start)}
+	commit, err := p.commit(ctx, c)
+	cost.Add(commit)
+	return cost, err
+}
+
+// Dump implements [modes.Proxier]: the table as read from the kernel.
+func (p *Proxier) Dump(context.Context) (string, error) {
+	out, err := dump(p.Family, p.sets)
+	if err != nil {
+		return "", fmt.Errorf("dump table %s %s: %w", network(p.Family), TableName, err)
+	}
+	return out, nil
+}
+
+// Close implements [modes.Proxier]: it deletes the table.
+func (p *Proxier) Close() error {
+	var err error
+	if p.made {
+		err = p.remove()
+	}
+	p.made, p.broken, p.committed, p.located = false, false, modes.Snapshot{}, false
+	p.forget()
+	return errors.Join(err, p.link.close())
+}
+
+// remove deletes the table, if it is there.
+func (p *Proxier) remove() error {
+	if err := p.link.open(); err != nil {
+		return err
+	}
+	e := encoder{family: p.Family, name: TableName}
+	e.table(unix.NFT_MSG_NEWTABLE)
+	e.table(unix.NFT_MSG_DELTABLE)
+	if err := p.link.transact(e.out); err != nil {
+		return fmt.Errorf("delete table %s %s: %w", network(p.Family), TableName, err)
+	}
+	return nil
+}
