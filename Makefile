@@ -4,9 +4,10 @@
 
 SERVICES ?= 20000
 ARGS     ?=
+KERNEL   ?=
 export PATH := $(CURDIR)/.build/go/bin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: help setup build bench quick test bench-self fuzz clean
+.PHONY: help setup build kernel bench quick test bench-self fuzz clean
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
@@ -15,6 +16,11 @@ setup: ## install what is missing (apt), or say what it is
 
 build: setup ## build ./viplab
 	@go build -o viplab .
+
+kernel: ## build a kernel for the guest that has every data plane (KERNEL=7.3; default: the newest of Debian's)
+	@.ci/setup kernel
+	@go build -o viplab .
+	@./viplab kernel build $(KERNEL)
 
 bench: build ## measure all modes at sizes up to SERVICES (20000); further flags in ARGS
 	@./viplab bench --up-to $(SERVICES) $(ARGS)

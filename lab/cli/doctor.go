@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"viplab/lab/kernel"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
@@ -32,8 +33,8 @@ no testbed.`,
 
 func (a app) doctor(ctx context.Context, out io.Writer) error {
 	can := map[string]bool{}
-	for _, tb := range testbed.All() {
-		fmt.Fprintf(out, "testbed %s\n", tb.Name())
+	for _, tb := range doctorTestbeds() {
+		fmt.Fprintf(out, "testbed %s\n", tb.label)
 		asked := a.tried()
 		lacks, err := session.Capabilities(ctx, tb, asked)
 		if err != nil {
@@ -67,6 +68,28 @@ func (a app) doctor(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return errors.Join(missing...)
+}
+
+// labelled is a testbed and what to call it.
+type labelled struct {
+	testbed.Testbed
+	label string
+}
+
+// doctorTestbeds is every testbed, and the guest with each built kernel as well.
+func doctorTestbeds() []labelled {
+	var out []labelled
+	for _, tb := range testbed.All() {
+		out = append(out, labelled{tb, tb.Name()})
+	}
+	built, err := kernel.List()
+	if err != nil {
+		return out // the guest works without
+	}
+	for _, k := range built {
+		out = append(out, labelled{testbed.WithKernel(k), testbed.UMLName + ", kernel " + k.Name + " (" + k.Version + ")"})
+	}
+	return out
 }
 
 // tried lists what the doctor asks for: each mode, over both address families, and with

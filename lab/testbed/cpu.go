@@ -3,6 +3,7 @@ package testbed
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,12 +40,12 @@ func freeCPU() int {
 // guestCPUs is the CPUs that running guests are bound to.
 func guestCPUs() unix.CPUSet {
 	var taken unix.CPUSet
-	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, name := range names {
-		comm, err := os.ReadFile(name)
+		line, err := os.ReadFile(name)
 		pid, perr := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		var set unix.CPUSet
-		if err != nil || perr != nil || strings.TrimSpace(string(comm)) != umlProgram || unix.SchedGetaffinity(pid, &set) != nil {
+		if err != nil || perr != nil || !slices.Contains(strings.Split(string(line), "\x00"), guestMark) || unix.SchedGetaffinity(pid, &set) != nil {
 			continue
 		}
 		if set.Count() != 1 {

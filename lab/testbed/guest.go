@@ -52,7 +52,12 @@ func guestMain(work string) (int, error) {
 	if err := guestMounts(); err != nil {
 		return 0, err
 	}
-	if err := guestModules(); err != nil {
+	if spec.Modules != "" {
+		if err := guestModules(spec.Modules); err != nil {
+			return 0, err
+		}
+	}
+	if err := guestSysctls(); err != nil {
 		return 0, err
 	}
 	if lo, err := netlink.LinkByName("lo"); err == nil {
@@ -88,11 +93,9 @@ const modprobeScript = `#!/bin/sh
 exec /sbin/modprobe -d /run/uml "$@"
 `
 
-func guestModules() error {
-	dir, err := moduleDir()
-	if err != nil {
-		return fmt.Errorf("find the guest's modules: %w", err)
-	}
+// guestModules lets the guest's kernel load its modules from the folder. A kernel
+// with everything built in has none, and no /proc/sys/kernel/modprobe either.
+func guestModules(dir string) error {
 	if err := os.MkdirAll("/run/uml/lib/modules", 0o755); err != nil {
 		return fmt.Errorf("link the guest's modules: %w", err)
 	}
@@ -113,6 +116,11 @@ func guestModules() error {
 	if out, err := exec.Command("/run/bin/modprobe", "-a", "nf_conntrack", "ipv6").CombinedOutput(); err != nil {
 		return fmt.Errorf("load modules: %w: %s", err, out)
 	}
+	return nil
+}
+
+// guestSysctls makes room for the connections of a trial.
+func guestSysctls() error {
 	for path, value := range map[string]string{
 		"/proc/sys/net/netfilter/nf_conntrack_max":     conntrackMax,
 		"/sys/module/nf_conntrack/parameters/hashsize": "262144",

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"viplab/lab/kernel"
 	"viplab/modes"
 )
 
@@ -22,11 +23,18 @@ var shimSource []byte
 // ShimEnv set to "on" uses the library also where it is not needed.
 const ShimEnv = "VIPLAB_UML_SHIM"
 
-// shimNeeded tells whether this CPU has AMX, whose state is larger than
-// user-mode-linux before 6.13 can set.
-func shimNeeded() bool {
+// shimUntil is the first version of user-mode-linux that sets any state of the
+// processor's registers, however large.
+const shimUntil = "6.13"
+
+// shimNeeded tells whether this CPU has AMX, whose state is larger than an older
+// user-mode-linux can set.
+func shimNeeded(k kernel.Kernel) bool {
 	if os.Getenv(ShimEnv) == "on" {
 		return true
+	}
+	if !k.Before(shimUntil) {
+		return false
 	}
 	info, err := os.ReadFile("/proc/cpuinfo")
 	return err == nil && strings.Contains(string(info), " amx_tile")

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viplab/lab/kernel"
 	"viplab/modes"
 )
 
@@ -29,17 +30,27 @@ import (
 // in a tmpfs of its own mount namespace, so killing it, or its parent, removes
 // everything at once. Where no namespaces can be had at all it runs without
 // them, in a temporary directory.
-type UML struct{}
+type UML struct {
+	// Kernel is the guest's; the zero value is the packaged one, looked for when
+	// it is needed.
+	Kernel kernel.Kernel
+}
 
-const umlProgram = "linux.uml"
+// WithKernel is the testbed uml with that kernel in its guests.
+func WithKernel(k kernel.Kernel) *UML { return &UML{Kernel: k} }
+
+// guestMark is the argument that every guest's kernel is started with.
+const guestMark = "umid=guest"
 
 // umlSpec is what the outside tells the guest.
 type umlSpec struct {
-	Work     string // directory that holds the guest's files
-	Private  bool   // Work is a mount point for a tmpfs
-	Kernel   string // path of linux.uml
-	Preload  string // path of the ptrace library, empty if not needed
-	CPU      int    // that the guest stays on, -1 for any
+	Work     string   // directory that holds the guest's files
+	Private  bool     // Work is a mount point for a tmpfs
+	Kernel   string   // path of its executable
+	Boot     []string // further arguments of its command line
+	Modules  string   // folder of its modules, empty if it has none
+	Preload  string   // path of the ptrace library, empty if not needed
+	CPU      int      // that the guest stays on, -1 for any
 	MemoryMB int
 	Init     string // this program
 	Args     []string
@@ -52,23 +63,33 @@ type umlSpec struct {
 func (*UML) Name() string { return UMLName }
 
 // Probe implements [Testbed]. It boots nothing.
-func (*UML) Probe(context.Context) error {
-	_, err := exec.LookPath(umlProgram)
-	if err == nil {
-		_, err = moduleDir()
-	}
-	if err == nil {
-		_, err = lookPath("modprobe")
-	}
+func (u *UML) Probe(ctx context.Context) error {
+	k, err := u.kernel(ctx)
 	if err != nil {
-		return &modes.MissingError{Need: "user-mode-linux and kmod", Mend: "sudo apt-get install user-mode-linux kmod", Err: err}
+		return err
 	}
-	if shimNeeded() {
+	if k.Modules != "" {
+		if _, err := lookPath("modprobe"); err != nil {
+			return &modes.MissingError{Need: "kmod", Mend: "sudo apt-get install kmod", Err: err}
+		}
+	}
+	if shimNeeded(k) {
 		if _, err := exec.LookPath("cc"); err != nil {
 			return &modes.MissingError{Need: "a C compiler, for user-mode-linux on this CPU (AMX)", Mend: "sudo apt-get install gcc libc6-dev", Err: err}
 		}
 	}
 	return nil
+}
+
+// kernel is the one that guests get.
+func (u *UML) kernel(ctx context.Context) (kernel.Kernel, error) {
+	if u.Kernel.Path == "" {
+		return kernel.Packaged(ctx)
+	}
+	if _, err := os.Stat(u.Kernel.Path); err != nil {
+		return u.Kernel, &modes.MissingError{Need: "guest kernel " + u.Kernel.Name, Mend: "viplab kernel list names those that are there", Err: err}
+	}
+	return u.Kernel, nil
 }
 
 // lookPath finds a system tool also where an ordinary user's PATH has no sbin.
@@ -81,20 +102,16 @@ func lookPath(tool string) (string, error) {
 	return "", &exec.Error{Name: tool, Err: exec.ErrNotFound}
 }
 
-func moduleDir() (string, error) {
-	dirs, _ := filepath.Glob("/usr/lib/uml/modules/*")
-	if len(dirs) == 0 {
-		return "", errors.New("/usr/lib/uml/modules is empty")
-	}
-	return dirs[len(dirs)-1], nil
-}
-
 // Run implements [Testbed].
 func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 	if err := u.Probe(ctx); err != nil {
 		return -1, err
 	}
-	spec, err := u.spec(c)
+	k, err := u.kernel(ctx)
+	if err != nil {
+		return -1, err
+	}
+	spec, err := u.spec(k, c)
 	if err != nil {
 		return -1, err
 	}
@@ -108,7 +125,7 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		}
 		defer os.RemoveAll(spec.Work)
 	}
-	if !spec.Private || shimNeeded() {
+	if !spec.Private || shimNeeded(k) {
 		if spec.Preload, err = shim(); err != nil {
 			return -1, err
 		}
@@ -117,23 +134,22 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 	return g.run(ctx, j, spec)
 }
 
-func (u *UML) spec(c Command) (umlSpec, error) {
-	kernel, err := exec.LookPath(umlProgram)
-	if err != nil {
-		return umlSpec{}, fmt.Errorf("find %s: %w", umlProgram, err)
-	}
+func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return umlSpec{}, fmt.Errorf("find own program: %w", err)
 	}
-	s := umlSpec{Kernel: kernel, MemoryMB: c.MemoryMB, Init: self, CPU: freeCPU(), Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true}
+	s := umlSpec{
+		Kernel: k.Path, Boot: k.Args, Modules: k.Modules, MemoryMB: c.MemoryMB, Init: self, CPU: freeCPU(),
+		Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true,
+	}
 	if s.MemoryMB == 0 {
 		s.MemoryMB = 2048
 	}
 	if s.Dir == "" {
 		s.Dir = "/"
 	}
-	s.Work, err = mountPoint(self, s.Dir)
+	s.Work, err = mountPoint(self, s.Dir, s.Kernel)
 	return s, err
 }
 
@@ -270,13 +286,14 @@ func EnterUML() error {
 	if spec.Preload != "" {
 		env = append(env, "LD_PRELOAD="+spec.Preload)
 	}
-	cmd := exec.Command(spec.Kernel,
+	cmd := exec.Command(spec.Kernel, append([]string{
 		fmt.Sprintf("mem=%dM", spec.MemoryMB),
-		"root=/dev/root", "rootfstype=hostfs", "ro", "init="+spec.Init,
+		"root=/dev/root", "rootfstype=hostfs", "ro", "init=" + spec.Init,
 		// The consoles are the wires to the outside: kernel messages,
 		// standard output, standard error, and the last word.
 		"con=null", "con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5",
-		"umid=guest", "uml_dir="+spec.Work, "quiet", GuestEnv+"="+spec.Work)
+		guestMark, "uml_dir=" + spec.Work, "quiet", GuestEnv + "=" + spec.Work,
+	}, spec.Boot...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	for fd := 3; fd <= 5; fd++ {
