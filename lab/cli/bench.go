@@ -73,6 +73,7 @@ func (f *benchFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&f.Ports, "ports", f.Ports, "TCP ports of each Service")
 	fl.StringSliceVar(&f.Modes, "modes", f.Modes, "modes to compare (see viplab modes)")
 	fl.StringVar(&f.Testbed, "testbed", f.Testbed, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
+	fl.StringSliceVar(&f.Kernels, "kernel", f.Kernels, "kernels of the guest, as viplab kernel list names them, or paths; several are compared")
 	fl.IntVar(&f.Repeat, "repeat", f.Repeat, "rounds through the whole matrix")
 	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of each connection loop and iperf3 run")
 	fl.IntVar(&f.Warmup, "warmup", f.Warmup, "packets to discard before first packets are timed")

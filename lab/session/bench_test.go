@@ -151,7 +151,7 @@ func runScripted(t *testing.T, ctx context.Context, tb testbed.Testbed, trials [
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Runner{Testbed: tb, Out: w, Progress: p}
+	r := &Runner{Testbed: func(trial.Spec) testbed.Testbed { return tb }, Out: w, Progress: p}
 	out, runErr := r.Run(ctx, trials, 0)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestEstimate(t *testing.T) {
 }
 
 func TestChooseNamesWhatIsMissing(t *testing.T) {
-	s := Session{Config: Config{Testbed: "moon"}}
+	s := Session{Config: Config{Testbed: "moon", Kernels: []string{KernelAuto}}}
 	if _, _, err := s.choose(t.Context()); err == nil || modes.IsMissing(err) {
 		t.Errorf("got %v", err)
 	}

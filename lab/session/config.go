@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"viplab/lab/play"
+	"viplab/lab/testbed"
 	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
@@ -22,6 +23,7 @@ type Config struct {
 	Ports     int           `yaml:"ports"`
 	Modes     []string      `yaml:"modes"`
 	Testbed   string        `yaml:"testbed"`
+	Kernels   []string      `yaml:"kernel"`     // of the guest
 	OnMissing string        `yaml:"on-missing"` // what to do about a mode that the kernel lacks
 	Repeat    int           `yaml:"repeat"`     // rounds through the matrix
 	Duration  time.Duration `yaml:"duration"`   // of the closed loop and each iperf3
@@ -62,6 +64,10 @@ type Written struct {
 	Baseline string `yaml:"baseline,omitempty"`
 }
 
+// KernelAuto stands for the newest built kernel that can run all modes, else the packaged
+// one.
+const KernelAuto = "auto"
+
 // What to do about a mode that the testbed's kernel lacks.
 const (
 	OnMissingFail     = "fail"
@@ -73,7 +79,7 @@ const (
 func Default(known catalog.Catalog) Config {
 	return Config{
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
-		Modes: known.Names(), Testbed: "auto", OnMissing: OnMissingFail, Repeat: 6, Duration: time.Second, Warmup: 10,
+		Modes: known.Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, OnMissing: OnMissingFail, Repeat: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
@@ -209,6 +215,20 @@ func (c Config) validateNames() error {
 	missing := []string{OnMissingFail, OnMissingSkip, OnMissingFallback}
 	if c.OnMissing != "" && !slices.Contains(missing, c.OnMissing) {
 		return fmt.Errorf("unknown on-missing %q: valid are %v", c.OnMissing, missing)
+	}
+	if len(c.Kernels) == 0 {
+		return fmt.Errorf("kernel: none given: see viplab kernel list, or %s", KernelAuto)
+	}
+	for i, k := range c.Kernels {
+		if slices.Contains(c.Kernels[:i], k) {
+			return fmt.Errorf("kernel: %s is given twice", k)
+		}
+		if k == KernelAuto && len(c.Kernels) > 1 || k == "" {
+			return fmt.Errorf("kernel: %q is no kernel to compare with others", k)
+		}
+	}
+	if c.Testbed == testbed.NativeName && !slices.Equal(c.Kernels, []string{KernelAuto}) {
+		return fmt.Errorf("kernels are the guest's: testbed %s has the machine's own", c.Testbed)
 	}
 	if err := oneOf("family", c.Families, modes.Families()); err != nil {
 		return err

@@ -28,9 +28,10 @@ type Outcome struct {
 	OutOfTime bool
 }
 
-// Runner runs trials in a testbed.
+// Runner runs trials in testbeds.
 type Runner struct {
-	Testbed  testbed.Testbed
+	// Testbed is where a trial runs.
+	Testbed  func(trial.Spec) testbed.Testbed
 	Out      *results.Writer
 	Progress Progress
 	// Facts of the machine and program, which become part of the record of
@@ -49,9 +50,10 @@ type Runner struct {
 	started time.Time
 	failure error // of writing records
 	host    hostLoad
+	at      results.Variant // where trials run now
 }
 
-// Run runs the trials, one guest or set of namespaces a round. A trial that
+// Run runs the trials, one guest or set of namespaces a round and kernel. A trial that
 // fails, and a guest that dies in the middle of one, is recorded, and the rest
 // goes on. When ctx ends, what was measured is kept and ctx's error returned.
 func (r *Runner) Run(ctx context.Context, trials []trial.Spec, maxTime time.Duration) (Outcome, error) {
@@ -68,7 +70,7 @@ func (r *Runner) Run(ctx context.Context, trials []trial.Spec, maxTime time.Dura
 	defer cancel()
 	for len(trials) > 0 {
 		n := 1
-		for n < len(trials) && trials[n].Round == trials[0].Round {
+		for n < len(trials) && trials[n].Round == trials[0].Round && trials[n].Kernel == trials[0].Kernel {
 			n++
 		}
 		if err := r.round(inner, trials[:n]); err != nil {
@@ -130,10 +132,11 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	}
 	r.running = ""
 	r.host = readHostLoad()
+	r.at = placeOf(trials[0])
 	defer func() { r.noteHost(trials[0]) }()
 	var stderr bytes.Buffer
 	events := &lineWriter{line: r.event}
-	code, err := r.Testbed.Run(ctx, testbed.Command{
+	code, err := r.Testbed(trials[0]).Run(ctx, testbed.Command{
 		Args: []string{self, roles.Trials}, Stdin: input, Stdout: events, Stderr: &stderr, MemoryMB: r.MemoryMB,
 		RealRoot: r.RealRoot,
 		// Probes are blocking system calls; Go would interrupt them to preempt.
@@ -148,6 +151,16 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	return nil
 }
 
+// placeOf is what of a trial's variant says where it runs.
+func placeOf(t trial.Spec) results.Variant {
+	v := t.Variant()
+	at := results.Variant{results.Testbed: v[results.Testbed]}
+	if k, ok := v[results.Kernel]; ok {
+		at[results.Kernel] = k
+	}
+	return at
+}
+
 // event takes one line that the inside said.
 func (r *Runner) event(line []byte) {
 	var ev trial.Event
@@ -156,7 +169,7 @@ func (r *Runner) event(line []byte) {
 	}
 	switch {
 	case ev.Env != nil:
-		r.add(results.Record{Metric: results.Environment, Factors: r.facts(*ev.Env)})
+		r.add(results.Record{Metric: results.Environment, Variant: r.at, Factors: r.facts(*ev.Env)})
 		if r.OnEnv != nil && r.failure == nil {
 			r.failure = r.OnEnv(*ev.Env)
 		}
@@ -186,10 +199,9 @@ func (r *Runner) facts(inside trial.Env) map[string]string {
 // noteHost records how busy the machine was in the round that ends.
 func (r *Runner) noteHost(first trial.Spec) {
 	now := readHostLoad()
-	at := results.Variant{results.Testbed: first.Testbed}
-	r.add(results.Record{Metric: results.HostLoad, Variant: at, Round: first.Round, Values: []float64{now.load}})
+	r.add(results.Record{Metric: results.HostLoad, Variant: r.at, Round: first.Round, Values: []float64{now.load}})
 	if total := now.total - r.host.total; total > 0 {
-		r.add(results.Record{Metric: results.HostSteal, Variant: at, Round: first.Round, Values: []float64{(now.steal - r.host.steal) / total}})
+		r.add(results.Record{Metric: results.HostSteal, Variant: r.at, Round: first.Round, Values: []float64{(now.steal - r.host.steal) / total}})
 	}
 }
 

@@ -72,17 +72,23 @@ func (s *Session) Run(ctx context.Context) (Outcome, error) {
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		return Outcome{}, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
 	}
-	tb, why, err := s.choose(ctx)
+	at, why, err := s.choose(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}
-	fmt.Fprintf(s.Log, "testbed %s: %s\nseed %d, run directory %s\n", tb.Name(), why, s.Seed, s.Dir)
+	fmt.Fprintf(s.Log, "testbed %s: %s\nseed %d, run directory %s\n", at[0].Name(), why, s.Seed, s.Dir)
 	for _, n := range s.Notes {
 		fmt.Fprintln(s.Log, n)
 	}
-	s.Testbed = tb.Name()
+	s.Testbed = at[0].Name()
+	if at[0].kernel != "" {
+		s.Kernels = nil
+		for _, p := range at {
+			s.Kernels = append(s.Kernels, p.kernel)
+		}
+	}
 	s.env = results.HostEnv()
-	s.env.Viplab, s.env.Testbed, s.env.Why = s.Version, tb.Name(), why
+	s.env.Viplab, s.env.Testbed, s.env.Why = s.Version, s.Testbed, why
 	trials, err := s.Trials(s.Modes)
 	if err != nil {
 		return Outcome{}, err
@@ -92,7 +98,7 @@ func (s *Session) Run(ctx context.Context) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	return s.measure(ctx, tb, trials)
+	return s.measure(ctx, at, trials)
 }
 
 // describe writes down what is run and where.
@@ -107,11 +113,13 @@ func (s *Session) describe(trials []trial.Spec) error {
 	if err != nil {
 		return err
 	}
-	for _, v := range all {
-		for _, t := range trials {
-			if t.Mode == v.mode.Name && maps.Equal(t.Args, v.args) && t.Synth.Family == v.family && t.Policies == v.policies {
-				s.Variants = append(s.Variants, t.Variant())
-				break
+	for _, k := range s.kernels() {
+		for _, v := range all {
+			i := slices.IndexFunc(trials, func(t trial.Spec) bool {
+				return t.Mode == v.mode.Name && maps.Equal(t.Args, v.args) && t.Synth.Family == v.family && t.Policies == v.policies && t.Kernel == k
+			})
+			if i >= 0 {
+				s.Variants = append(s.Variants, trials[i].Variant())
 			}
 		}
 	}
@@ -122,7 +130,7 @@ func (s *Session) describe(trials []trial.Spec) error {
 }
 
 // measure runs what is left of the trials.
-func (s *Session) measure(ctx context.Context, tb testbed.Testbed, trials []trial.Spec) (Outcome, error) {
+func (s *Session) measure(ctx context.Context, at []place, trials []trial.Spec) (Outcome, error) {
 	open := results.Create
 	if s.Resume {
 		open = results.Resume
@@ -132,7 +140,7 @@ func (s *Session) measure(ctx context.Context, tb testbed.Testbed, trials []tria
 		return Outcome{}, err
 	}
 	left := slices.DeleteFunc(trials, func(t trial.Spec) bool { return s.finished[t.ID] })
-	runner := &Runner{Testbed: tb, Out: w, Progress: s.Progress, Facts: s.facts(), OnEnv: s.noteKernel, MemoryMB: s.memoryMB(),
+	runner := &Runner{Testbed: testbedOf(at), Out: w, Progress: s.Progress, Facts: s.facts(), OnEnv: s.noteKernel, MemoryMB: s.memoryMB(),
 		RealRoot: slices.ContainsFunc(left, s.needsRealRoot)}
 	out, runErr := runner.Run(ctx, left, s.MaxTime)
 	out.Done += len(s.finished)
@@ -162,7 +170,13 @@ func (s *Session) noteKernel(inside trial.Env) error {
 			return fmt.Errorf("note the kernel: %w", err)
 		}
 	}
-	env.Kernel, env.KernelCPUs, env.Sysctls = inside.Kernel, inside.CPUs, inside.Sysctls
+	switch {
+	case env.Kernel == "":
+		env.Kernel = inside.Kernel
+	case !slices.Contains(strings.Split(env.Kernel, "; "), inside.Kernel):
+		env.Kernel += "; " + inside.Kernel // several are compared
+	}
+	env.KernelCPUs, env.Sysctls = inside.CPUs, inside.Sysctls
 	return results.WriteJSON(s.Dir, results.EnvFile, env)
 }
 
@@ -171,4 +185,16 @@ func (s *Session) noteKernel(inside trial.Env) error {
 func (s *Session) memoryMB() int {
 	largest := slices.Max(s.Services) * s.Ports * max(2, s.Endpoints)
 	return 2048 + largest*60/1024
+}
+
+// testbedOf finds the place of a trial by its kernel.
+func testbedOf(at []place) func(trial.Spec) testbed.Testbed {
+	return func(t trial.Spec) testbed.Testbed {
+		for _, p := range at {
+			if p.kernel == t.Kernel {
+				return p.Testbed
+			}
+		}
+		return at[0].Testbed
+	}
 }

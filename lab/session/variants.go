@@ -78,11 +78,12 @@ func (c Config) Asked(known catalog.Catalog) ([]trial.Variant, error) {
 	return out, nil
 }
 
-// Trials lists all trials, round by round; within a round the sizes rise and
-// the variants are in an order drawn from the seed, so that drift of the machine
+// Trials lists all trials, round by round; within a round kernel by kernel, in an order
+// drawn from the seed, the sizes rise and the variants are in an order drawn from the seed, so that drift of the machine
 // hits all alike.
 func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	kernels := c.kernels()
 	all, err := c.variants(known)
 	if err != nil {
 		return nil, err
@@ -93,22 +94,41 @@ func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
 	plainDone := map[int]bool{}
 	var out []trial.Spec
 	for round := range c.Repeat {
-		for _, n := range c.Services {
-			for _, i := range rng.Perm(len(all)) {
-				v := all[i]
-				t := trial.Spec{ID: fmt.Sprintf("%s-n%d-r%d", v.id(), n, round), Mode: v.mode.Name, Args: v.args, Round: round,
-					Policies: v.policies, PolicyPackets: v.packets, Testbed: c.Testbed, Synth: c.synth(n, samePort), Plan: c.plan(n)}
-				t.Synth.Family = v.family
-				if v.mode.Baseline && !plainDone[round] {
-					t.Plan.Plain, plainDone[round] = c.Plain, true
+		for _, k := range rng.Perm(len(kernels)) {
+			for _, n := range c.Services {
+				for _, i := range rng.Perm(len(all)) {
+					t := c.trial(all[i], round, n, samePort)
+					if t.Kernel = kernels[k]; len(kernels) > 1 {
+						t.ID = fmt.Sprintf("%s-k%s", t.ID, strings.ReplaceAll(t.Kernel, "/", "_"))
+					}
+					if all[i].mode.Baseline && !plainDone[round] {
+						t.Plan.Plain, plainDone[round] = c.Plain, true
+					}
+					out = append(out, t)
 				}
-				if v.mode.TraitsOf(v.args).SameState {
-					// Only writing them differs.
-					t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
-				}
-				out = append(out, t)
 			}
 		}
 	}
 	return out, nil
+}
+
+// trial is one variant at one size in one round.
+func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec {
+	t := trial.Spec{ID: fmt.Sprintf("%s-n%d-r%d", v.id(), services, round), Mode: v.mode.Name, Args: v.args, Round: round,
+		Policies: v.policies, PolicyPackets: v.packets, Testbed: c.Testbed, Synth: c.synth(services, samePort), Plan: c.plan(services)}
+	t.Synth.Family = v.family
+	if v.mode.TraitsOf(v.args).SameState {
+		// Only writing them differs.
+		t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
+	}
+	return t
+}
+
+// kernels lists those of the guests by name, "" alone where there is no guest or none was
+// chosen yet.
+func (c Config) kernels() []string {
+	if len(c.Kernels) == 0 || c.Kernels[0] == KernelAuto {
+		return []string{""}
+	}
+	return c.Kernels
 }

@@ -22,6 +22,9 @@ func (s Spec) NewRecord(metric string, at map[string]string) results.Record {
 	return results.Record{Metric: metric, Variant: s.Variant(), Factors: f, Trial: s.ID, Round: s.Round}
 }
 
+// UsualKernel is the guest's if nothing is said of it: the packaged one.
+const UsualKernel = "debian"
+
 // Variant is what the trial's records are of. What has its default is not in it.
 func (s Spec) Variant() results.Variant {
 	v := results.Variant{
@@ -29,6 +32,9 @@ func (s Spec) Variant() results.Variant {
 		results.Endpoints: strconv.Itoa(s.Synth.Endpoints), results.Ports: strconv.Itoa(s.Synth.Ports),
 	}
 	maps.Copy(v, s.Args)
+	if s.Kernel != "" && s.Kernel != UsualKernel {
+		v[results.Kernel] = s.Kernel
+	}
 	if s.Synth.Family != "" && s.Synth.Family != modes.IPv4 {
 		v[results.Family] = string(s.Synth.Family)
 	}

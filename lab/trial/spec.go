@@ -29,8 +29,9 @@ type Spec struct {
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`
 	PolicyPackets string `json:"policy_packets,omitempty"`
-	// Testbed is a factor of every record.
+	// Testbed and Kernel, that of its guest, are part of every record's variant.
 	Testbed string `json:"testbed"`
+	Kernel  string `json:"kernel,omitempty"`
 	Plan    Plan   `json:"plan"`
 }
 
