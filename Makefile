@@ -47,8 +47,8 @@ fuzz: setup ## fuzz the parsers for a minute each
 	@go test ./results -run '^$$' -fuzz FuzzOpen -fuzztime 1m
 	@go test ./workload -run '^$$' -fuzz FuzzParseIperf -fuzztime 1m
 	@go test ./modes/packet/story -run '^$$' -fuzz FuzzRead -fuzztime 1m
-	@go test ./modes/kube -run '^$$' -fuzz FuzzDecode -fuzztime 1m
-	@go test ./lab/scenario -run '^$$' -fuzz FuzzRead -fuzztime 1m
+	@go test ./modes/snapshot/kube -run '^$$' -fuzz FuzzDecode -fuzztime 1m
+	@go test ./lab/play -run '^$$' -fuzz FuzzRead -fuzztime 1m
 
 clean: ## remove what was built (runs stay)
 	@rm -rf viplab .build

@@ -10,34 +10,34 @@ type Ability string
 
 // Abilities.
 const (
-	ClusterIPs      Ability = "ClusterIP, TCP and UDP"
-	PortMapping     Ability = "endpoints listen on another port"
-	NoEndpoints     Ability = "Service without endpoints is refused"
-	ExternalIPs     Ability = "ExternalIP"
-	LoadBalancerIPs Ability = "LoadBalancer IP"
-	SourceRanges    Ability = "LoadBalancer source ranges"
-	NodePorts       Ability = "NodePort"
-	ExternalLocal   Ability = "external traffic policy Local"
-	InternalLocal   Ability = "internal traffic policy Local"
-	SessionAffinity Ability = "session affinity by client address"
-	KeepsSource     Ability = "keeps the client's address"
-	HairpinToItself Ability = "endpoint reaches itself through its Service"
-	ScheduledByNode Ability = "choice of scheduler, weights"
-	ForwardedAsIs   Ability = "direct routing, tunnels"
-	StreamControl   Ability = "SCTP"
-	SixthVersion    Ability = "IPv6"
-	EndpointPorts   Ability = "endpoints with ports of their own"
-	Conditions      Ability = "terminating endpoints where none is ready"
-	TopologyHints   Ability = "topology hints"
-	MasqueradeAll   Ability = "masquerade of all traffic to ClusterIPs"
-	NodePortsAtSome Ability = "NodePorts at some of the node's addresses"
-	LocalhostPorts  Ability = "NodePorts at 127.0.0.1"
+	ClusterIPs         Ability = "ClusterIP, TCP and UDP"
+	PortMapping        Ability = "endpoints listen on another port"
+	NoEndpoints        Ability = "Service without endpoints is refused"
+	ExternalIPs        Ability = "ExternalIP"
+	LoadBalancerIPs    Ability = "LoadBalancer IP"
+	SourceRanges       Ability = "LoadBalancer source ranges"
+	NodePorts          Ability = "NodePort"
+	ExternalLocal      Ability = "external traffic policy Local"
+	InternalLocal      Ability = "internal traffic policy Local"
+	SessionAffinity    Ability = "session affinity by client address"
+	KeepsSource        Ability = "keeps the client's address"
+	Hairpin            Ability = "endpoint reaches itself through its Service"
+	SchedulerChoice    Ability = "choice of scheduler, weights"
+	DirectServerReturn Ability = "direct routing, tunnels"
+	ServesSCTP         Ability = "SCTP"
+	ServesIPv6         Ability = "IPv6"
+	EndpointPorts      Ability = "endpoints with ports of their own"
+	Conditions         Ability = "terminating endpoints where none is ready"
+	TopologyHints      Ability = "topology hints"
+	MasqueradeAll      Ability = "masquerade of all traffic to ClusterIPs"
+	NodePortsAtSome    Ability = "NodePorts at some of the node's addresses"
+	LocalhostPorts     Ability = "NodePorts at 127.0.0.1"
 )
 
 // Abilities lists them, in the order of tables.
 func Abilities() []Ability {
 	return []Ability{ClusterIPs, PortMapping, NoEndpoints, ExternalIPs, LoadBalancerIPs, SourceRanges, NodePorts, ExternalLocal,
-		InternalLocal, SessionAffinity, KeepsSource, HairpinToItself, ScheduledByNode, ForwardedAsIs, StreamControl, SixthVersion,
+		InternalLocal, SessionAffinity, KeepsSource, Hairpin, SchedulerChoice, DirectServerReturn, ServesSCTP, ServesIPv6,
 		EndpointPorts, Conditions, TopologyHints, MasqueradeAll, NodePortsAtSome, LocalhostPorts}
 }
 
@@ -98,8 +98,8 @@ func (s *Service) asks() []Ability {
 	add(ExternalLocal, s.ExternalLocal)
 	add(InternalLocal, s.InternalLocal)
 	add(SessionAffinity, s.Affinity > 0)
-	add(StreamControl, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.Protocol == SCTP }))
-	add(SixthVersion, s.Family() == IPv6)
+	add(ServesSCTP, slices.ContainsFunc(s.Ports, func(p ServicePort) bool { return p.Protocol == SCTP }))
+	add(ServesIPv6, s.Family() == IPv6)
 	any := func(is func(Endpoint) bool) bool { return slices.ContainsFunc(s.Endpoints, is) }
 	add(EndpointPorts, any(func(ep Endpoint) bool { return ep.Port != 0 || ep.Only != "" }))
 	add(Conditions, any(func(ep Endpoint) bool { return ep.Condition == Terminating }))

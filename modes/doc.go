@@ -10,6 +10,12 @@
 //  3. What a kernel or machine lacks comes back as a [MissingError], which
 //     names the need and the command that mends it.
 //
-// Each mode has a package of its own below this one; modes/catalog lists them
-// in one table. A mode never knows how it is measured.
+//  4. A [Mode] is all of that as one value: its name, its parameters ([Param]), what it
+//     cannot do, how to make its Proxier, what it would program ([Program]), and what its
+//     costs are made of ([Model]).
+//
+// The folders below: modes/catalog is the one list of modes, modes/modetest what every
+// mode must pass, modes/packet what packets meet (rules, conntrack entries, sockets) and
+// the stories of their ways, modes/snapshot where Snapshots come from. Every other folder
+// is a mode. A mode never knows how it is measured, nor where it runs.
 package modes

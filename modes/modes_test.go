@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 func TestDiffAndEdits(t *testing.T) {

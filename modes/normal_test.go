@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }

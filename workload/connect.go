@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // Connections is what a closed loop of new connections did.
@@ -77,7 +77,7 @@ func connectLoop(ctx context.Context, targets []netip.AddrPort, at int) Connecti
 }
 
 func connectOnce(to netip.AddrPort, buf []byte) error {
-	return connection(to, buf, rawio.Connect, rawio.Write, rawio.Read)
+	return connection(to, buf, socket.Connect, socket.Write, socket.Read)
 }
 
 // askOneConnection is the same by ordinary system calls, for a client beside
@@ -85,7 +85,7 @@ func connectOnce(to netip.AddrPort, buf []byte) error {
 func askOneConnection(to netip.AddrPort, buf []byte) error {
 	return connection(to, buf,
 		func(fd int, to netip.AddrPort) error {
-			return retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) })
+			return retry(func() error { return unix.Connect(fd, socket.Sockaddr(to)) })
 		},
 		unix.Write,
 		func(fd int, b []byte) (n int, err error) {
@@ -95,11 +95,11 @@ func askOneConnection(to netip.AddrPort, buf []byte) error {
 }
 
 func connection(to netip.AddrPort, buf []byte, connect func(int, netip.AddrPort) error, write, read func(int, []byte) (int, error)) error {
-	fd, err := rawio.Socket(to.Addr(), unix.SOCK_STREAM)
+	fd, err := socket.Socket(to.Addr(), unix.SOCK_STREAM)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
-	defer rawio.Close(fd)
+	defer socket.Close(fd)
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	if err := connect(fd, to); errors.Is(err, unix.EADDRNOTAVAIL) {

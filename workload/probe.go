@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // Timeout is how long a probe waits for an answer, unless it is told otherwise.
@@ -41,7 +41,7 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 	case modes.SCTP:
 		number = unix.IPPROTO_SCTP
 	}
-	fd, err := unix.Socket(rawio.Domain(to.Addr()), typ|unix.SOCK_CLOEXEC, number)
+	fd, err := unix.Socket(socket.Domain(to.Addr()), typ|unix.SOCK_CLOEXEC, number)
 	if err != nil {
 		return 0, fmt.Errorf("probe %s: %w", to, err)
 	}
@@ -68,7 +68,7 @@ func (p *Prober) socket(proto modes.Protocol, to netip.AddrPort) (int, error) {
 		if p.Source.IsValid() {
 			from = p.Source
 		}
-		if err = unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(from, port))); err == nil {
+		if err = unix.Bind(fd, socket.Sockaddr(netip.AddrPortFrom(from, port))); err == nil {
 			return fd, nil
 		}
 		if err == unix.EADDRINUSE {
@@ -90,7 +90,7 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 	defer unix.Close(fd)
 	if proto == modes.TCP {
 		start := time.Now()
-		err := rawio.Connect(fd, to)
+		err := socket.Connect(fd, to)
 		took := time.Since(start)
 		if err != nil {
 			return 0, fmt.Errorf("connect to %s: %w", to, err)
@@ -98,13 +98,13 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 		return took, nil
 	}
 	var buf [64]byte
-	if err := rawio.Connect(fd, to); err != nil {
+	if err := socket.Connect(fd, to); err != nil {
 		return 0, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	start := time.Now()
-	_, err = rawio.Write(fd, []byte{askOnce})
+	_, err = socket.Write(fd, []byte{askOnce})
 	if err == nil {
-		_, err = rawio.Read(fd, buf[:])
+		_, err = socket.Read(fd, buf[:])
 	}
 	took := time.Since(start)
 	if err != nil {
@@ -120,13 +120,13 @@ func NewProber(firstPort uint16) *Prober { return &Prober{next: [2]uint16{firstP
 // Open opens a TCP connection, makes one request on it and leaves it open for
 // [AskAgain].
 func Open(to netip.AddrPort) (fd int, err error) {
-	if fd, err = unix.Socket(rawio.Domain(to.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+	if fd, err = unix.Socket(socket.Domain(to.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return -1, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
-	if err = retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) }); err == nil {
+	if err = retry(func() error { return unix.Connect(fd, socket.Sockaddr(to)) }); err == nil {
 		err = AskAgain(fd)
 	}
 	if err != nil {
@@ -157,7 +157,7 @@ func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
 		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
 	start := time.Now()
-	err = rawio.Connect(fd, to)
+	err = socket.Connect(fd, to)
 	took := time.Since(start)
 	if err != nil && err != unix.EINPROGRESS {
 		return 0, fmt.Errorf("send to %s: %w", to, err)
@@ -177,19 +177,19 @@ func (p *Prober) Established(proto modes.Protocol, to netip.AddrPort, n int) ([]
 		return nil, err
 	}
 	defer unix.Close(fd)
-	if err := rawio.Connect(fd, to); err != nil {
+	if err := socket.Connect(fd, to); err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", to, err)
 	}
 	if proto == modes.TCP {
-		rawio.NoDelay(fd)
+		socket.NoDelay(fd)
 	}
 	var buf [64]byte
 	took := make([]time.Duration, 0, n+1)
 	for range n + 1 {
 		start := time.Now()
-		_, err := rawio.Write(fd, []byte{askAgain})
+		_, err := socket.Write(fd, []byte{askAgain})
 		if err == nil {
-			_, err = rawio.Read(fd, buf[:])
+			_, err = socket.Read(fd, buf[:])
 		}
 		if err != nil {
 			return nil, fmt.Errorf("request to %s on an established flow: %w", to, err)
@@ -227,7 +227,7 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 		return answer, err
 	}
 	defer unix.Close(fd)
-	if err := retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) }); err != nil {
+	if err := retry(func() error { return unix.Connect(fd, socket.Sockaddr(to)) }); err != nil {
 		// An ICMP error does not end SCTP's waiting, but stays with the socket.
 		if code, serr := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); serr == nil && code != 0 {
 			err = unix.Errno(code)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // Reused is one connection from a local port that was used before.
@@ -39,7 +39,7 @@ func Reuse(ctx context.Context, to netip.AddrPort, ports []uint16) []Reused {
 }
 
 func reuseOnce(to netip.AddrPort, port uint16) (r Reused) {
-	fd, err := unix.Socket(rawio.Domain(to.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(socket.Domain(to.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return Reused{Err: fmt.Errorf("connect to %s: %w", to, err)}
 	}
@@ -48,11 +48,11 @@ func reuseOnce(to netip.AddrPort, port uint16) (r Reused) {
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(modes.FamilyOf(to.Addr()).Unspecified(), port))); err != nil {
+	if err := unix.Bind(fd, socket.Sockaddr(netip.AddrPortFrom(modes.FamilyOf(to.Addr()).Unspecified(), port))); err != nil {
 		return Reused{Err: fmt.Errorf("bind port %d: %w", port, err)}
 	}
 	start := time.Now()
-	err = retry(func() error { return unix.Connect(fd, rawio.Sockaddr(to)) })
+	err = retry(func() error { return unix.Connect(fd, socket.Sockaddr(to)) })
 	r.Connect = time.Since(start)
 	if err != nil {
 		r.Err = fmt.Errorf("connect to %s from port %d: %w", to, port, err)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // Request bytes: the server answers each with the address that it was reached
@@ -73,17 +73,17 @@ func Serve(on Listen) (*Server, error) {
 }
 
 func (s *Server) watch(fd int) error {
-	return os.NewSyscallError("epoll_ctl", rawio.Watch(s.epoll, fd, unix.EPOLLIN))
+	return os.NewSyscallError("epoll_ctl", socket.Watch(s.epoll, fd, unix.EPOLLIN))
 }
 
 func (s *Server) listen(typ, protocol int, at netip.AddrPort, into map[int]bool) error {
-	fd, err := rawio.Listener(at.Addr(), typ, protocol)
+	fd, err := socket.Listener(at.Addr(), typ, protocol)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", at, err)
 	}
 	into[fd] = true
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	err = unix.Bind(fd, rawio.Sockaddr(at))
+	err = unix.Bind(fd, socket.Sockaddr(at))
 	if err == nil && typ == unix.SOCK_STREAM {
 		if protocol == 0 {
 			_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
@@ -104,7 +104,7 @@ func (s *Server) run() {
 	// the client, whose answer is there already, can read the clock. Batch
 	// scheduling keeps it from pushing the client aside.
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_BATCH}, 0)
-	poll := &rawio.Poller{Epoll: s.epoll}
+	poll := &socket.Poller{Epoll: s.epoll}
 	buf, oob := make([]byte, 2048), make([]byte, 128)
 	for {
 		events, err := poll.Wait(-1)
@@ -117,8 +117,8 @@ func (s *Server) run() {
 			case fd == s.stop:
 				return
 			case s.tcp[fd]:
-				if c, err := rawio.Accept(fd); err == nil && s.watch(c) != nil {
-					rawio.Close(c)
+				if c, err := socket.Accept(fd); err == nil && s.watch(c) != nil {
+					socket.Close(c)
 				}
 			case s.udp[fd]:
 				echo(fd, buf, oob)
@@ -131,25 +131,25 @@ func (s *Server) run() {
 
 // answer serves one request of an accepted connection.
 func answer(fd int, buf []byte) {
-	n, err := rawio.Read(fd, buf)
+	n, err := socket.Read(fd, buf)
 	if errors.Is(err, unix.EAGAIN) {
 		return
 	}
 	if n > 0 {
-		if local, ok := rawio.Local(fd); ok {
+		if local, ok := socket.Local(fd); ok {
 			name := local.AppendTo(buf[:0:cap(buf)][1024:1024])
 			if buf[n-1] == askBoth {
-				if peer, ok := rawio.Peer(fd); ok {
+				if peer, ok := socket.Peer(fd); ok {
 					name = peer.AppendTo(append(name, ' '))
 				}
 			}
-			_, _ = rawio.Send(fd, append(name, '\n'))
+			_, _ = socket.Send(fd, append(name, '\n'))
 			if buf[n-1] == askAgain {
 				return
 			}
 		}
 	}
-	rawio.Close(fd)
+	socket.Close(fd)
 }
 
 // echo answers one datagram from the address that it was sent to.
@@ -158,15 +158,15 @@ func echo(fd int, buf, oob []byte) {
 	if err != nil || n == 0 {
 		return
 	}
-	local, ok := rawio.LocalAddress(oob[:oobn])
+	local, ok := socket.LocalAddress(oob[:oobn])
 	if !ok {
 		return
 	}
 	reply := local.AppendTo(buf[:1])
-	if client, ok := rawio.AddrPort(from); ok && buf[0] == askBoth {
+	if client, ok := socket.AddrPort(from); ok && buf[0] == askBoth {
 		reply = client.Addr().AppendTo(append(reply, ' '))
 	}
-	_, _ = unix.SendmsgN(fd, append(reply, '\n'), rawio.SourceMessage(local), from, 0)
+	_, _ = unix.SendmsgN(fd, append(reply, '\n'), socket.SourceMessage(local), from, 0)
 }
 
 // Close stops the Server and waits for it.

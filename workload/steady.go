@@ -31,7 +31,7 @@ func Steady(ctx context.Context, targets []netip.AddrPort, rate float64, workers
 }
 
 // SteadyDo is Steady with a request of the caller's own: do makes request i on the
-// thread of a worker. A request that was not made has Done zero.
+// thread of a worker. Done is zero for a request that was not made.
 func SteadyDo(ctx context.Context, rate float64, workers int, length time.Duration, spawn func(func()) error, do func(worker, i int) error) ([]Request, error) {
 	enoughProcessors()
 	total := int(rate * length.Seconds())

@@ -9,7 +9,7 @@ import (
 	"viplab/analysis/fit"
 	"viplab/analysis/summary"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 

@@ -3,7 +3,7 @@ package simulate
 import (
 	"viplab/modes"
 	"viplab/modes/iptables"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // Era is a kernel whose ip_tables did something on each change that later ones do

@@ -14,7 +14,7 @@ import (
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/ipvs"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 
 	"net/netip"

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // node is the address that Programs are planned for; no count depends on it.

@@ -8,7 +8,7 @@ import (
 	"github.com/montanaflynn/stats"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // Choice is what a value of a mode's parameter would cost.

@@ -170,7 +170,7 @@ func (f *benchFlags) check(changed func(string) bool) error {
 			return err == nil && ok(m)
 		})
 	}
-	weighs := func(m modes.Mode) bool { _, lacks := m.Limits[modes.ScheduledByNode]; return !lacks }
+	weighs := func(m modes.Mode) bool { _, lacks := m.Limits[modes.SchedulerChoice]; return !lacks }
 	tunes := func(m modes.Mode) bool { _, ok := m.New(nil, modes.Machine{}).(modes.Tunable); return ok }
 	for name, ok := range map[string]func(modes.Mode) bool{"weights": weighs, "reuse": tunes} {
 		if changed(name) && !able(ok) {

@@ -10,7 +10,7 @@ import (
 
 	"viplab/lab/explain"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 func (a app) explainCommand() *cobra.Command {

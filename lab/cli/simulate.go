@@ -14,7 +14,7 @@ import (
 	"viplab/analysis/simulate"
 	"viplab/analysis/summary"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 

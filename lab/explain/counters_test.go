@@ -17,7 +17,7 @@ import (
 	"viplab/modes/catalog"
 	"viplab/modes/modetest"
 	"viplab/modes/nftables"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

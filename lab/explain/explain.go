@@ -13,7 +13,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // Cases are the packets that can be followed.

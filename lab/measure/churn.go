@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"viplab/lab/trial"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 

@@ -18,7 +18,7 @@ import (
 	"viplab/modes/direct"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 	"viplab/workload"
 )

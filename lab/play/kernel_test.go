@@ -13,7 +13,7 @@ import (
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
 	"viplab/modes/modetest"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 

@@ -20,8 +20,8 @@ import (
 	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/ipvs"
-	"viplab/modes/rules"
-	"viplab/modes/synth"
+	"viplab/modes/packet/rules"
+	"viplab/modes/snapshot/synth"
 )
 
 func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }

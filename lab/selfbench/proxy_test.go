@@ -16,7 +16,7 @@ import (
 	"viplab/lab/testbed"
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/modes/userspace"
 	"viplab/workload"
 )

@@ -12,7 +12,7 @@ import (
 	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // Config is what to run. It is written to the run directory as resolved. Its keys are

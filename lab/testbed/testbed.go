@@ -92,7 +92,7 @@ func (e *GuestError) Error() string {
 	return fmt.Sprintf("the guest died (%s); the end of its console:\n%s", e.State, e.Console)
 }
 
-// errNoIsolation is why namespaces cannot be had.
+// missingNamespaces is why namespaces cannot be had.
 func missingNamespaces(err error) error {
 	return &modes.MissingError{
 		Need: "user namespaces for ordinary users",

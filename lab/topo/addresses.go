@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // Addresses are those of one family.

@@ -60,7 +60,7 @@ func endTunnels() error {
 	if _, err := netlink.LinkByName(tunnelDevice); err != nil {
 		_, _, merr := (modes.Exec{}).Run(context.Background(), nil, "modprobe", "ipip")
 		if _, err := netlink.LinkByName(tunnelDevice); err != nil {
-			return &modes.MissingError{Need: "IP-in-IP tunnels (ipip) in this kernel", Mend: "use --testbed uml", Err: cmp.Or(merr, err)}
+			return &modes.MissingError{Need: "IP-in-IP tunnels (ipip) in this kernel", Mend: "sudo modprobe ipip, or a kernel with it", Err: cmp.Or(merr, err)}
 		}
 	}
 	if err := writeSysctl("net/ipv4/conf/"+tunnelDevice+"/rp_filter", "0"); err != nil {

@@ -163,7 +163,7 @@ func prepare(f modes.Family) error {
 		for _, set := range settings {
 			err := writeSysctl("net/ipv6/conf/"+s+"/"+set[0], set[1])
 			if errors.Is(err, os.ErrNotExist) && f.Has(modes.IPv6) {
-				return &modes.MissingError{Need: "IPv6 in this kernel", Mend: "use --family ipv4 or --testbed uml", Err: err}
+				return &modes.MissingError{Need: "IPv6 in this kernel", Mend: "use --family ipv4, or a kernel with it", Err: err}
 			}
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err

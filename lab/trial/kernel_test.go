@@ -16,7 +16,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

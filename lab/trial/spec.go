@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

@@ -2,7 +2,7 @@ package iptables
 
 import (
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // chains makes all chains of a Service. Which they are depends on the Service alone.

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // Chains of what comes from outside of the cluster.

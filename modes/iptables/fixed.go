@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // assemble puts the per-Service parts between the fixed chains, in the order

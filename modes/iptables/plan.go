@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // Dispatch lays out the rules that lead from KUBE-SERVICES to the chain of

@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"viplab/modes"
-	"viplab/modes/golden"
-	"viplab/modes/rules"
-	"viplab/modes/synth"
+	"viplab/modes/modetest/golden"
+	"viplab/modes/packet/rules"
+	"viplab/modes/snapshot/synth"
 )
 
 var _ = golden.Flag()

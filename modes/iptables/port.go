@@ -2,7 +2,7 @@ package iptables
 
 import (
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // port is a port of a Service with what kube-proxy derives from both.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"viplab/modes"
-	"viplab/modes/conntrack"
-	"viplab/modes/node"
+	"viplab/modes/packet/conntrack"
+	"viplab/modes/packet/node"
 )
 
 // Proxier is the mode's [modes.Proxier].

@@ -13,8 +13,8 @@ import (
 	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
-	"viplab/modes/rules"
-	"viplab/modes/rules/fake"
+	"viplab/modes/packet/rules"
+	"viplab/modes/packet/rules/fake"
 )
 
 // world makes random Snapshots out of small pools, so that things meet.

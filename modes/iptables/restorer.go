@@ -13,7 +13,7 @@ import (
 	goiptables "github.com/coreos/go-iptables/iptables"
 
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // Backends are the kernel interfaces that iptables programs exist for. The guest
@@ -252,12 +252,12 @@ func (r *Restorer) Probe(ctx context.Context) error {
 COMMIT
 `, vip, to)
 	_, _, err := r.runner().Run(ctx, modes.Text(input), r.command()+"-restore", "-w", "5", "--noflush")
-	home := "uml"
+	mend := "sudo modprobe iptable_nat, or a kernel with it"
 	if r.Backend == NFT {
-		home = "native" // the guest's nf_tables has no ip family
+		mend = "sudo modprobe nf_tables nft_compat, or a kernel with them and nf_tables' families of IP"
 	}
 	if err != nil && !modes.IsMissing(err) {
-		return &modes.MissingError{Need: r.command() + " in this kernel", Mend: "use --testbed " + home, Err: err}
+		return &modes.MissingError{Need: r.command() + " in this kernel", Mend: mend, Err: err}
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // FanoutParam is the name of the parameter that is the mode's own.

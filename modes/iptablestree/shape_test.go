@@ -6,7 +6,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // TestShape: what a Shape says is what the tracer finds in the real tree.

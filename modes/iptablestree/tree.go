@@ -21,7 +21,7 @@ import (
 	"slices"
 
 	"viplab/modes/iptables"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // DefaultFanout is the number of children of a chain; see the package comment.

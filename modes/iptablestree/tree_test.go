@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"viplab/modes"
-	"viplab/modes/golden"
 	"viplab/modes/iptables"
-	"viplab/modes/rules"
-	"viplab/modes/synth"
+	"viplab/modes/modetest/golden"
+	"viplab/modes/packet/rules"
+	"viplab/modes/snapshot/synth"
 )
 
 var _ = golden.Flag()

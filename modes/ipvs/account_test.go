@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // fakeKernel holds objects and refuses what the kernel refuses.

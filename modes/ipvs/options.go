@@ -106,10 +106,10 @@ func (o Options) check(changes []modes.Change) error {
 			return refuse(modes.ExternalIPs, "without ipsets only cluster IPs are served")
 		}
 		if o.Forward == Tunnel && o.Family == modes.IPv6 {
-			return refuse(modes.SixthVersion, "the lab's real servers end tunnels of IPv4 only")
+			return refuse(modes.ServesIPv6, "the lab's real servers end tunnels of IPv4 only")
 		}
 		if !o.Family.Has(c.New.Family()) {
-			return refuse(modes.SixthVersion, "this proxier is of the other address family")
+			return refuse(modes.ServesIPv6, "this proxier is of the other address family")
 		}
 		if o.forwardFlag() == mobyipvs.ConnectionFlagMasq {
 			continue

@@ -6,7 +6,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // hasExternal tells whether any Service is reached from outside.

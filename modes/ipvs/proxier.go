@@ -12,8 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"viplab/modes"
-	"viplab/modes/conntrack"
 	"viplab/modes/iptables"
+	"viplab/modes/packet/conntrack"
 )
 
 // Proxier is the mode's [modes.Proxier].
@@ -45,18 +45,18 @@ func (p *Proxier) Probe(ctx context.Context) error {
 		return err
 	}
 	if err := probeIPVS(); err != nil {
-		return &modes.MissingError{Need: "IPVS (ip_vs) in this kernel", Mend: "use --testbed uml", Err: err}
+		return &modes.MissingError{Need: "IPVS (ip_vs) in this kernel", Mend: "sudo modprobe ip_vs, or a kernel with it", Err: err}
 	}
 	probe := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "viplab-probe"}}
 	if err := netlink.LinkAdd(probe); err != nil {
-		return &modes.MissingError{Need: "the dummy network device in this kernel", Mend: "use --testbed uml", Err: err}
+		return &modes.MissingError{Need: "the dummy network device in this kernel", Mend: "sudo modprobe dummy, or a kernel with it", Err: err}
 	}
 	if err := netlink.LinkDel(probe); err != nil {
 		return fmt.Errorf("delete probe device: %w", err)
 	}
 	const set = "VIPLAB-PROBE"
 	if err := netlink.IpsetCreate(set, hashIPPort, netlink.IpsetCreateOptions{}); err != nil {
-		return &modes.MissingError{Need: "ipset in this kernel", Mend: "use --testbed uml", Err: explain(err)}
+		return &modes.MissingError{Need: "ipset in this kernel", Mend: "sudo modprobe ip_set_hash_ipport, or a kernel with it", Err: explain(err)}
 	}
 	return netlink.IpsetDestroy(set)
 }

@@ -5,7 +5,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/iptables"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // Chains that kube-proxy has in this mode alone.

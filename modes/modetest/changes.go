@@ -8,7 +8,7 @@ import (
 
 	"viplab/lab/trial"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

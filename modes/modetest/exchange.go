@@ -15,7 +15,7 @@ import (
 
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // command runs a command in the node's namespace.

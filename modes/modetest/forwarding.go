@@ -6,7 +6,7 @@ import (
 
 	"viplab/lab/trial"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // forwarding: what is programmed serves, and nothing else does.

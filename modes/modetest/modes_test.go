@@ -15,7 +15,7 @@ import (
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
 	"viplab/modes/ipvs"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }

@@ -8,7 +8,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/nftables"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // eachLayout runs a test in all layouts of mode nftables, by netlink and by the tool.

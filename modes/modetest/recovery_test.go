@@ -14,7 +14,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/ipvs"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // TestSharing: Services that share and exchange what Services can, from one random

@@ -16,7 +16,7 @@ import (
 	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"viplab/lab/trial"
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

@@ -16,7 +16,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/packet/story"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
 

@@ -37,7 +37,7 @@ func Run(t *testing.T, m modes.Mode, o Options) {
 			test(t)
 		})
 	}
-	able("families", func(t *testing.T) { families(t, m) }, modes.SixthVersion)
+	able("families", func(t *testing.T) { families(t, m) }, modes.ServesIPv6)
 	able("services change", func(t *testing.T) { alter(t, m) }, modes.SessionAffinity, modes.ExternalIPs)
 	able("affinity ends", func(t *testing.T) { affinityEnds(t, m, o) }, modes.SessionAffinity)
 	able("node ports and pods change hands", func(t *testing.T) { exchange(t, m) }, modes.NodePorts)

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"viplab/modes"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/synth"
 )
 
 // TestFitting: a Change that is too large for one transaction is cut where nothing is

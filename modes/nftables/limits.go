@@ -5,8 +5,8 @@ import "viplab/modes"
 // Limits are what the mode cannot do.
 func Limits() modes.Limits {
 	return modes.Limits{
-		modes.ScheduledByNode: "the choice is a random number in a rule",
-		modes.LocalhostPorts:  "kube-proxy's nftables mode keeps them away from loopback addresses",
-		modes.ForwardedAsIs:   "the nat chains rewrite the destination",
+		modes.SchedulerChoice:    "the choice is a random number in a rule",
+		modes.LocalhostPorts:     "kube-proxy's nftables mode keeps them away from loopback addresses",
+		modes.DirectServerReturn: "the nat chains rewrite the destination",
 	}
 }

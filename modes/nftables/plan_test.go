@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/knftables"
 
 	"viplab/modes"
-	"viplab/modes/golden"
-	"viplab/modes/synth"
+	"viplab/modes/modetest/golden"
+	"viplab/modes/snapshot/synth"
 )
 
 var _ = golden.Flag()

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
-	"viplab/modes/conntrack"
-	"viplab/modes/node"
+	"viplab/modes/packet/conntrack"
+	"viplab/modes/packet/node"
 )
 
 // Proxier is the mode's [modes.Proxier], of one family.

@@ -16,7 +16,7 @@ import (
 	"strings"
 
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // Program is what a mode has put into a node's kernel and beside it.

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"viplab/modes"
-	"viplab/modes/rules"
+	"viplab/modes/packet/rules"
 )
 
 // Chains of the portal rules.

@@ -12,9 +12,9 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"viplab/modes"
-	"viplab/modes/conntrack"
 	"viplab/modes/iptables"
-	"viplab/modes/node"
+	"viplab/modes/packet/conntrack"
+	"viplab/modes/packet/node"
 	"viplab/modes/userspace/proxy"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/catalog"
-	"viplab/modes/golden"
+	"viplab/modes/modetest/golden"
 	"viplab/modes/packet/story"
 )
 

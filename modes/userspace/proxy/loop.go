@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // handler is what an epoll event on a file descriptor goes to.
@@ -96,7 +96,7 @@ func (l *loop) readUpdates(in io.Reader, updates chan<- Update) (int, error) {
 }
 
 func (l *loop) serve(wake int, updates <-chan Update, replies *gob.Encoder) error {
-	poll := &rawio.Poller{Epoll: l.epoll}
+	poll := &socket.Poller{Epoll: l.epoll}
 	for {
 		timeout := -1
 		if len(l.flows.byClient) > 0 {
@@ -135,7 +135,7 @@ func (l *loop) watch(fd int, events uint32, h handler) error {
 		l.handlers = append(l.handlers, make([]handler, max(1024, len(l.handlers)))...)
 	}
 	l.handlers[fd] = h
-	if err := rawio.Watch(l.epoll, fd, events); err != nil {
+	if err := socket.Watch(l.epoll, fd, events); err != nil {
 		l.handlers[fd] = nil
 		return fmt.Errorf("watch descriptor %d: %w", fd, err)
 	}
@@ -145,5 +145,5 @@ func (l *loop) watch(fd int, events uint32, h handler) error {
 // shut closes a descriptor, which also takes it out of epoll.
 func (l *loop) shut(fd int) {
 	l.handlers[fd] = nil
-	rawio.Close(fd)
+	socket.Close(fd)
 }

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // pair is one proxied TCP connection: the client's socket and the endpoint's.
@@ -58,7 +58,7 @@ func (c *pair) choose() netip.AddrPort {
 		to, _ := c.portal.rotate()
 		return to
 	}
-	client, ok := rawio.Peer(c.client.fd)
+	client, ok := socket.Peer(c.client.fd)
 	if !ok {
 		to, _ := c.portal.rotate()
 		return to
@@ -76,12 +76,12 @@ func (l *loop) dial(c *pair) bool {
 	for c.tries < len(c.portal.endpoints) {
 		c.tries++
 		to := c.choose()
-		fd, err := rawio.Socket(to.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
+		fd, err := socket.Socket(to.Addr(), unix.SOCK_STREAM|unix.SOCK_NONBLOCK)
 		if err != nil {
 			return false
 		}
-		rawio.NoDelay(fd)
-		err = rawio.Connect(fd, to)
+		socket.NoDelay(fd)
+		err = socket.Connect(fd, to)
 		if err != nil && !errors.Is(err, unix.EINPROGRESS) {
 			_ = unix.Close(fd)
 			continue
@@ -157,7 +157,7 @@ func (l *loop) pump(s *side) {
 
 // receive takes one bufferful and tries to pass it on at once.
 func (l *loop) receive(s *side) {
-	n, err := rawio.Read(s.fd, l.buf)
+	n, err := socket.Read(s.fd, l.buf)
 	switch {
 	case n > 0:
 		// A short read empties the socket; news will come as a new edge.
@@ -198,7 +198,7 @@ func (l *loop) drain(s *side) bool {
 func (l *loop) send(s *side, b []byte) int {
 	sent := 0
 	for sent < len(b) {
-		n, err := rawio.Send(s.peer.fd, b[sent:])
+		n, err := socket.Send(s.peer.fd, b[sent:])
 		if n > 0 {
 			sent += n
 			continue

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // portal is one open Service port.
@@ -143,12 +143,12 @@ func (p *portal) listen() error {
 	if p.udp {
 		typ = unix.SOCK_DGRAM
 	}
-	fd, err := rawio.Listener(p.at, typ, 0)
+	fd, err := socket.Listener(p.at, typ, 0)
 	if err != nil {
 		return err
 	}
 	p.fd = fd
-	if err = unix.Bind(fd, rawio.Sockaddr(netip.AddrPortFrom(p.at, p.port))); err == nil && !p.udp {
+	if err = unix.Bind(fd, socket.Sockaddr(netip.AddrPortFrom(p.at, p.port))); err == nil && !p.udp {
 		// Accepted sockets inherit TCP_NODELAY from the listener.
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		err = unix.Listen(fd, 1024)
@@ -164,7 +164,7 @@ func (p *portal) event(l *loop, _ uint32) {
 		l.flows.receive(l, p)
 		return
 	}
-	fd, err := rawio.Accept(p.fd)
+	fd, err := socket.Accept(p.fd)
 	if err != nil {
 		return
 	}

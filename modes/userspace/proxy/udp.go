@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"viplab/modes/rawio"
+	"viplab/modes/packet/socket"
 )
 
 // flowIdle is how long a UDP client's flow is kept without traffic:
@@ -39,7 +39,7 @@ type flowTable struct {
 // receive passes one datagram from a client on.
 func (t *flowTable) receive(l *loop, p *portal) {
 	n, oobn, _, from, err := unix.Recvmsg(p.fd, l.buf, t.oob[:], 0)
-	client, ok := rawio.AddrPort(from)
+	client, ok := socket.AddrPort(from)
 	if err != nil || !ok {
 		return
 	}
@@ -51,7 +51,7 @@ func (t *flowTable) receive(l *loop, p *portal) {
 		}
 	}
 	f.used = time.Now()
-	f.local, _ = rawio.LocalAddress(t.oob[:oobn])
+	f.local, _ = socket.LocalAddress(t.oob[:oobn])
 	_, _ = unix.Write(f.fd, l.buf[:n])
 }
 
@@ -60,12 +60,12 @@ func (t *flowTable) open(l *loop, key flowKey) *flow {
 	if !ok {
 		return nil
 	}
-	fd, err := unix.Socket(rawio.Domain(to.Addr()), unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(socket.Domain(to.Addr()), unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	f := &flow{key: key, to: to, fd: fd}
-	if unix.Connect(fd, rawio.Sockaddr(to)) != nil || l.watch(fd, unix.EPOLLIN, f) != nil {
+	if unix.Connect(fd, socket.Sockaddr(to)) != nil || l.watch(fd, unix.EPOLLIN, f) != nil {
 		_ = unix.Close(fd)
 		return nil
 	}
@@ -80,7 +80,7 @@ func (f *flow) event(l *loop, _ uint32) {
 		return // a refused datagram: the client's retry is its own affair
 	}
 	f.used = time.Now()
-	_, _ = unix.SendmsgN(f.key.portal.fd, l.buf[:n], rawio.SourceMessage(f.local), rawio.Sockaddr(f.key.client), 0)
+	_, _ = unix.SendmsgN(f.key.portal.fd, l.buf[:n], socket.SourceMessage(f.local), socket.Sockaddr(f.key.client), 0)
 }
 
 func (t *flowTable) expire(l *loop, now time.Time) {

@@ -1,4 +1,4 @@
-// Package rawio is a handful of system calls on sockets that bypass Go's
+// Package socket is a handful of system calls on sockets that bypass Go's
 // scheduler, for threads that do nothing but move packets.
 //
 // Around an ordinary system call Go keeps books, and a monitor thread wakes
@@ -7,7 +7,7 @@
 // Here the scheduler does not notice that the thread is away. The price: the
 // garbage collector has to wait for the call, so a call that may block must be
 // bounded, as [Wait] is.
-package rawio
+package socket
 
 import (
 	"encoding/binary"

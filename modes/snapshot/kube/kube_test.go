@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"viplab/modes"
-	"viplab/modes/kube"
-	"viplab/modes/kube/kubetest"
-	"viplab/modes/synth"
+	"viplab/modes/snapshot/kube"
+	"viplab/modes/snapshot/kube/kubetest"
+	"viplab/modes/snapshot/synth"
 )
 
 // text is a cluster of some size in some format.

@@ -1,4 +1,4 @@
-package rawio
+package socket
 
 import (
 	"net/netip"

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"viplab/modes/rules/fake"
+	"viplab/modes/packet/rules/fake"
 )
 
 func text(t *testing.T, from, to Ruleset) string {
