@@ -178,3 +178,30 @@ func TestTopLevel(t *testing.T) {
 		}
 	}
 }
+
+// TestExtending: the examples of docs/extending.md stand, word for word, in tests that run
+// them.
+func TestExtending(t *testing.T) {
+	doc, err := os.ReadFile("docs/extending.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	files, _ := filepath.Glob("lab/*/extending_test.go")
+	for _, f := range append(files, "modes/modetest/modes_test.go") {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(b)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(doc), -1)
+	if len(blocks) < 5 {
+		t.Errorf("%d examples", len(blocks))
+	}
+	for _, b := range blocks {
+		if code := strings.TrimSpace(b[1]); !strings.Contains(code, "mine.") && !strings.Contains(all.String(), code) {
+			t.Errorf("no test has this example:\n%s", code)
+		}
+	}
+}

@@ -5,8 +5,10 @@
 // The way through it:
 //
 //  1. A Snapshot holds the whole desired state ([Service], [Endpoint]).
+//
 //  2. A [Proxier] takes a Snapshot, works out what differs from the last one
 //     ([Diff]), programs the kernel, and says what that took ([Cost]).
+//
 //  3. What a kernel or machine lacks comes back as a [MissingError], which
 //     names the need and the command that mends it.
 //

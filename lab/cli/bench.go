@@ -126,12 +126,14 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 		return f.resolveResume(cmd)
 	}
 	if f.config != "" {
-		if err := f.loadConfig(cmd.Flags()); err != nil {
+		inFile, err := f.loadConfig(cmd.Flags())
+		if err != nil {
 			return nil, err
 		}
+		changed = func(name string) bool { return cmd.Flags().Changed(name) || slices.Contains(inFile, name) }
 	}
 	for name, v := range f.params {
-		if changed(name) {
+		if cmd.Flags().Changed(name) {
 			if f.Params == nil {
 				f.Params = map[string]session.Values{}
 			}
@@ -139,7 +141,7 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 		}
 	}
 	if changed("up-to") {
-		if changed("services") {
+		if cmd.Flags().Changed("services") {
 			return nil, usagef("--services and --up-to exclude each other")
 		}
 		f.Services = session.Sweep(f.upTo)
@@ -151,7 +153,7 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 	if err := f.check(changed); err != nil {
 		return nil, err
 	}
-	s := f.session(f.Config, changed("modes") || f.config != "")
+	s := f.session(f.Config, changed("modes"))
 	s.Dir = f.out
 	return s, f.checkOut(&s.Dir)
 }
@@ -212,21 +214,21 @@ func (f *benchFlags) resolveResume(cmd *cobra.Command) (*session.Session, error)
 }
 
 // loadConfig reads the configuration file over the defaults, and then sets the
-// flags that were given again.
-func (f *benchFlags) loadConfig(flags *pflag.FlagSet) error {
+// flags that were given again. It lists what the file says.
+func (f *benchFlags) loadConfig(flags *pflag.FlagSet) ([]string, error) {
 	file, err := os.Open(f.config)
 	if err != nil {
-		return usagef("read configuration: %w", err)
+		return nil, usagef("read configuration: %w", err)
 	}
 	defer file.Close()
 	again := givenAgain(flags)
-	c, err := session.ReadConfig(file, f.modes)
+	c, given, err := session.ReadConfig(file, f.modes)
 	if err != nil {
-		return usagef("read configuration %s: %w", f.config, err)
+		return nil, usagef("read configuration %s: %w", f.config, err)
 	}
 	c.Written = session.Written{} // of the run that wrote the file, if one did
 	f.Config = c
-	return again()
+	return given, again()
 }
 
 // givenAgain remembers the flags that were given, and sets them once more when it is

@@ -19,9 +19,9 @@ import (
 const asProgram = "VIPLAB_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	roles.Dispatch(catalog.All())
+	roles.Dispatch(known())
 	if os.Getenv(asProgram) != "" {
-		os.Exit(Run(catalog.All(), os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(Run(known(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }

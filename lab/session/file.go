@@ -21,35 +21,37 @@ func oldKeys() map[string]string {
 }
 
 // ReadConfig reads a configuration over the defaults. Keys are names of flags and of the
-// modes' parameters; unknown ones are an error, and so is a second document.
-func ReadConfig(r io.Reader, known catalog.Catalog) (Config, error) {
-	c := Default(known)
+// modes' parameters; unknown ones are an error, and so is a second document. given lists
+// those that the file has.
+func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, err error) {
+	c = Default(known)
 	dec := yaml.NewDecoder(r)
 	var doc yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return c, errors.New("it is empty")
+		return c, nil, errors.New("it is empty")
 	} else if err != nil {
-		return c, err
+		return c, nil, err
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return c, errors.New("it holds more than one document")
+		return c, nil, errors.New("it holds more than one document")
 	}
 	top := doc.Content[0]
 	if top.Kind != yaml.MappingNode {
-		return c, errors.New("it is no list of settings")
+		return c, nil, errors.New("it is no list of settings")
 	}
 	for i := 0; i < len(top.Content); i += 2 {
 		if name, old := oldKeys()[top.Content[i].Value]; old {
 			top.Content[i].Value = name
 		}
+		given = append(given, top.Content[i].Value)
 	}
 	if err := top.Decode(&c); err != nil {
-		return c, err
+		return c, nil, err
 	}
 	for name := range c.Params {
 		if len(known.With(name)) == 0 {
-			return c, fmt.Errorf("field %s is not known", name)
+			return c, nil, fmt.Errorf("field %s is not known", name)
 		}
 	}
-	return c, nil
+	return c, given, nil
 }

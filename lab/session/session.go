@@ -58,7 +58,7 @@ func (s *Session) Load() error {
 	}
 	defer f.Close()
 	maxTime := s.MaxTime
-	if s.Config, err = ReadConfig(f, s.Modes); err != nil {
+	if s.Config, _, err = ReadConfig(f, s.Modes); err != nil {
 		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
 	}
 	s.MaxTime, s.Resume, s.finished = maxTime, true, run.Finished()

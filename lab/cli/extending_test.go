@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/iptables"
+)
+
+// twin is a mode that is known here only: the rules of mode iptables under another name,
+// with two parameters.
+func twin() modes.Mode {
+	return modes.Mode{
+		Name:     "twin",
+		Summary:  "the rules of mode iptables, for an example",
+		DataPath: "O(N) rules",
+		Params: []modes.Param{
+			{Name: "temper", Help: "how the twin feels", Values: []string{"calm", "cross"}, Default: "calm"},
+			{Name: "hat", Help: "what the twin wears", Values: []string{"none", "bowler", "fez"}, Default: "none"},
+		},
+		Needs:  []string{"iptables"},
+		Limits: iptables.Limits(),
+		New: func(_ modes.Args, m modes.Machine) modes.Proxier {
+			return iptables.New(nil, iptables.Restorer{Family: m.Family})
+		},
+		Program: func(_ modes.Args, s modes.Snapshot, _ netip.Addr) modes.Program {
+			return iptables.Program(nil, s)
+		},
+	}
+}
+
+// known are the modes of this test binary, also where it is started again inside a
+// testbed.
+func known() catalog.Catalog { return append(catalog.All(), twin()) }
+
+// TestOneMoreMode: a mode costs one package and one line of the catalog. One that nothing
+// else was told of goes through everything that modes go through.
+func TestOneMoreMode(t *testing.T) {
+	t.Chdir(t.TempDir())
+	viplab := func(want int, args ...string) string {
+		t.Helper()
+		cmd := program(t, args...)
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != want {
+			t.Fatalf("viplab %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, want, out)
+		}
+		return string(out)
+	}
+	contains := func(text string, all ...string) {
+		t.Helper()
+		for _, want := range all {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+	}
+	contains(viplab(0, "modes"), "twin", "--temper calm,cross (default calm)", "--hat none,bowler,fez")
+	contains(viplab(0, "explain", "--modes", "twin", "--hat", "fez"), "## twin hat=fez", "KUBE-SVC-")
+	contains(viplab(2, "simulate", "--modes", "twin", "--services", "5"), "mode twin cannot be simulated")
+	contains(viplab(2, "bench", "--modes", "twin", "--hat", "crown"), `unknown hat "crown": valid are none, bowler, fez`)
+	if err := os.WriteFile("c.yaml", []byte("modes: [direct, twin]\nservices: [3]\nrepeat: 2\ntemper: [calm, cross]\nhat: fez\nquick: true\ntestbed: native\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out, err := program(t, "bench", "--config", "c.yaml", "--out", "run").CombinedOutput()
+	if strings.Contains(string(out), "missing:") {
+		t.Skipf("SKIPPED: mode twin on testbed native: %s", out)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	report, err := os.ReadFile(filepath.Join("run", "report.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(string(report), "| direct | twin hat=fez | twin hat=fez temper=cross |", "## 3 Services", "viplab bench --config c.yaml")
+	contains(viplab(0, "report", "run"), "report.html")
+	contains(viplab(0, "bench", "--resume", "run"), "0 trials", "report.html")
+	contains(viplab(0, "compare", "run", "run", "--all"), "mode=twin", "temper=cross")
+}
