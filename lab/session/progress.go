@@ -3,6 +3,8 @@ package session
 import (
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -61,8 +63,9 @@ type estimate struct {
 	done, total    int
 }
 
+// cell is what trials have in common that take about as long as each other.
 type cell struct {
-	mode     string
+	variant  string
 	services int
 }
 
@@ -73,7 +76,25 @@ func (e *estimate) begin(trials []trial.Spec) {
 	}
 }
 
-func cellOf(t trial.Spec) cell { return cell{t.Mode, t.Synth.Services} }
+func cellOf(t trial.Spec) cell { return cell{label(t), t.Synth.Services} }
+
+// label names what a trial is of: the mode, and whatever sets it apart from other trials.
+func label(t trial.Spec) string {
+	words := []string{t.Mode}
+	if len(t.Args) > 0 {
+		words = append(words, t.Args.String())
+	}
+	if t.Synth.Family != "" {
+		words = append(words, string(t.Synth.Family))
+	}
+	if t.PolicyPackets != "" {
+		words = append(words, fmt.Sprintf("policies=%d", t.Policies))
+	}
+	if t.Kernel != "" {
+		words = append(words, "kernel="+filepath.Base(t.Kernel))
+	}
+	return strings.Join(words, " ")
+}
 
 // guess is a rough cost of a trial: 4 s of traffic, and 1 ms a Service.
 func (c cell) guess() time.Duration {
@@ -130,7 +151,7 @@ func (p *plain) Finish(t trial.Spec, took time.Duration, failure string) {
 		verdict = "FAILED: " + failure
 	}
 	fmt.Fprintf(p.w, "[%d/%d, %s left] round %d: %s at %d services, %.1fs: %s\n",
-		p.done, p.total, p.remaining(), t.Round+1, t.Mode, t.Synth.Services, took.Seconds(), verdict)
+		p.done, p.total, p.remaining(), t.Round+1, label(t), t.Synth.Services, took.Seconds(), verdict)
 }
 
 // bar keeps one line up to date.
@@ -154,7 +175,7 @@ func (b *bar) describe(step string) {
 }
 
 func (b *bar) Start(t trial.Spec) {
-	b.trial = fmt.Sprintf("%s, %d services, round %d", t.Mode, t.Synth.Services, t.Round+1)
+	b.trial = fmt.Sprintf("%s, %d services, round %d", label(t), t.Synth.Services, t.Round+1)
 	b.describe("starting")
 }
 
@@ -165,7 +186,7 @@ func (b *bar) Finish(t trial.Spec, took time.Duration, failure string) {
 	_ = b.bar.Add(1)
 	if failure != "" {
 		_ = b.bar.Clear()
-		fmt.Fprintf(b.w, "FAILED: %s at %d services, round %d: %s\n", t.Mode, t.Synth.Services, t.Round+1, failure)
+		fmt.Fprintf(b.w, "FAILED: %s at %d services, round %d: %s\n", label(t), t.Synth.Services, t.Round+1, failure)
 	}
 }
 

@@ -56,10 +56,13 @@ func impossible(mode string, s modes.Snapshot) modes.Snapshot {
 	svc := *s.Services[0]
 	svc.Name += "-x"
 	svc.ClusterIP = netip.MustParseAddr("10.96.99.99")
-	if mode == "ipvs" {
+	switch mode {
+	case "ipvs":
 		svc.LoadBalancerIPs = []netip.Addr{netip.MustParseAddr("10.111.99.99")}
 		svc.SourceRanges = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
-	} else {
+	case "nftables":
+		svc.ExternalIPs = []netip.Addr{netip.MustParseAddr("fd00:99::99")} // no key of a map of IPv4
+	default:
 		svc.Ports = slices.Clone(svc.Ports)
 		svc.Ports[0].Name = `" --no-such-match "` // iptables stops at it
 	}
@@ -115,6 +118,37 @@ func (b *Rig) mended(s modes.Snapshot) {
 	}
 }
 
+// handsOf are commands by which somebody else spoils what a mode has programmed: something
+// goes that it needs, something comes that it does not know.
+func handsOf(mode string, vip netip.Addr, real *modes.Service) []string {
+	if mode == "nftables" {
+		return []string{
+			"nft flush chain ip kube-proxy nat-prerouting", "nft add chain ip kube-proxy stray",
+			"nft add rule ip kube-proxy services jump stray", "nft flush map ip kube-proxy service-endpoints",
+			fmt.Sprintf("nft delete element ip kube-proxy cluster-ips { %s }", vip),
+			"nft add element ip kube-proxy cluster-ips { 10.96.77.77 }",
+		}
+	}
+	chain := "KUBE-SERVICES"
+	if mode == "userspace" {
+		chain = "KUBE-PORTALS-HOST"
+	}
+	hands := []string{
+		"iptables-legacy -t nat -D PREROUTING 1", "iptables-legacy -t nat -N KUBE-STRAY",
+		"iptables-legacy -t nat -A OUTPUT -j KUBE-STRAY", "iptables-legacy -t nat -F " + chain,
+	}
+	if mode != "ipvs" {
+		return hands
+	}
+	return append(hands,
+		fmt.Sprintf("ip addr del %s/32 dev %s", vip, ipvs.Device), fmt.Sprintf("ipvsadm -D -t %s:80", vip),
+		fmt.Sprintf("ipvsadm -d -t %s:80 -r %s", real.ClusterIP, real.Endpoints[0].At(real.Ports[0])),
+		fmt.Sprintf("ipvsadm -e -t %s:80 -r %s -m -w 7", real.ClusterIP, real.Endpoints[1].At(real.Ports[0])),
+		"ipvsadm -A -t 10.96.77.77:80 -s wlc", "ip addr add 10.96.77.77/32 dev "+ipvs.Device,
+		"ipset flush KUBE-LOOP-BACK", "ipset add KUBE-CLUSTER-IP 10.96.77.77,tcp:80",
+		fmt.Sprintf("ipvsadm -E -t %s:80 -s lc -p 60", real.ClusterIP))
+}
+
 // TestOthersHands: what somebody else has changed a full sync puts right, and in mode ipvs
 // a Sync that comes upon it.
 func TestOthersHands(t *testing.T) {
@@ -124,19 +158,7 @@ func TestOthersHands(t *testing.T) {
 			b.Program(b.Snapshot)
 			before := sortedLines(b.State())
 			vip, real := b.Snapshot.Services[2].ClusterIP, b.Snapshot.Services[3]
-			hands := []string{
-				"iptables-legacy -t nat -D PREROUTING 1", "iptables-legacy -t nat -N KUBE-STRAY", "iptables-legacy -t nat -A OUTPUT -j KUBE-STRAY",
-				"iptables-legacy -t nat -F " + map[bool]string{true: "KUBE-PORTALS-HOST", false: "KUBE-SERVICES"}[m.Name == "userspace"],
-			}
-			if m.Name == "ipvs" {
-				hands = append(hands,
-					fmt.Sprintf("ip addr del %s/32 dev %s", vip, ipvs.Device), fmt.Sprintf("ipvsadm -D -t %s:80", vip),
-					fmt.Sprintf("ipvsadm -d -t %s:80 -r %s", real.ClusterIP, real.Endpoints[0].At(real.Ports[0])),
-					fmt.Sprintf("ipvsadm -e -t %s:80 -r %s -m -w 7", real.ClusterIP, real.Endpoints[1].At(real.Ports[0])),
-					"ipvsadm -A -t 10.96.77.77:80 -s wlc", "ip addr add 10.96.77.77/32 dev "+ipvs.Device,
-					"ipset flush KUBE-LOOP-BACK", "ipset add KUBE-CLUSTER-IP 10.96.77.77,tcp:80",
-					fmt.Sprintf("ipvsadm -E -t %s:80 -s lc -p 60", b.Snapshot.Services[4].ClusterIP))
-			}
+			hands := handsOf(m.Name, vip, real)
 			for _, h := range hands {
 				b.command(h)
 			}
