@@ -17,7 +17,8 @@ func Connections() trial.Measurement {
 
 func connections(ctx context.Context, st *trial.Stage) error {
 	targets := st.RandomTargets()
-	warm, err := workload.Connect(ctx, targets, st.Plan.Workers, st.Plan.Connect/5, st.Net.Client.Go)
+	home, _ := st.Home()
+	warm, err := workload.Connect(ctx, targets, st.Plan.Workers, st.Plan.Connect/5, home.Go)
 	if err != nil {
 		return err
 	}
@@ -25,7 +26,7 @@ func connections(ctx context.Context, st *trial.Stage) error {
 	if err != nil {
 		return err
 	}
-	c, err := workload.Connect(ctx, targets, st.Plan.Workers, st.Plan.Connect, st.Net.Client.Go)
+	c, err := workload.Connect(ctx, targets, st.Plan.Workers, st.Plan.Connect, home.Go)
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func connections(ctx context.Context, st *trial.Stage) error {
 	if c.Failed+warm.Failed > 0 || c.Done == 0 {
 		return fmt.Errorf("%d of %d connections failed: %w", c.Failed+warm.Failed, c.Done+c.Failed+warm.Done+warm.Failed, c.Err)
 	}
-	random := map[string]string{results.Position: trial.Random}
+	random := st.AtHome(map[string]string{results.Position: trial.Random})
 	st.Record(results.ConnectionsRate, random, c.PerSecond())
 	st.Record(results.ConnectionCPU, random, (after-before).Seconds()/float64(c.Done))
 	return nil

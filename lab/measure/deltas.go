@@ -56,8 +56,9 @@ func recordDelta(st *trial.Stage, s trial.Synced, kind string, svc *modes.Servic
 		st.RecordCost(s, kind)
 		return nil
 	}
+	home, prober := st.Home()
 	for {
-		from, err := st.Ask(st.Net.Client, st.Prober, modes.TCP, trial.Front(svc))
+		from, err := st.Ask(home, prober, modes.TCP, trial.Front(svc))
 		took := time.Since(s.Start)
 		if err == nil && st.IsRight(svc, from) == nil {
 			st.Record(results.SyncDelta, change, s.Took.Seconds())

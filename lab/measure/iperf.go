@@ -36,7 +36,8 @@ func iperf(ctx context.Context, st *trial.Stage) error {
 			return err
 		}
 		var t workload.Throughput
-		err = st.Net.Client.Do(func() (err error) {
+		home, _ := st.Home()
+		err = home.Do(func() (err error) {
 			t, err = workload.Iperf(ctx, to, st.Plan.Iperf)
 			return err
 		})
@@ -47,9 +48,9 @@ func iperf(ctx context.Context, st *trial.Stage) error {
 		if err != nil {
 			return err
 		}
-		st.Record(results.Throughput, map[string]string{results.Position: pos}, t.BitsPerSecond)
+		st.Record(results.Throughput, st.AtHome(map[string]string{results.Position: pos}), t.BitsPerSecond)
 		for kind, s := range after {
-			st.Record(results.GigabitCPU, map[string]string{results.Position: pos, results.Kind: kind}, (s-before[kind])/(t.Bits/1e9))
+			st.Record(results.GigabitCPU, st.AtHome(map[string]string{results.Position: pos, results.Kind: kind}), (s-before[kind])/(t.Bits/1e9))
 		}
 	}
 	return nil

@@ -33,7 +33,8 @@ func live(ctx context.Context, st *trial.Stage) error {
 	refreshed := make(chan error, 1)
 	var took []float64
 	go func() { refreshed <- refreshEvery(inner, st, &took) }()
-	requests, err := workload.Steady(ctx, st.RandomTargets(), liveRate, liveWorkers, st.Plan.Live, st.Net.Client.Go)
+	home, _ := st.Home()
+	requests, err := workload.Steady(ctx, st.RandomTargets(), liveRate, liveWorkers, st.Plan.Live, home.Go)
 	stop()
 	if rerr := <-refreshed; rerr != nil {
 		return fmt.Errorf("full sync beside traffic: %w", rerr)

@@ -32,19 +32,28 @@ const (
 )
 
 // cells lists what is measured: from the client every position over both
-// protocols, from the node the first and the last over TCP, unless the
-// mode does not answer the node itself.
+// protocols, from the node the first and the last over TCP, unless the mode does not
+// answer the node itself. Where it answers nobody else, all start there.
 func cells(st *trial.Stage) []cell {
 	var out []cell
+	home := homeOf(st)
 	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
 		for _, pos := range trial.Positions() {
-			out = append(out, cell{FromClient, pos, proto})
+			out = append(out, cell{home, pos, proto})
 		}
 	}
-	if !st.NodeServed() {
+	if !st.NodeServed() || home == FromNode {
 		return out
 	}
 	return append(out, cell{FromNode, trial.First, modes.TCP}, cell{FromNode, trial.Last, modes.TCP})
+}
+
+// homeOf is where most probes start.
+func homeOf(st *trial.Stage) string {
+	if st.Traits.OnlyNode {
+		return FromNode
+	}
+	return FromClient
 }
 
 // in runs a probe in the namespace where a cell's packets start.
@@ -94,7 +103,7 @@ const perPosition = 5
 
 // spread measures first packets to further Services, a random one each.
 func spread(st *trial.Stage) error {
-	random := cell{FromClient, trial.Random, modes.TCP}
+	random := cell{homeOf(st), trial.Random, modes.TCP}
 	var took []float64
 	for range (perPosition - 1) * st.Plan.Packets {
 		to := st.Target(st.At(random.position, random.proto))

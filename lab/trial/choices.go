@@ -25,8 +25,9 @@ func (st *Stage) Choices(svc *modes.Service, n int) ([]float64, error) {
 			return nil, err
 		}
 	}
+	home, prober := st.Home()
 	for range n {
-		from, err := st.Ask(st.Net.Client, st.Prober, modes.TCP, st.Target(svc))
+		from, err := st.Ask(home, prober, modes.TCP, st.Target(svc))
 		if err == nil {
 			err = st.IsRight(svc, from)
 		}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/results"
 	"viplab/workload"
 )
 
@@ -69,6 +71,26 @@ func (st *Stage) NewProxier() modes.Proxier { return st.About.Make(st.Args, st.M
 
 // Serves tells whether there are Services, and changes of them to program.
 func (st *Stage) Serves() bool { return !st.About.Baseline }
+
+// Home is where clients start: the client's namespace, or the node's own where the mode
+// serves nobody else. What is then measured at Home has the factor from.
+func (st *Stage) Home() (*topo.Namespace, *workload.Prober) {
+	if st.Traits.OnlyNode {
+		return st.Net.Node, st.InNode
+	}
+	return st.Net.Client, st.Prober
+}
+
+// AtHome is the factors of a measurement whose clients are at Home, given those that it
+// has anyhow.
+func (st *Stage) AtHome(factors map[string]string) map[string]string {
+	if !st.Traits.OnlyNode {
+		return factors
+	}
+	out := map[string]string{results.From: string(modes.FromNode)}
+	maps.Copy(out, factors)
+	return out
+}
 
 // NodeServed tells whether Services answer the node itself.
 func (st *Stage) NodeServed() bool { return !st.Traits.NodeUnserved }

@@ -48,6 +48,7 @@ func (st *Stage) Ask(ns *topo.Namespace, p *workload.Prober, proto modes.Protoco
 // sample of Services and the choice among endpoints.
 func (st *Stage) Validate(whole bool) error {
 	n := st.Count()
+	home, prober := st.Home()
 	sample := []int{0, (n - 1) / 2, n - 1}
 	if whole {
 		for range 20 {
@@ -57,7 +58,7 @@ func (st *Stage) Validate(whole bool) error {
 	for _, i := range sample {
 		// A dual-stack Service is answered over both families.
 		for _, svc := range st.Snapshot.Services[i*st.Synth.Width() : (i+1)*st.Synth.Width()] {
-			if err := st.RightEndpoint(st.Net.Client, st.Prober, modes.TCP, svc); err != nil {
+			if err := st.RightEndpoint(home, prober, modes.TCP, svc); err != nil {
 				return err
 			}
 		}
@@ -69,7 +70,7 @@ func (st *Stage) Validate(whole bool) error {
 		return nil
 	}
 	for _, i := range st.Synth.UDPPositions() {
-		if err := st.RightEndpoint(st.Net.Client, st.Prober, modes.UDP, st.Service(i)); err != nil {
+		if err := st.RightEndpoint(home, prober, modes.UDP, st.Service(i)); err != nil {
 			return err
 		}
 	}
@@ -106,7 +107,8 @@ func (st *Stage) IsRight(svc *modes.Service, from netip.Addr) error {
 
 // Unanswered proves that nobody serves an address.
 func (st *Stage) Unanswered(to netip.AddrPort) error {
-	if from, err := st.Ask(st.Net.Client, st.Prober, modes.TCP, to); err == nil {
+	home, prober := st.Home()
+	if from, err := st.Ask(home, prober, modes.TCP, to); err == nil {
 		return fmt.Errorf("%s is no service, but %s answered", to, from)
 	}
 	return nil

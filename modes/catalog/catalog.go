@@ -8,6 +8,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/direct"
+	"viplab/modes/ebpf"
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/ipvs"
@@ -27,6 +28,7 @@ func All() Catalog {
 		iptablestree.Mode(),
 		ipvs.Mode(),
 		nftables.Mode(),
+		ebpf.Mode(),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/ebpf"
 	"viplab/modes/ipvs"
 	"viplab/modes/snapshot/synth"
 )
@@ -72,6 +73,9 @@ func impossible(mode string, s modes.Snapshot) modes.Snapshot {
 // TestRecovery: after a Sync that failed, the next one mends everything.
 func TestRecovery(t *testing.T) {
 	for _, m := range catalog.All().Serving() {
+		if m.Name == ebpf.Name {
+			continue // see ebpf_test.go: no command reaches what it has
+		}
 		t.Run(m.Name, func(t *testing.T) {
 			b := NewRig(t, m, nil, synth.Spec{Services: 6, Endpoints: 2, Ports: 1, Seed: 1})
 			outer := *b.Snapshot.Services[5] // mode ipvs keeps what such a Service needs
@@ -153,6 +157,9 @@ func handsOf(mode string, vip netip.Addr, real *modes.Service) []string {
 // a Sync that comes upon it.
 func TestOthersHands(t *testing.T) {
 	for _, m := range catalog.All().Serving() {
+		if m.Name == ebpf.Name {
+			continue // see ebpf_test.go: no command reaches what it has
+		}
 		t.Run(m.Name, func(t *testing.T) {
 			b := NewRig(t, m, nil, synth.Spec{Services: 6, Endpoints: 2, Ports: 1, Seed: 1})
 			b.Program(b.Snapshot)

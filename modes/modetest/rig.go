@@ -16,6 +16,7 @@ import (
 	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/ebpf"
 	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
@@ -102,6 +103,10 @@ func (b *Rig) State() string {
 		// What no tool shows the mode itself may.
 		text, err := b.Proxier.Dump(b.t.Context())
 		keep(&out, text)
+		if err == nil && b.Mode == ebpf.Name {
+			text, err = attached()
+			keep(&out, text)
+		}
 		return err
 	})
 	if err != nil {

@@ -61,5 +61,5 @@ func probeSnapshot(f modes.Family) modes.Snapshot {
 	sticky.ClusterIP = addr.Next().Next()
 	sticky.LoadBalancerIPs, sticky.SourceRanges = []netip.Addr{sticky.ClusterIP.Next()}, []netip.Prefix{cluster}
 	sticky.Ports = []modes.ServicePort{{Name: "probe", Protocol: modes.TCP, Port: 80, TargetPort: 8080}}
-	return modes.Snapshot{Services: []*modes.Service{plain, &sticky}, ClusterCIDR: cluster, ClusterCIDR6: cluster}
+	return modes.Snapshot{Services: []*modes.Service{plain, &sticky}, ClusterCIDR: cluster}
 }

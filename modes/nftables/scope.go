@@ -20,12 +20,12 @@ type scope struct {
 	known netip.Addr
 }
 
-// scope is that of a Snapshot, in the family of the table.
+// scope is that of a Snapshot of one family, which is the table's.
 func (p *Planner) scope(s modes.Snapshot) scope {
 	f := modes.IPv4
 	out := scope{cluster: s.ClusterCIDR}
 	if p.Family == modes.IPv6 {
-		f, out.cluster = modes.IPv6, s.ClusterCIDR6
+		f = modes.IPv6
 	}
 	out.masqueradeAll, out.allPorts = s.Node.MasqueradeAll, s.Node.AllNodePorts(f)
 	for _, a := range s.Node.Addrs {

@@ -1,0 +1,289 @@
+package ebpf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"viplab/modes"
+	"viplab/modes/packet/node"
+)
+
+// Proxier is the mode's [modes.Proxier], of one address family.
+type Proxier struct {
+	options Options
+	planner Planner
+	kernel  *kernel
+	links   map[uint32]netip.Addr // where the programs are attached
+	places  map[netip.Addr]bool   // as the maps have them
+	hooks   []hook
+	group   *group
+	// broken is set while the maps may hold something else than was planned.
+	broken bool
+}
+
+// New makes a Proxier. It touches nothing yet; wrong options are an error of Probe and of
+// the first Sync.
+func New(o Options) *Proxier {
+	if o.Family == "" {
+		o.Family = modes.IPv4
+	}
+	if o.Attach == "" {
+		o.Attach = Both
+	}
+	return &Proxier{options: o, planner: o.planner()}
+}
+
+// Probe implements [modes.Proxier]: it loads all programs, attaches them to loopback,
+// where no packet is for a Service without entries, and removes them.
+func (p *Proxier) Probe(context.Context) error {
+	if err := p.options.Validate(); err != nil {
+		return err
+	}
+	k, err := load(p.options, 0, [kinds]int{}, nil)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find a link to attach to: %w", err)
+	}
+	trial := Proxier{options: p.options, kernel: k, links: map[uint32]netip.Addr{uint32(lo.Attrs().Index): {}}}
+	err = trial.attach()
+	return errors.Join(err, trial.detach())
+}
+
+// Sync implements [modes.Proxier].
+func (p *Proxier) Sync(_ context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
+	start := time.Now()
+	if err := p.options.Validate(); err != nil {
+		return cost, err
+	}
+	if p.broken && len(p.hooks) == 0 { // it never came to serve anything
+		if err := p.Close(); err != nil {
+			return cost, err
+		}
+	}
+	before := p.planner.scope
+	change, err := p.planner.Plan(s)
+	if err != nil {
+		return cost, err
+	}
+	cost.Plan = time.Since(start)
+	wasBroken := p.broken
+	p.broken = true
+	switch {
+	case p.kernel == nil:
+		err = p.begin(&cost)
+	case wasBroken || !p.kernel.holds(p.planner.held, &change):
+		err = p.move(&cost)
+	default:
+		err = p.update(&cost, &change, before)
+	}
+	p.broken = err != nil
+	return cost, err
+}
+
+// update makes a change of what is there.
+func (p *Proxier) update(cost *modes.Cost, c *Change, before scope) error {
+	if before != p.planner.scope {
+		cost.Objects++
+		if err := storeOf(p.options.Family).configure(p.kernel.coll.Maps, p.planner.scope); err != nil {
+			return err
+		}
+	}
+	if err := p.describe(p.kernel); err != nil {
+		return err
+	}
+	applied, err := p.kernel.apply(c)
+	cost.Add(applied)
+	return err
+}
+
+// begin loads the programs with maps of the right size, and attaches them once the maps
+// are full.
+func (p *Proxier) begin(cost *modes.Cost) error {
+	start := time.Now()
+	links, err := linksOf(p.options.Family)
+	if err != nil {
+		return err
+	}
+	p.links = links
+	cookie, err := netnsCookie()
+	if err != nil {
+		return err
+	}
+	p.kernel, err = load(p.options, cookie, p.planner.held, nil)
+	cost.Start += time.Since(start)
+	if err == nil {
+		err = p.fill(p.kernel, cost)
+	}
+	if err != nil {
+		return err
+	}
+	start = time.Now()
+	err = p.attach()
+	cost.Start += time.Since(start)
+	return err
+}
+
+// fill writes all that was planned.
+func (p *Proxier) fill(k *kernel, cost *modes.Cost) error {
+	start := time.Now()
+	all := p.planner.All()
+	cost.Plan += time.Since(start)
+	applied, err := k.apply(&all)
+	cost.Add(applied)
+	cost.Objects++
+	if err == nil {
+		err = storeOf(p.options.Family).configure(k.coll.Maps, p.planner.scope)
+	}
+	if err == nil {
+		p.places = nil
+		err = p.describe(k)
+	}
+	return err
+}
+
+// describe tells the programs of the node's addresses, if they know others.
+func (p *Proxier) describe(k *kernel) error {
+	family := p.options.Family
+	own := p.planner.last.Node.Addrs
+	if len(own) == 0 {
+		var err error
+		if own, err = node.Addresses(family); err != nil {
+			return err
+		}
+	}
+	now := places(own, family, p.planner.last.Node, p.planner.scope)
+	if p.places != nil && maps.Equal(now, p.places) {
+		return nil
+	}
+	p.places = now
+	return storeOf(family).describe(k.coll.Maps, now, p.links)
+}
+
+// attach makes the hooks.
+func (p *Proxier) attach() error {
+	coll := p.kernel.coll
+	if p.options.Attach.tc() {
+		hooks, err := atLinks(coll, p.links, p.options.Family)
+		p.hooks = append(p.hooks, hooks...)
+		if err != nil {
+			return err
+		}
+	}
+	if !p.options.Attach.socket() {
+		return nil
+	}
+	g, err := newGroup()
+	if err != nil {
+		return err
+	}
+	p.group = g
+	hooks, err := atSockets(coll, g.path, p.options.Family)
+	p.hooks = append(p.hooks, hooks...)
+	if err != nil {
+		return err
+	}
+	return g.join()
+}
+
+// move fills other maps with all that was planned, and then gives each hook the programs
+// that use them. Flows go on in the map that they are in.
+func (p *Proxier) move(cost *modes.Cost) error {
+	start := time.Now()
+	cookie, err := netnsCookie()
+	if err != nil {
+		return err
+	}
+	next, err := load(p.options, cookie, p.planner.held, p.kernel)
+	cost.Start += time.Since(start)
+	if err == nil {
+		err = p.fill(next, cost)
+	}
+	start = time.Now()
+	if err == nil {
+		err = p.adopt(next)
+	}
+	cost.Commit += time.Since(start)
+	if err != nil {
+		next.close()
+		return fmt.Errorf("move to other maps: %w", err)
+	}
+	return nil
+}
+
+// adopt lets the hooks run other programs: in place, or attached anew where somebody has
+// taken one away or links are others than before.
+func (p *Proxier) adopt(next *kernel) error {
+	links, err := linksOf(p.options.Family)
+	if err != nil {
+		return err
+	}
+	before := p.kernel
+	p.kernel = next
+	defer before.close()
+	if maps.Equal(links, p.links) {
+		for _, h := range p.hooks {
+			if h.update != nil && err == nil {
+				err = h.update(next.coll.Programs[h.program])
+			}
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	p.links = links
+	_ = p.detach() // what is no longer there cannot be removed
+	return p.attach()
+}
+
+// Refresh implements [modes.Refresher]: everything is written into new maps, which take
+// the place of the others, and what was detached is attached again.
+func (p *Proxier) Refresh(context.Context) (modes.Cost, error) {
+	var cost modes.Cost
+	if p.kernel == nil {
+		return cost, nil
+	}
+	err := p.move(&cost)
+	p.broken = p.broken && err != nil
+	return cost, err
+}
+
+// Close implements [modes.Proxier].
+func (p *Proxier) Close() error {
+	err := p.detach()
+	p.kernel.close()
+	*p = *New(p.options)
+	return err
+}
+
+func (p *Proxier) detach() error {
+	err := closeAll(p.hooks)
+	p.hooks = nil
+	err = errors.Join(err, p.group.close())
+	p.group = nil
+	return err
+}
+
+// netnsCookie is the kernel's number of the network namespace that the calling thread is
+// in; programs at sockets tell the node's by it.
+func netnsCookie() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		var cookie uint64
+		if cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE); err == nil {
+			return cookie, nil
+		}
+	}
+	return 0, explain("learn the cookie of the network namespace", err)
+}
