@@ -32,6 +32,8 @@ type Mode struct {
 	Needs []string
 	// Limits are the abilities that the mode lacks, with the reason.
 	Limits Limits
+	// Caveats are what a reader of its figures must know, in the order of reports.
+	Caveats []Caveat
 	// Check says what is wrong with arguments together, or with a family of Services
 	// that they do not serve. May be nil; each argument alone is its Param's.
 	Check func(Args, Family) error

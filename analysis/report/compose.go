@@ -8,6 +8,7 @@ import (
 
 	"viplab/analysis/compare"
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/results"
 )
 
@@ -86,7 +87,7 @@ func rows() []row {
 	}
 }
 
-func compose(run *results.Run, s *summary.Summary) *page {
+func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 	p := &page{Title: "Service data planes, measured", Failures: s.Failures}
 	series := s.Series()
 	p.Asked = asked(run, s, series)
@@ -113,7 +114,7 @@ func compose(run *results.Run, s *summary.Summary) *page {
 		p.Answer = answer(s, series, sizes[len(sizes)-1])
 		p.Verdict = verdict(s, series, sizes[len(sizes)-1])
 	}
-	p.Method, p.Limits = method(), limits(run, s)
+	p.Method, p.Limits = method(), limits(run, known, s)
 	p.Notes = notes(run, s)
 	p.Again = again(run)
 	p.Env = environment(run.Env)

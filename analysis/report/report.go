@@ -40,7 +40,7 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 		return nil, err
 	}
 	followed := sum.Follow()
-	page := compose(run, followed)
+	page := compose(run, known, followed)
 	sim := simulation(known, run, sum)
 	if sim.check != nil {
 		page.Tables = append(page.Tables, *sim.check)

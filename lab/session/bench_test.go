@@ -249,3 +249,23 @@ func TestClockStep(t *testing.T) {
 		}
 	}
 }
+
+// TestCaveats: a run writes down what its testbed distorts, and what must be known of its
+// modes with the arguments that it has.
+func TestCaveats(t *testing.T) {
+	c := Default(catalog.All())
+	c.Testbed, c.Modes, c.Params = testbed.UMLName, []string{"direct", "ipvs"}, map[string]Values{"forward": {"nat", "tunnel"}}
+	all, err := c.variants(catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(c.caveats(all), "\n")
+	for _, want := range []string{testbed.Caveat(testbed.UMLName), "forward=tunnel", "one dummy device"} {
+		if strings.Count(text, want) != 1 {
+			t.Errorf("%q is there %d times", want, strings.Count(text, want))
+		}
+	}
+	if strings.Contains(text, "forward=dr") || strings.Contains(text, "The iptables modes") {
+		t.Errorf("caveats of what is not measured: %s", text)
+	}
+}

@@ -58,6 +58,8 @@ type Written struct {
 	Command []string `yaml:"command,omitempty"`
 	// Notes say what was changed of what was asked for, and why.
 	Notes []string `yaml:"notes,omitempty"`
+	// Limits are sentences on what the run's figures do not say.
+	Limits []string `yaml:"limits,omitempty"`
 	// Variants lists what was compared, in order, as records name it.
 	Variants []map[string]string `yaml:"variants,omitempty"`
 	// Baseline is the mode that the others are measured against.

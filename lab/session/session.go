@@ -113,6 +113,7 @@ func (s *Session) describe(trials []trial.Spec) error {
 	if err != nil {
 		return err
 	}
+	s.Limits = s.caveats(all)
 	for _, k := range s.kernels() {
 		for _, v := range all {
 			i := slices.IndexFunc(trials, func(t trial.Spec) bool {
@@ -127,6 +128,22 @@ func (s *Session) describe(trials []trial.Spec) error {
 		return err
 	}
 	return results.WriteJSON(s.Dir, results.EnvFile, s.env)
+}
+
+// caveats lists what a reader of the figures of some variants must know, of their testbed
+// and of their modes.
+func (c Config) caveats(all []variant) (out []string) {
+	if text := testbed.Caveat(c.Testbed); text != "" {
+		out = append(out, text)
+	}
+	for _, v := range all {
+		for _, text := range v.mode.CaveatsOf(v.args) {
+			if !slices.Contains(out, text) {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
 }
 
 // measure runs what is left of the trials.

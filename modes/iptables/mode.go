@@ -11,6 +11,8 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: "iptables", Summary: "linear chains of rules, as kube-proxy writes them", DataPath: "O(N) rules",
 		Params: Params(), Needs: []string{"iptables"}, Limits: Limits(), Traits: Traits,
+		Caveats: []modes.Caveat{{Text: "The iptables modes edit single rules of the dispatch chain; the real kube-proxy " +
+			"writes that chain anew at each sync."}},
 		New: func(a modes.Args, m modes.Machine) modes.Proxier { return New(nil, RestorerFor(a, m.Family)) },
 		Program: func(_ modes.Args, s modes.Snapshot, _ netip.Addr) modes.Program {
 			return Program(nil, s)

@@ -19,6 +19,8 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: "iptables-tree", Summary: "the same rules behind a tree of chains by VIP prefix", DataPath: "O(log N) rules",
 		Params: append(iptables.Params(), fanout), Needs: []string{"iptables"}, Limits: iptables.Limits(), Traits: iptables.Traits,
+		Caveats: []modes.Caveat{{Text: "The tree of chains is edited rule by rule, as the dispatch chain of mode iptables is; " +
+			"the real kube-proxy writes that chain anew at each sync."}},
 		New: func(a modes.Args, m modes.Machine) modes.Proxier {
 			return New(fanoutOf(a), iptables.RestorerFor(a, m.Family))
 		},

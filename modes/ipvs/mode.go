@@ -21,7 +21,8 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: "ipvs", Summary: "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", DataPath: "one hash lookup",
 		Fallback: "iptables", Params: params(), Needs: []string{"ip_vs", "dummy", "ip_set", "iptables"}, Limits: Limits(),
-		Check: check, Traits: traits,
+		Caveats: caveats(),
+		Check:   check, Traits: traits,
 		New: func(a modes.Args, m modes.Machine) modes.Proxier { return New(OptionsFor(a, m.Family)) },
 		Program: func(a modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
 			return Program(OptionsFor(a, modes.FamilyOf(node)), s, node)

@@ -12,6 +12,8 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: "userspace", Summary: "a proxy process copies bytes, one port a Service; portal rules lead there",
 		DataPath: "O(N) rules, two connections", Needs: []string{"iptables"}, Limits: Limits(),
+		Caveats: []modes.Caveat{{Text: "The userspace mode's rules are written by one iptables-restore, as in the other " +
+			"modes; the real kube-proxy started one process for each rule."}},
 		New: func(_ modes.Args, m modes.Machine) modes.Proxier { return New(m.ProxyCommand, m.Family) },
 		Program: func(_ modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
 			return Program(s, node)
