@@ -96,8 +96,11 @@ func (k KernelMemory) Total() (sum int64) {
 // MachineCPU is the CPU time that the machine has spent so far, in seconds by
 // kind: user (with nice), system, softirq (with irq), and all of them. It counts
 // whatever runs there, and in ticks of the kernel (10 ms); user-mode linux does
-// not tell user from system.
+// not tell user from system, so there only softirq and all are given.
 type MachineCPU map[string]float64
+
+// umlVendor is what user-mode linux calls its CPU (arch/um/kernel/um_arch.c).
+const umlVendor = "User Mode Linux"
 
 // ReadMachineCPU reads it from /proc/stat.
 func ReadMachineCPU() (MachineCPU, error) {
@@ -112,6 +115,10 @@ func ReadMachineCPU() (MachineCPU, error) {
 	c := st.CPUTotal
 	m := MachineCPU{"user": c.User + c.Nice, "system": c.System, "softirq": c.SoftIRQ + c.IRQ}
 	m["all"] = m["user"] + m["system"] + m["softirq"]
+	if cpus, err := fs.CPUInfo(); err == nil && len(cpus) > 0 && cpus[0].VendorID == umlVendor {
+		delete(m, "user")
+		delete(m, "system")
+	}
 	return m, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/csv"
 	"fmt"
 	"strconv"
+
+	"viplab/results"
 )
 
 // CSV is the data of a picture, one row a point.
@@ -14,7 +16,7 @@ func (p Picture) CSV() ([]byte, error) {
 	if p.Timeline {
 		x = "seconds"
 	}
-	rows := [][]string{{"panel", "series", "source", x, p.YLabel, "low", "high"}}
+	rows := [][]string{{"panel", "series", "source", x, withUnit(p.YLabel, p.Unit), "low", "high"}}
 	for _, panel := range p.Panels {
 		for _, s := range panel.Series {
 			for _, pt := range s.Points {
@@ -27,13 +29,21 @@ func (p Picture) CSV() ([]byte, error) {
 
 // CSV is the data of a stack, one row a part.
 func (s Stack) CSV() ([]byte, error) {
-	rows := [][]string{{"bar", "part", s.XLabel}}
+	rows := [][]string{{"bar", "part", withUnit(s.XLabel, s.Unit)}}
 	for i, bar := range s.Bars {
 		for _, part := range s.Parts {
 			rows = append(rows, []string{bar, part.Label, number(part.Lengths[i])})
 		}
 	}
 	return table(rows)
+}
+
+// withUnit is the label of an axis with its base unit.
+func withUnit(label string, u results.Unit) string {
+	if u == results.None {
+		return label
+	}
+	return label + ", " + string(u)
 }
 
 // String names a source.

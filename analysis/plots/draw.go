@@ -6,17 +6,23 @@ import (
 	"image/color"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"viplab/results"
 )
 
 // Series is one line.
 type Series struct {
-	Look   Look
-	Label  string // in the legend
+	Look  Look
+	Label string // in the legend
+	// Of is the label of the series that this one belongs to, if that is another.
+	Of     string
 	Source Source
 	Points []Point
 }
@@ -48,10 +54,16 @@ type Picture struct {
 	Title  string // the question
 	XLabel string // "Services" if empty
 	YLabel string
+	// Unit is that of values, which are in base units: ticks then carry the scaled unit
+	// that fits. Without one, ticks are bare numbers.
+	Unit   results.Unit
 	LogY   bool
 	Panels []Panel
 	// Timeline has seconds on a linear x axis, and lines without marks.
 	Timeline bool
+
+	bare   bool    // without a legend, for a [Sheet]
+	within *bounds // of all panels, for one of them alone
 }
 
 // Empty tells whether there is nothing to draw.
@@ -82,11 +94,14 @@ func (p Picture) size() (w, h vg.Length) {
 	wide := panelWidth * vg.Length(len(p.Panels))
 	// One panel alone would be too narrow for the legend.
 	w = max(wide, 1.4*panelWidth) + 0.6*vg.Inch
+	if p.bare {
+		return panelWidth, height
+	}
 	return w, height + p.legend(w).height() + titleRoom
 }
 
 func (p Picture) draw(dc draw.Canvas) error {
-	if p.LogY {
+	if p.LogY && p.within == nil {
 		p.clip()
 	}
 	dc.SetColor(color.White)
@@ -103,12 +118,20 @@ func (p Picture) draw(dc draw.Canvas) error {
 	top := draw.Crop(dc, 0, 0, dc.Size().Y-titleRoom, 0)
 	style := row[0].Title.TextStyle
 	style.Font.Size = vg.Points(13)
+	style.Font.Variant = sans
 	style.XAlign, style.YAlign = draw.XCenter, draw.YCenter
 	top.FillText(style, top.Center(), p.Title)
-	legend := p.legend(dc.Size().X)
-	below := legend.height()
-	legend.draw(draw.Crop(dc, 0, 0, 0, below-dc.Size().Y))
-	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), below, -titleRoom-panelTitleRoom)
+	var below vg.Length
+	if !p.bare {
+		legend := p.legend(dc.Size().X)
+		below = legend.height()
+		legend.draw(draw.Crop(dc, 0, 0, 0, below-dc.Size().Y))
+	}
+	above := titleRoom
+	if !p.bare {
+		above += panelTitleRoom
+	}
+	area := draw.Crop(dc, vg.Points(4), -vg.Points(8), below, -above)
 	tiles := draw.Tiles{Rows: 1, Cols: len(row), PadX: vg.Points(10)}
 	style.Font.Size = vg.Points(11)
 	for i, c := range plot.Align([][]*plot.Plot{row}, tiles, area)[0] {
@@ -143,7 +166,7 @@ func (p Picture) clip() {
 
 // panel makes one plot. Only the first has the label of the y axis.
 func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
-	pl := plot.New()
+	pl := newPlot()
 	pl.X.Label.Text = cmp.Or(p.XLabel, "Services")
 	if p.Timeline {
 		pl.X.Label.Text = "seconds"
@@ -153,8 +176,9 @@ func (p Picture) panel(panel Panel, first bool) (*plot.Plot, error) {
 	if first {
 		pl.Y.Label.Text = p.YLabel
 	}
+	pl.Y.Tick.Marker = labelled{plot.DefaultTicks{}, p.Unit}
 	if p.LogY {
-		pl.Y.Scale, pl.Y.Tick.Marker = plot.LogScale{}, decades{}
+		pl.Y.Scale, pl.Y.Tick.Marker = plot.LogScale{}, labelled{decades{}, p.Unit}
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{0xe0}, color.Gray{0xe0}
@@ -198,7 +222,7 @@ func addSeries(pl *plot.Plot, s Series, marks bool) error {
 		if err != nil {
 			return err
 		}
-		band.Color, band.LineStyle.Width = faint(line.Color), 0
+		band.Color, band.LineStyle.Width = s.Look.faint(), 0
 		pl.Add(band, line, dots)
 	}
 	return nil
@@ -234,34 +258,49 @@ func outline(list []Point) plotter.XYs {
 	return out
 }
 
-// faint is a colour that lets what is below it through.
-func faint(c color.Color) color.Color {
-	r, g, b, _ := c.RGBA()
-	return color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 0x38}
+// faint is the colour of a band, which lets what is below it through.
+func (l Look) faint() color.Color {
+	if l.key > 0 {
+		return bandKey(l.key)
+	}
+	c := l.color()
+	return color.NRGBA{c.R, c.G, c.B, 0x38}
+}
+
+// bounds are the ranges of both axes.
+type bounds struct{ xmin, xmax, ymin, ymax float64 }
+
+// bounds are those of all panels.
+func (p Picture) bounds() bounds {
+	b := bounds{math.Inf(1), 0, math.Inf(1), 0}
+	for _, panel := range p.Panels {
+		for _, s := range panel.Series {
+			for _, pt := range s.Points {
+				b.xmin, b.xmax = min(b.xmin, pt.X), max(b.xmax, pt.X)
+				b.ymin, b.ymax = min(b.ymin, pt.Lo), max(b.ymax, pt.Hi)
+			}
+		}
+	}
+	return b
 }
 
 // shareAxes gives all panels the same ranges, so that they can be compared.
 func (p Picture) shareAxes(row []*plot.Plot) {
-	xmin, xmax, ymin, ymax := math.Inf(1), 0.0, math.Inf(1), 0.0
-	for _, panel := range p.Panels {
-		for _, s := range panel.Series {
-			for _, pt := range s.Points {
-				xmin, xmax = min(xmin, pt.X), max(xmax, pt.X)
-				ymin, ymax = min(ymin, pt.Lo), max(ymax, pt.Hi)
-			}
-		}
+	b := p.bounds()
+	if p.within != nil {
+		b = *p.within
 	}
 	if p.LogY {
-		ymin, ymax = ymin/1.3, ymax*1.3
+		b.ymin, b.ymax = b.ymin/1.3, b.ymax*1.3
 	} else {
-		ymin, ymax = 0, ymax*1.08
+		b.ymin, b.ymax = 0, b.ymax*1.08
 	}
 	for _, pl := range row {
-		pl.X.Min, pl.X.Max = xmin/1.25, xmax*1.25
+		pl.X.Min, pl.X.Max = b.xmin/1.25, b.xmax*1.25
 		if p.Timeline {
-			pl.X.Min, pl.X.Max = 0, xmax
+			pl.X.Min, pl.X.Max = 0, b.xmax
 		}
-		pl.Y.Min, pl.Y.Max = ymin, ymax
+		pl.Y.Min, pl.Y.Max = b.ymin, b.ymax
 	}
 }
 
@@ -299,4 +338,44 @@ func tickLabel(v float64) string {
 		return fmt.Sprintf("%gk", v/1e3)
 	}
 	return fmt.Sprintf("%g", v)
+}
+
+// labelled writes the labels of another ticker's ticks in the scale of a unit that fits.
+type labelled struct {
+	plot.Ticker
+	unit results.Unit
+}
+
+// Ticks implements plot.Ticker.
+func (l labelled) Ticks(lo, hi float64) []plot.Tick {
+	out := l.Ticker.Ticks(lo, hi)
+	if l.unit == results.None {
+		return out
+	}
+	for i, t := range out {
+		if t.Label != "" {
+			u := l.unit.For(t.Value)
+			out[i].Label = strings.TrimSpace(fmt.Sprintf("%.3g", t.Value/u.Scale) + " " + u.Name)
+			if t.Value == 0 {
+				out[i].Label = "0"
+			} else if t.Value/u.Scale >= 1e3 {
+				out[i].Label = strings.TrimSpace(tickLabel(t.Value/u.Scale) + " " + u.Name)
+			}
+		}
+	}
+	return out
+}
+
+// sans is the variant of the font that all texts are in. Pages show it in a font of the
+// reader's of the same widths.
+const sans = "Sans"
+
+// newPlot is a plot with our font.
+func newPlot() *plot.Plot {
+	pl := plot.New()
+	for _, style := range []*text.Style{&pl.Title.TextStyle, &pl.X.Label.TextStyle, &pl.Y.Label.TextStyle, &pl.X.Tick.Label, &pl.Y.Tick.Label,
+		&pl.Legend.TextStyle} {
+		style.Font.Variant = sans
+	}
+	return pl
 }

@@ -3,7 +3,6 @@ package plots
 import (
 	"slices"
 
-	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -20,16 +19,20 @@ type legend struct {
 	list  []Series
 	room  []vg.Length // of each entry
 	rows  []int       // of each entry
+	notes []string    // a line each, below
 }
 
 // legend lays the picture's legend out for a width.
 func (p Picture) legend(width vg.Length) legend {
-	l := legend{style: plot.New().Legend.TextStyle}
+	l := legend{style: newPlot().Legend.TextStyle, notes: p.notes()}
 	l.style.Font.Size = vg.Points(9)
 	l.style.YAlign = draw.YCenter
 	var seen []string
 	for _, panel := range p.Panels {
 		for _, s := range panel.Series {
+			if s.Source == Simulated {
+				continue // in a series' own colour: notes say what it is
+			}
 			if len(s.Points) > 0 && !slices.Contains(seen, s.Label) {
 				seen, l.list = append(seen, s.Label), append(l.list, s)
 				l.room = append(l.room, l.style.Width(s.Label)+vg.Points(48))
@@ -42,29 +45,67 @@ func (p Picture) legend(width vg.Length) legend {
 
 // height is what the legend needs.
 func (l legend) height() vg.Length {
-	if len(l.rows) == 0 {
-		return leastLegend
+	return max(leastLegend, legendRow*vg.Length(l.lines())+vg.Points(4))
+}
+
+// lines is how many rows entries and notes take.
+func (l legend) lines() int {
+	n := len(l.notes)
+	if len(l.rows) > 0 {
+		n += l.rows[len(l.rows)-1] + 1
 	}
-	return max(leastLegend, legendRow*vg.Length(l.rows[len(l.rows)-1]+1)+vg.Points(4))
+	return n
 }
 
 // draw draws the legend into its part of the picture.
 func (l legend) draw(c draw.Canvas) {
 	x, row := c.Min.X, 0
+	line := func(i int) vg.Length { return c.Max.Y - c.Size().Y*(vg.Length(i)+0.5)/vg.Length(l.lines()) }
+	for i, n := range l.notes {
+		c.FillText(l.style, vg.Point{X: x + vg.Points(8), Y: line(l.lines() - len(l.notes) + i)}, n)
+	}
 	for i, s := range l.list {
-		line, glyph := s.looks()
+		stroke, glyph := s.looks()
 		if l.rows[i] != row {
 			x, row = c.Min.X, l.rows[i]
 		}
-		y := c.Max.Y - c.Size().Y*(vg.Length(row)+0.5)/vg.Length(l.rows[len(l.rows)-1]+1)
+		y := line(row)
 		x += vg.Points(8)
-		if line.Width > 0 {
-			c.StrokeLine2(line, x, y, x+vg.Points(22), y)
+		if stroke.Width > 0 {
+			c.StrokeLine2(stroke, x, y, x+vg.Points(22), y)
 		}
 		c.DrawGlyph(glyph, vg.Point{X: x + vg.Points(11), Y: y})
 		c.FillText(l.style, vg.Point{X: x + vg.Points(27), Y: y}, s.Label)
 		x += l.room[i] - vg.Points(8)
 	}
+}
+
+// notes say what is drawn beside lines.
+func (p Picture) notes() []string {
+	var bands, crosses, foreign bool
+	for _, panel := range p.Panels {
+		for _, s := range panel.Series {
+			for _, pt := range s.Points {
+				bands = bands || s.Source == Measured && pt.Lo < pt.Hi
+			}
+			crosses = crosses || s.Source == Simulated && len(s.Points) > 0
+			foreign = foreign || s.Source == Published && len(s.Points) > 0
+		}
+	}
+	var out []string
+	for _, n := range []struct {
+		is   bool
+		text string
+	}{
+		{bands, "Bands are 95 % intervals of the median."},
+		{crosses, "Plus signs are simulated, in the colour of their mode."},
+		{foreign, "Rings are published figures: (S) read in a source, (P) read off a plot, (D) derived from such, (M) from memory."},
+	} {
+		if n.is {
+			out = append(out, n.text)
+		}
+	}
+	return out
 }
 
 // legendRows puts entries of a legend into as few rows as have room for them.

@@ -22,8 +22,7 @@ type line struct {
 // question is a picture of lines over the number of Services.
 type question struct {
 	name, title string
-	axis        string // without the unit
-	in          string // the scale of the axis
+	axis        string // what is measured
 	log         bool
 	panels      []line
 }
@@ -38,27 +37,27 @@ func questions() []question {
 		return line{panel: title, metric: results.FirstPacket, at: summary.With(tcp, results.Position, position)}
 	}
 	return []question{
-		{"sync-delta", "How long does one change take, on top of N Services?", "time to commit", "ms", true, []line{
+		{"sync-delta", "How long does one change take, on top of N Services?", "time to commit", true, []line{
 			{panel: "one Service added", metric: results.SyncDelta, at: change("service-add")},
 			{panel: "one endpoint added", metric: results.SyncDelta, at: change("endpoint-add")},
 		}},
 		{
-			"sync-full", "How long does programming all N Services take?", "time to commit", "s", true,
+			"sync-full", "How long does programming all N Services take?", "time to commit", true,
 			[]line{{metric: results.SyncFull}},
 		},
 		{
-			"first-packet", "How long does the first packet of a connection take, by the Service's position?", "TCP connect", "µs", true,
+			"first-packet", "How long does the first packet of a connection take, by the Service's position?", "TCP connect", true,
 			[]line{first("first Service", "first"), first("middle Service", "middle"), first("last Service", "last")},
 		},
 		{
-			"connections", "How many new connections a second, to random Services?", "", string(results.ConnectionsPerSecond), false,
+			"connections", "How many new connections a second, to random Services?", "connections a second", false,
 			[]line{{metric: results.ConnectionsRate}},
 		},
-		{"throughput", "How fast is bulk data (iperf3), by the Service's position?", "", "Gbit/s", false, []line{
+		{"throughput", "How fast is bulk data (iperf3), by the Service's position?", "bulk data", false, []line{
 			{panel: "through the first Service", metric: results.Throughput, at: at("first")},
 			{panel: "through the last Service", metric: results.Throughput, at: at("last")},
 		}},
-		{"memory", "How much memory does it take?", "", "MB", true, []line{
+		{"memory", "How much memory does it take?", "memory", true, []line{
 			{panel: "proxy or tool, peak resident set", metric: results.ProxyPeakRSS, instead: results.ToolPeakRSS, insteadAt: change("full")},
 			{panel: "kernel, by difference", metric: results.KernelMemory},
 		}},
@@ -83,15 +82,11 @@ func unitOf(metric string) results.Unit {
 }
 
 func (q question) picture(s *summary.Summary) Picture {
-	scale := unitOf(q.panels[0].metric).In(q.in)
-	p := Picture{Name: q.name, Title: q.title, YLabel: scale.Name, LogY: q.log}
-	if q.axis != "" {
-		p.YLabel = q.axis + ", " + scale.Name
-	}
+	p := Picture{Name: q.name, Title: q.title, YLabel: q.axis, Unit: unitOf(q.panels[0].metric), LogY: q.log}
 	for _, l := range q.panels {
 		panel := Panel{Title: l.panel}
 		for _, one := range s.Series() {
-			panel.Series = append(panel.Series, l.of(s, one, scale.Scale))
+			panel.Series = append(panel.Series, l.of(s, one))
 		}
 		p.Panels = append(p.Panels, panel)
 	}
@@ -99,7 +94,7 @@ func (q question) picture(s *summary.Summary) Picture {
 }
 
 // of is one series' line.
-func (l line) of(s *summary.Summary, one summary.Series, scale float64) Series {
+func (l line) of(s *summary.Summary, one summary.Series) Series {
 	cells := s.BySize(one, l.metric, l.at)
 	if len(cells) == 0 && l.instead != "" {
 		cells = s.BySize(one, l.instead, l.insteadAt)
@@ -109,9 +104,9 @@ func (l line) of(s *summary.Summary, one summary.Series, scale float64) Series {
 		if c.Median <= 0 {
 			continue
 		}
-		p := Point{X: float64(c.Services()), Y: c.Median / scale, Lo: c.Median / scale, Hi: c.Median / scale}
+		p := Point{X: float64(c.Services()), Y: c.Median, Lo: c.Median, Hi: c.Median}
 		if c.Interval {
-			p.Lo, p.Hi = c.Lo/scale, c.Hi/scale
+			p.Lo, p.Hi = c.Lo, c.Hi
 		}
 		out.Points = append(out.Points, p)
 	}

@@ -19,8 +19,12 @@ import (
 // Stack is a picture of bars: one bar a series, divided into parts.
 type Stack struct {
 	Name, Title, XLabel string
-	Bars                []string // labels
-	Parts               []Part
+	// Unit is that of lengths, which are in base units.
+	Unit  results.Unit
+	Bars  []string // labels
+	Parts []Part
+
+	keyed bool // for a [Sheet]
 }
 
 // Part is one colour of the bars, with a length for each of them.
@@ -36,14 +40,20 @@ func (s Stack) Head() (name, title string) { return s.Name, s.Title }
 func (s Stack) Empty() bool { return len(s.Bars) == 0 || len(s.Parts) == 0 }
 
 func (s Stack) size() (w, h vg.Length) {
+	if s.keyed {
+		return 5 * vg.Inch, vg.Length(1.2+0.35*float64(len(s.Bars))) * vg.Inch
+	}
 	return 8 * vg.Inch, vg.Length(1.6+0.4*float64(len(s.Bars))) * vg.Inch
 }
 
 func (s Stack) draw(dc draw.Canvas) error {
 	dc.SetColor(color.White)
 	dc.Fill(dc.Rectangle.Path())
-	pl := plot.New()
-	pl.Title.Text, pl.X.Label.Text = s.Title, s.XLabel
+	pl := newPlot()
+	pl.X.Label.Text, pl.X.Tick.Marker = s.XLabel, labelled{plot.DefaultTicks{}, s.Unit}
+	if !s.keyed {
+		pl.Title.Text = s.Title
+	}
 	pl.Title.Padding = vg.Points(6)
 	pl.Legend.Top, pl.Legend.Padding, pl.Legend.ThumbnailWidth = true, vg.Points(2), vg.Points(14)
 	pl.Legend.TextStyle.Font.Size, pl.Y.Tick.Label.Font.Size = vg.Points(9), vg.Points(9)
@@ -54,6 +64,9 @@ func (s Stack) draw(dc draw.Canvas) error {
 			return err
 		}
 		bars.Horizontal, bars.Color, bars.LineStyle.Width = true, partColor(i), 0
+		if s.keyed {
+			bars.Color = partKey(i)
+		}
 		if below != nil {
 			bars.StackOn(below)
 		}
@@ -61,11 +74,42 @@ func (s Stack) draw(dc draw.Canvas) error {
 		pl.Add(bars)
 		pl.Legend.Add(part.Label, bars)
 	}
+	if err := s.label(pl); err != nil {
+		return err
+	}
 	pl.NominalY(s.Bars...)
 	pl.Y.Padding = vg.Points(24) // browsers without the font take a wider one
 	pl.X.Min = 0
-	pl.X.Max *= 1.25 // room for the legend
+	pl.X.Max *= 1.35 // room for the labels and the legend
+	if s.keyed {
+		pl.X.Max *= 1.2
+	}
 	pl.Draw(draw.Crop(dc, vg.Points(14), -vg.Points(8), vg.Points(4), -vg.Points(4)))
+	return nil
+}
+
+// label writes the length of each bar behind it, so that one too short to be seen can be
+// read.
+func (s Stack) label(pl *plot.Plot) error {
+	var at plotter.XYLabels
+	for i := range s.Bars {
+		total := 0.0
+		for _, part := range s.Parts {
+			total += part.Lengths[i]
+		}
+		u := s.Unit.For(total)
+		at.XYs = append(at.XYs, plotter.XY{X: total, Y: float64(i)})
+		at.Labels = append(at.Labels, strings.TrimSpace(summary.Number(total/u.Scale)+" "+u.Name))
+	}
+	labels, err := plotter.NewLabels(at)
+	if err != nil {
+		return err
+	}
+	labels.Offset = vg.Point{X: vg.Points(4), Y: -vg.Points(3)}
+	for i := range labels.TextStyle {
+		labels.TextStyle[i].Font.Variant, labels.TextStyle[i].Font.Size = sans, vg.Points(9)
+	}
+	pl.Add(labels)
 	return nil
 }
 
@@ -75,8 +119,7 @@ func phaseOrder() []string { return []string{"read-back", "plan", "start", "enco
 // phases shows what a sync at the largest size spends its time on. change is a
 // change, or "full".
 func phases(s *summary.Summary, name, change, title string) Stack {
-	unit := unitOf(results.SyncPhase).In("ms")
-	out := Stack{Name: name, XLabel: "median, " + unit.Name}
+	out := Stack{Name: name, XLabel: "median", Unit: unitOf(results.SyncPhase)}
 	sizes := s.Sizes()
 	if len(sizes) == 0 {
 		return out
@@ -93,7 +136,7 @@ func phases(s *summary.Summary, name, change, title string) Stack {
 		for i, part := range out.Parts {
 			c := s.One(one, results.SyncPhase, summary.With(nil, results.Services, n, results.Change, change, results.Phase, part.Label))
 			if c != nil {
-				lengths[i], some = c.Median/unit.Scale, true
+				lengths[i], some = c.Median, true
 			}
 		}
 		if !some {

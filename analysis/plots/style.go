@@ -22,6 +22,8 @@ type Look struct {
 	Baseline bool
 	// Mode and Variant are places, from 0.
 	Mode, Variant int
+
+	key int // of a [Sheet], from 1: stands in its SVG for the colour
 }
 
 // LookOf is the Look of a series.
@@ -64,7 +66,10 @@ func dashes() [][]vg.Length {
 
 // color is the mode's.
 func (l Look) color() color.RGBA {
-	if l.Baseline {
+	switch {
+	case l.key > 0:
+		return seriesKey(l.key)
+	case l.Baseline:
 		return grey()
 	}
 	return palette()[l.Mode%len(palette())]
@@ -82,11 +87,22 @@ func (l Look) shape() draw.GlyphDrawer {
 // dash is that of the variant's line.
 func (l Look) dash() []vg.Length { return dashes()[l.Variant%len(dashes())] }
 
-// partColor is the colour of a part of a bar: those of the palette, in an order in which
-// neighbours differ in brightness too. Beyond it parts get paler ones.
+// parts lists colours of the parts of bars: six that differ in brightness and hue, from
+// each other and from those of modes, after P. Tol's "muted" ("Colour Schemes", 2021).
+func parts() []color.RGBA {
+	return []color.RGBA{
+		{0x33, 0x22, 0x88, 255}, // indigo
+		{0xdd, 0xcc, 0x77, 255}, // sand
+		{0x11, 0x77, 0x33, 255}, // green
+		{0xbb, 0xbb, 0xbb, 255}, // pale grey
+		{0x88, 0x22, 0x55, 255}, // wine
+		{0x99, 0x99, 0x33, 255}, // olive
+	}
+}
+
+// partColor is the colour of a part of a bar. Beyond the list parts get paler ones.
 func partColor(i int) color.Color {
-	all := append(palette(), grey())
-	order := []int{5, 1, 2, 3, 7, 0, 4, 6}
-	c := all[order[i%len(order)]]
-	return color.NRGBA{c.R, c.G, c.B, uint8(255 / (1 + i/len(order)))}
+	all := parts()
+	c := all[i%len(all)]
+	return color.NRGBA{c.R, c.G, c.B, uint8(255 / (1 + i/len(all)))}
 }

@@ -39,7 +39,7 @@ func simulation(known []modes.Mode, run *results.Run, s *summary.Summary) simula
 	}
 	if checks, median, err := simulate.HeldOut(known, run, s, fitUpTo); err == nil && len(checks) > 0 {
 		rows := simulate.CheckRows(checks)
-		out.check = &table{Title: "Simulated against measured, on sizes that the simulation was not fitted to", Head: rows[0], Rows: rows[1:]}
+		out.check = plain("Simulated against measured, on sizes that the simulation was not fitted to", rows)
 		out.sentence = simulate.CheckSentence(checks, median, fitUpTo)
 	}
 	c, err := simulate.Calibrate(known, run, s, 0)
@@ -62,16 +62,16 @@ func simulation(known []modes.Mode, run *results.Run, s *summary.Summary) simula
 }
 
 func (o *simulated) add(p simulate.Prediction, look plots.Look) {
-	put := func(where string, v, scale float64) {
+	put := func(where string, v float64) {
 		if v > 0 && !math.IsNaN(v) {
-			o.points[where+" "+p.Mode] = plots.Series{Look: look, Label: "simulated", Source: plots.Simulated,
-				Points: []plots.Point{{X: float64(p.Services), Y: v * scale, Lo: v * scale, Hi: v * scale}}}
+			o.points[where+" "+p.Mode] = plots.Series{Look: look, Label: "simulated", Of: p.Mode, Source: plots.Simulated,
+				Points: []plots.Point{{X: float64(p.Services), Y: v, Lo: v, Hi: v}}}
 		}
 	}
-	put("sync-full", p.Costs[modes.FullSync], 1)
-	put("sync-delta one Service added", p.Costs[modes.ServiceAdd], 1e3)
-	put("sync-delta one endpoint added", p.Costs[modes.EndpointAdd], 1e3)
-	put("first-packet last Service", p.FirstPacket.P99, 1e6)
+	put("sync-full", p.Costs[modes.FullSync])
+	put("sync-delta one Service added", p.Costs[modes.ServiceAdd])
+	put("sync-delta one endpoint added", p.Costs[modes.EndpointAdd])
+	put("first-packet last Service", p.FirstPacket.P99)
 }
 
 // extend adds the simulated points to a picture.
@@ -100,10 +100,10 @@ func (o *simulated) extend(d plots.Drawing, s *summary.Summary) plots.Drawing {
 // besidePublished is first packets over all Services beside what others published
 // of them, empty if the run has none.
 func besidePublished(s *summary.Summary) (plots.Picture, error) {
-	scale := results.Seconds.In("µs")
+	scale := results.Seconds.In("µs") // of what was published
 	p := plots.Picture{
 		Name: "published", Title: "First packet over all Services, beside published figures (hardware differs)",
-		YLabel: "TCP connect, " + scale.Name, LogY: true,
+		YLabel: "TCP connect", Unit: results.Seconds, LogY: true,
 	}
 	points, err := published.Points()
 	if err != nil {
@@ -113,16 +113,16 @@ func besidePublished(s *summary.Summary) (plots.Picture, error) {
 	for _, percent := range []float64{50, 99} {
 		panel := plots.Panel{Title: fmt.Sprintf("p%g", percent)}
 		for _, one := range series {
-			panel.Series = append(panel.Series, percentileLine(s, one, percent, scale.Scale))
+			panel.Series = append(panel.Series, percentileLine(s, one, percent))
 		}
-		panel.Series = append(panel.Series, publishedLines(series, published.Of(points, "R1", ""), fmt.Sprintf("_p%g", percent))...)
+		panel.Series = append(panel.Series, publishedLines(series, published.Of(points, "R1", ""), fmt.Sprintf("_p%g", percent), scale.Scale)...)
 		p.Panels = append(p.Panels, panel)
 	}
 	return p, nil
 }
 
 // percentileLine is a percentile of one series' first packets to random Services.
-func percentileLine(s *summary.Summary, one summary.Series, percent, scale float64) plots.Series {
+func percentileLine(s *summary.Summary, one summary.Series, percent float64) plots.Series {
 	line := plots.Series{Look: plots.LookOf(one), Label: one.Label}
 	at := summary.With(nil, results.Position, "random", results.Protocol, "tcp", results.From, "client")
 	for _, c := range s.BySize(one, results.FirstPacket, at) {
@@ -130,9 +130,9 @@ func percentileLine(s *summary.Summary, one summary.Series, percent, scale float
 		if q == nil {
 			continue
 		}
-		pt := plots.Point{X: float64(c.Services()), Y: q.Value / scale, Lo: q.Value / scale, Hi: q.Value / scale}
+		pt := plots.Point{X: float64(c.Services()), Y: q.Value, Lo: q.Value, Hi: q.Value}
 		if q.Interval {
-			pt.Lo, pt.Hi = q.Lo/scale, q.Hi/scale
+			pt.Lo, pt.Hi = q.Lo, q.Hi
 		}
 		line.Points = append(line.Points, pt)
 	}
@@ -141,7 +141,7 @@ func percentileLine(s *summary.Summary, one summary.Series, percent, scale float
 
 // publishedLines are the published series whose names end in a suffix. One of a mode that
 // the run has looks like it; others come after all of the run's.
-func publishedLines(series []summary.Series, points []published.Point, suffix string) []plots.Series {
+func publishedLines(series []summary.Series, points []published.Point, suffix string, scale float64) []plots.Series {
 	var out []plots.Series
 	at := map[string]int{}
 	next := 0
@@ -164,7 +164,7 @@ func publishedLines(series []summary.Series, points []published.Point, suffix st
 			out = append(out, plots.Series{Look: look, Source: plots.Published, Label: name + ", published (" + pt.Provenance + ")"})
 		}
 		line := &out[at[name]]
-		line.Points = append(line.Points, plots.Point{X: pt.X, Y: pt.Y, Lo: pt.Y, Hi: pt.Y})
+		line.Points = append(line.Points, plots.Point{X: pt.X, Y: pt.Y * scale, Lo: pt.Y * scale, Hi: pt.Y * scale})
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"viplab/analysis/compare"
+	"viplab/analysis/plots"
 	"viplab/analysis/summary"
 	"viplab/modes"
 	"viplab/results"
@@ -15,9 +16,10 @@ import (
 // page is the content of a report, before it becomes Markdown or HTML.
 type page struct {
 	Title    string
-	Verdict  string   // in two sentences
-	Asked    []string // what was asked, where it ran
-	Answer   []string // sentences that the data support
+	Answer   []sentence // what the data support
+	Asked    []string   // what was asked, where it ran
+	Series   []seriesKey
+	Sizes    []int
 	Tables   []table
 	Pictures []picture
 	Method   []string
@@ -28,15 +30,18 @@ type page struct {
 	Env      [][2]string
 }
 
-type table struct {
-	Title string
-	Head  []string
-	Rows  [][]string
+// seriesKey is a series that can be switched off in the page.
+type seriesKey struct {
+	Place int
+	Label string
+	look  plots.Look
 }
 
 type picture struct {
 	Title, Name string
-	SVG         []byte
+	// Main is set for what the first screen shows.
+	Main bool
+	plots.Sheet
 }
 
 // row is one quantity of the answer tables.
@@ -97,7 +102,11 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 			p.Tables = append(p.Tables, t)
 		}
 	}
-	more := []*table{growth(s, series), spread(s, series), live(s, series)}
+	for i, one := range series {
+		p.Series = append(p.Series, seriesKey{i, one.Label, plots.LookOf(one)})
+	}
+	p.Sizes = sizes
+	more := []*table{givenUp(known, series), growth(s, series), spread(s, series), live(s, series)}
 	if len(sizes) > 0 {
 		n := sizes[len(sizes)-1]
 		more = append(more,
@@ -112,7 +121,6 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 	}
 	if len(sizes) > 0 {
 		p.Answer = answer(s, series, sizes[len(sizes)-1])
-		p.Verdict = verdict(s, series, sizes[len(sizes)-1])
 	}
 	p.Method, p.Limits = method(), limits(run, known, s)
 	p.Notes = notes(run, s)
@@ -171,20 +179,14 @@ func conditions(series []summary.Series) string {
 }
 
 func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
-	t := table{Title: fmt.Sprintf("%d Services", n), Head: []string{"median [95 % interval]"}}
-	for _, one := range series {
-		t.Head = append(t.Head, one.Label)
-	}
+	t := table{Title: servicesText(n), Services: n, Head: heads("median [95 % interval]", series)}
 	for _, r := range rows() {
-		cells := []string{r.label}
-		some := false
+		var cells []*summary.Cell
 		for _, one := range series {
-			c := s.One(one, r.metric, summary.With(r.with, results.Services, strconv.Itoa(n)))
-			some = some || c != nil
-			cells = append(cells, strings.TrimSpace(c.Text()+" "+c.Range()))
+			cells = append(cells, s.One(one, r.metric, summary.With(r.with, results.Services, strconv.Itoa(n))))
 		}
-		if some {
-			t.Rows = append(t.Rows, cells)
+		if entries, unit, ok := figures(r.metric, cells); ok {
+			t.Rows = append(t.Rows, append(words(labelled(r.label, unit)), entries...))
 		}
 	}
 	return t

@@ -22,8 +22,8 @@ const flatBelow = 1000
 func growth(s *summary.Summary, series []summary.Series) *table {
 	t := &table{
 		Title: "Growth with the number of Services",
-		Head: []string{"fit [95 % interval]", "full sync, exponent", "add a Service, exponent", "add a Service, doubled at",
-			"ns for each Service before the packet's: round trip from the client", "the same, by the call that sends a SYN from the node"},
+		Head: words("fit [95 % interval]", "full sync, exponent", "add a Service, exponent", "add a Service, doubled at",
+			"ns for each Service before the packet's: round trip from the client", "the same, by the call that sends a SYN from the node"),
 	}
 	add := map[string]string{results.Change: "service-add"}
 	for _, one := range series {
@@ -39,7 +39,7 @@ func growth(s *summary.Summary, series []summary.Series) *table {
 			}
 		}
 		if slices.ContainsFunc(row[1:], func(c string) bool { return c != "-" }) {
-			t.Rows = append(t.Rows, row)
+			t.Rows = append(t.Rows, words(row...))
 		}
 	}
 	return t.orNil()

@@ -10,21 +10,22 @@ import (
 func (p *page) markdown() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n\n", p.Title)
-	if p.Verdict != "" {
-		fmt.Fprintf(&b, "**%s**\n\n", p.Verdict)
+	for _, s := range p.Answer {
+		fmt.Fprintf(&b, "- %s**%s**%s\n", s.About, s.Lead, s.Rest)
 	}
-	list(&b, "", p.Asked)
-	list(&b, "Answer", p.Answer)
+	b.WriteString("\n")
 	list(&b, "Failed trials", p.Failures)
-	for _, t := range p.Tables {
-		fmt.Fprintf(&b, "## %s\n\n| %s |\n|%s\n", t.Title, strings.Join(t.Head, " | "), strings.Repeat("---|", len(t.Head)))
-		for _, r := range t.Rows {
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(r, " | "))
-		}
-		b.WriteString("\n")
-	}
+	list(&b, "What was measured", p.Asked)
 	for _, pic := range p.Pictures {
 		fmt.Fprintf(&b, "## %s\n\n![%s](plots/%s.svg)\n\n", pic.Title, pic.Title, pic.Name)
+		list(&b, "", pic.Notes)
+	}
+	for _, t := range p.Tables {
+		fmt.Fprintf(&b, "## %s\n\n%s|%s\n", t.Title, markdownRow(t.Head), strings.Repeat("---|", len(t.Head)))
+		for _, r := range t.Rows {
+			b.WriteString(markdownRow(r))
+		}
+		b.WriteString("\n")
 	}
 	list(&b, "Method", p.Method)
 	list(&b, "Limits", p.Limits)
@@ -41,6 +42,14 @@ func (p *page) markdown() []byte {
 		fmt.Fprintf(&b, "| %s | %s |\n", kv[0], kv[1])
 	}
 	return b.Bytes()
+}
+
+func markdownRow(row []entry) string {
+	var b strings.Builder
+	for _, e := range row {
+		b.WriteString("| " + e.String() + " ")
+	}
+	return b.String() + "|\n"
 }
 
 func list(b *bytes.Buffer, title string, items []string) {

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"viplab/analysis/plots"
@@ -54,13 +55,8 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 	if measured(theirs) {
 		drawings = append(drawings, theirs)
 	}
-	for _, pic := range drawings {
-		svg, err := draw(run.Dir, sim.extend(pic, sum))
-		if err != nil {
-			return nil, err
-		}
-		name, title := pic.Head()
-		page.Pictures = append(page.Pictures, picture{Title: title, Name: name, SVG: svg})
+	if err := page.draw(run.Dir, drawings, sim, followed); err != nil {
+		return nil, err
 	}
 	page.Notes = append(page.Notes, residue(followed)...)
 	if err := results.WriteFile(run.Dir, results.ReportMD, page.markdown()); err != nil {
@@ -73,27 +69,63 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 	return sum, results.WriteFile(run.Dir, results.ReportHTML, html)
 }
 
-// draw writes a picture as SVG, PNG and CSV, and returns the first.
-func draw(dir string, pic plots.Drawing) ([]byte, error) {
+// mainPictures names the pictures of the first screen: one each for changes, first packets
+// and bulk data.
+func mainPictures() []string { return []string{"sync-delta", "first-packet", "throughput"} }
+
+// draw draws all pictures, into files and onto the page.
+func (p *page) draw(dir string, drawings []plots.Drawing, sim simulated, s *summary.Summary) error {
+	var labels []string
+	for _, one := range p.Series {
+		labels = append(labels, one.Label)
+	}
+	odd := oddities(s, s.Series())
+	for _, pic := range drawings {
+		pic = sim.extend(pic, s)
+		if err := drawFiles(dir, pic); err != nil {
+			return err
+		}
+		sheet, err := plots.OnSheet(pic, labels)
+		if err != nil {
+			return err
+		}
+		name, title := pic.Head()
+		sheet.Notes = append(sheet.Notes, odd[name]...)
+		p.Pictures = append(p.Pictures, picture{Title: title, Name: name, Main: slices.Contains(mainPictures(), name), Sheet: sheet})
+	}
+	slices.SortStableFunc(p.Pictures, func(a, b picture) int { return a.rank() - b.rank() })
+	return nil
+}
+
+// rank puts the pictures of the first screen before the others.
+func (p picture) rank() int {
+	if p.Main {
+		return 0
+	}
+	return 1
+}
+
+// drawFiles writes a picture as SVG, PNG and CSV.
+func drawFiles(dir string, pic plots.Drawing) error {
 	svg, err := plots.SVG(pic)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	png, err := plots.PNG(pic)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	csv, err := pic.CSV()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	name, _ := pic.Head()
 	for ext, b := range map[string][]byte{".svg": svg, ".png": png, ".csv": csv} {
 		if err := results.WriteFile(dir, filepath.Join(results.PlotsDir, name+ext), b); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return svg, nil
+	return nil
 }
 
 // residue says what the report could not show, and what it does not.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -15,39 +14,47 @@ import (
 // spread is the table of first packets to random Services: percentiles over all
 // Services, each with its interval where the sample carries one.
 func spread(s *summary.Summary, series []summary.Series) *table {
-	t := &table{Title: "First packet over all Services (a random one each)", Head: []string{"TCP connect [95 % interval]"}}
-	for _, p := range summary.Percents() {
-		t.Head = append(t.Head, fmt.Sprintf("p%02g", p))
+	at := summary.With(nil, results.Position, "random", results.Protocol, "tcp", results.From, "client")
+	var medians []float64
+	for _, one := range series {
+		for _, c := range s.BySize(one, results.FirstPacket, at) {
+			medians = append(medians, c.Median)
+		}
 	}
-	t.Head = append(t.Head, "samples")
+	unit := summary.UnitForAll(results.FirstPacket, medians)
+	t := &table{Title: "First packet over all Services (a random one each)", Head: words(labelled("TCP connect [95 % interval]", unit))}
+	for _, p := range summary.Percents() {
+		t.Head = append(t.Head, word(fmt.Sprintf("p%02g", p)))
+	}
+	t.Head = append(t.Head, word("samples"))
 	for _, n := range s.Sizes() {
-		for _, one := range series {
-			c := s.One(one, results.FirstPacket, summary.With(nil, results.Services, strconv.Itoa(n),
-				results.Position, "random", results.Protocol, "tcp", results.From, "client"))
+		for i, one := range series {
+			c := s.One(one, results.FirstPacket, summary.With(at, results.Services, strconv.Itoa(n)))
 			if c == nil {
 				continue
 			}
-			row := []string{fmt.Sprintf("%s, %d Services", one.Label, n)}
+			row := []entry{{Text: one.Label + ", " + servicesText(n), Bar: -1, Series: i}}
 			for _, p := range summary.Percents() {
-				row = append(row, percentileText(c, p))
+				row = append(row, percentileText(c, p, unit))
 			}
-			t.Rows = append(t.Rows, append(row, strconv.Itoa(c.N)))
+			t.Rows = append(t.Rows, append(row, word(strconv.Itoa(c.N))))
 		}
 	}
 	return t.orNil()
 }
 
-func percentileText(c *summary.Cell, p float64) string {
+func percentileText(c *summary.Cell, p float64, unit results.Scaled) entry {
 	q := c.Percentile(p)
 	if q == nil {
-		return "-"
+		return word("-")
 	}
-	u := summary.UnitFor(c.Metric, q.Value)
-	text := summary.Number(q.Value/u.Scale) + " " + u.Name
-	if q.Interval {
-		text += fmt.Sprintf(" [%s, %s]", summary.Number(q.Lo/u.Scale), summary.Number(q.Hi/u.Scale))
+	if !q.Interval {
+		text, _ := summary.Write(q.Value, q.Value, q.Value, unit)
+		return word(text)
 	}
-	return text
+	e := word("")
+	e.Text, e.Range = summary.Write(q.Value, q.Lo, q.Hi, unit)
+	return e
 }
 
 // Range and precision of latencies beside updates: 1 µs to 1000 s, three digits.
@@ -62,9 +69,11 @@ const (
 // without that correction.
 func live(s *summary.Summary, series []summary.Series) *table {
 	quantiles := []float64{50, 90, 99, 99.9, 100}
-	t := &table{Title: "Latency of a steady client beside full syncs", Head: []string{"", "p50", "p90", "p99", "p99.9", "longest", "requests"}}
+	unit := results.Seconds.In("ms")
+	t := &table{Title: "Latency of a steady client beside full syncs",
+		Head: words(labelled("request", unit), "p50", "p90", "p99", "p99.9", "longest", "requests")}
 	for _, n := range s.Sizes() {
-		for _, one := range series {
+		for i, one := range series {
 			for _, kind := range [][2]string{{results.LiveLatency, "from when it was due"}, {results.LiveService, "from when it was sent"}} {
 				c := s.One(one, kind[0], summary.With(nil, results.Services, strconv.Itoa(n)))
 				if c == nil {
@@ -74,13 +83,11 @@ func live(s *summary.Summary, series []summary.Series) *table {
 				for _, v := range c.Values {
 					_ = h.RecordValue(min(int64(v/hdrUnit), hdrHighest)) // in range
 				}
-				row := []string{fmt.Sprintf("%s, %d Services, %s", one.Label, n, kind[1])}
+				row := []entry{{Text: fmt.Sprintf("%s, %s, %s", one.Label, servicesText(n), kind[1]), Bar: -1, Series: i}}
 				for _, q := range quantiles {
-					v := float64(h.ValueAtQuantile(q)) * hdrUnit
-					u := summary.UnitFor(c.Metric, v)
-					row = append(row, summary.Number(v/u.Scale)+" "+u.Name)
+					row = append(row, word(summary.Number(float64(h.ValueAtQuantile(q))*hdrUnit/unit.Scale)))
 				}
-				t.Rows = append(t.Rows, append(row, strconv.Itoa(c.N)))
+				t.Rows = append(t.Rows, append(row, word(strconv.Itoa(c.N))))
 			}
 		}
 	}
@@ -92,26 +99,27 @@ func live(s *summary.Summary, series []summary.Series) *table {
 func kinds(s *summary.Summary, series []summary.Series, n int, title, metric string, with map[string]string) *table {
 	levels := s.LevelsOf(metric, results.Kind)
 	slices.Sort(levels)
-	t := &table{Title: fmt.Sprintf("%s, %d Services", title, n), Head: append([]string{"median [95 % interval]"}, levels...)}
-	for _, one := range series {
-		row := []string{one.Label}
+	columns := make([][]entry, len(levels))
+	t := &table{Title: fmt.Sprintf("%s, %s", title, servicesText(n)), Services: n, Head: words("median [95 % interval]")}
+	for i, k := range levels {
+		var cells []*summary.Cell
+		for _, one := range series {
+			cells = append(cells, s.One(one, metric, summary.With(with, results.Services, strconv.Itoa(n), results.Kind, k)))
+		}
+		var unit results.Scaled
+		columns[i], unit, _ = figures(metric, cells)
+		t.Head = append(t.Head, word(labelled(k, unit)))
+	}
+	for i, one := range series {
+		row := []entry{{Text: one.Label, Bar: -1, Series: i}}
 		some := false
-		for _, k := range levels {
-			c := s.One(one, metric, summary.With(with, results.Services, strconv.Itoa(n), results.Kind, k))
-			some = some || c != nil
-			row = append(row, strings.TrimSpace(c.Text()+" "+c.Range()))
+		for _, c := range columns {
+			some = some || c[i].Text != "-"
+			row = append(row, c[i])
 		}
 		if some {
 			t.Rows = append(t.Rows, row)
 		}
 	}
 	return t.orNil()
-}
-
-// orNil is nil for a table without rows.
-func (t *table) orNil() *table {
-	if len(t.Rows) == 0 {
-		return nil
-	}
-	return t
 }
