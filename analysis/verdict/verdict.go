@@ -10,7 +10,6 @@ import (
 
 	"github.com/montanaflynn/stats"
 
-	"viplab/analysis/fit"
 	"viplab/results/published"
 )
 
@@ -20,14 +19,16 @@ type Kind string
 // Kinds.
 const (
 	Both          Kind = "same shape, same level"
-	Shape         Kind = "same shape"
+	SameShape     Kind = "same shape"
 	Level         Kind = "same level"
 	NotReproduced Kind = "not reproduced"
+	// Undecided is that the data are too few, or stray too much, to say either.
+	Undecided     Kind = "cannot be told"
 	CannotCompare Kind = "cannot be compared"
 )
 
 // Reproduced tells whether a verdict is one for the published curve.
-func (k Kind) Reproduced() bool { return k == Both || k == Shape || k == Level }
+func (k Kind) Reproduced() bool { return k == Both || k == SameShape || k == Level }
 
 // Sample is one measured point: the median at X, the rounds that it is of, and
 // its interval (equal to Y where there is none).
@@ -54,10 +55,8 @@ type Curve struct {
 type Verdict struct {
 	Kind Kind   `json:"verdict"`
 	Why  string `json:"why"`
-	// Theirs and Mine are the growth exponents with their intervals, if HasShape.
-	Theirs   fit.Line `json:"published_exponent"`
-	Mine     fit.Line `json:"measured_exponent"`
-	HasShape bool     `json:"has_shape"`
+	// Shape is how the two grow, nil if they have too few points in common.
+	Shape *Shape `json:"shape,omitempty"`
 	// Ratio is the median of measured over published at the published points, 0 if
 	// no point could be set against another.
 	Ratio float64 `json:"ratio"`
@@ -70,13 +69,6 @@ const (
 	// sameLevel is the factor up to which two levels count as the same: machines
 	// of the years in question differ by about that much.
 	sameLevel = 2
-	// leastHalf and mostHalf bound the half-width of a published exponent's
-	// interval: figures are rounded and read off plots, and an interval through
-	// three points would exclude nothing.
-	leastHalf, mostHalf = 0.1, 0.3
-	// flatHalf is how far a measured exponent may lie from its median for reasons
-	// that rounds of one run do not show.
-	flatHalf = 0.05
 )
 
 // Judge holds a curve against the other.
@@ -96,37 +88,39 @@ func Judge(c Curve) Verdict {
 		return Verdict{Kind: NotReproduced, Why: why}
 	}
 	v := Verdict{Ratio: ratio(theirs, ours)}
-	var err error
-	if v.Theirs, v.Mine, err = exponents(theirs, ours); err == nil {
-		v.HasShape = true
+	if shape, err := compareShapes(theirs, ours); err == nil {
+		v.Shape = &shape
 	}
-	shape := v.HasShape && v.Theirs.Lo() <= v.Mine.Hi() && v.Mine.Lo() <= v.Theirs.Hi()
-	level := c.NoLevel == "" && v.Ratio > 1.0/sameLevel && v.Ratio < sameLevel
-	v.Why = v.explain(c, shape)
-	switch {
-	case shape && level:
-		v.Kind = Both
-	case shape:
-		v.Kind = Shape
-	case level:
-		v.Kind = Level
-	case !v.HasShape && (c.NoLevel != "" || v.Ratio == 0):
-		v.Kind = CannotCompare
-	default:
-		v.Kind = NotReproduced
-	}
+	v.Why = v.explain(c)
+	v.Kind = v.kind(c)
 	return v
 }
 
-func (v Verdict) explain(c Curve, shape bool) string {
+// kind follows from shape and level. Levels that differ are no finding by themselves where
+// shapes agree or cannot be told: machines of many years do.
+func (v Verdict) kind(c Curve) Kind {
+	level := c.NoLevel == "" && v.Ratio > 1.0/sameLevel && v.Ratio < sameLevel
+	switch {
+	case v.Shape == nil && level:
+		return Level
+	case v.Shape == nil && (c.NoLevel != "" || v.Ratio == 0):
+		return CannotCompare
+	case v.Shape == nil || v.Shape.Different && !level:
+		return NotReproduced
+	case v.Shape.Same && level:
+		return Both
+	case v.Shape.Same:
+		return SameShape
+	case level:
+		return Level
+	}
+	return Undecided
+}
+
+func (v Verdict) explain(c Curve) string {
 	why := "too few common points for a shape"
-	if v.HasShape {
-		word := "exponents agree"
-		if !shape {
-			word = "exponents differ"
-		}
-		why = fmt.Sprintf("%s: published %.2f [%.2f, %.2f], measured %.2f [%.2f, %.2f]", word,
-			v.Theirs.Slope, v.Theirs.Lo(), v.Theirs.Hi(), v.Mine.Slope, v.Mine.Lo(), v.Mine.Hi())
+	if v.Shape != nil {
+		why = v.Shape.Text()
 	}
 	switch {
 	case c.NoLevel != "":
@@ -202,58 +196,4 @@ func ratio(theirs []published.Point, ours []Sample) float64 {
 		return 0
 	}
 	return m
-}
-
-// exponents fits how both grow, over the range that both have.
-func exponents(theirs []published.Point, ours []Sample) (a, b fit.Line, err error) {
-	lo, hi := math.Inf(-1), math.Inf(1)
-	var x, y []float64
-	for _, p := range theirs {
-		if p.X > 0 {
-			x, y = append(x, p.X), append(y, p.Y)
-		}
-	}
-	if len(x) < 2 || len(ours) < 2 {
-		return a, b, fmt.Errorf("too few points")
-	}
-	lo, hi = max(lo, slices.Min(x)), min(hi, slices.Max(x))
-	if a, err = power(x, y); err != nil {
-		return a, b, err
-	}
-	a.Half = min(mostHalf, max(leastHalf, a.Half))
-	var ox, oy []float64
-	sizes := 0
-	for _, s := range ours {
-		if s.X < lo*0.99 || s.X > hi*1.01 {
-			continue
-		}
-		sizes++
-		rounds := s.Rounds
-		if len(rounds) == 0 {
-			rounds = []float64{s.Y}
-		}
-		for _, v := range rounds {
-			ox, oy = append(ox, s.X), append(oy, v)
-		}
-	}
-	if sizes < 2 {
-		return a, b, fmt.Errorf("too few common points")
-	}
-	if b, err = power(ox, oy); err != nil {
-		return a, b, err
-	}
-	b.Half = max(flatHalf, min(mostHalf, b.Half))
-	return a, b, nil
-}
-
-// power is the exponent through points; through two of them it has no interval of
-// its own.
-func power(x, y []float64) (fit.Line, error) {
-	if len(x) == 2 {
-		if x[0] == x[1] {
-			return fit.Line{}, fmt.Errorf("two points at one place")
-		}
-		return fit.Line{Slope: math.Log(y[1]/y[0]) / math.Log(x[1]/x[0]), N: 2}, nil
-	}
-	return fit.Power(x, y)
 }

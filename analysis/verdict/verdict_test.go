@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -42,14 +43,14 @@ func TestJudge(t *testing.T) {
 		why  string
 		Curve
 	}{
-		"the same":          {Both, "exponents agree", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 1.3))}},
-		"ten times faster":  {Shape, "0.1 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
-		"another growth":    {NotReproduced, "exponents differ: published 2.00", Curve{Published: theirs(square), Ours: ours(linear)}},
+		"the same":          {Both, "shapes agree", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 1.3))}},
+		"ten times faster":  {SameShape, "0.1 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
+		"another growth":    {NotReproduced, "shapes differ (likelihood ratio, p =", Curve{Published: theirs(square), Ours: ours(linear)}},
 		"falls to nothing":  {NotReproduced, "published is 0 at 50000", Curve{Published: falls, Ours: ours(flat)}},
-		"falls as well":     {Shape, "levels cannot be compared", Curve{Published: falls, Ours: fallen, NoLevel: "no unit"}},
-		"begins with zero":  {Both, "exponents agree", Curve{Published: begins, Ours: ours(linear)}},
+		"falls as well":     {SameShape, "levels cannot be compared", Curve{Published: falls, Ours: fallen, NoLevel: "no unit"}},
+		"begins with zero":  {Both, "shapes agree", Curve{Published: begins, Ours: ours(linear)}},
 		"out of memory":     {NotReproduced, "published is OOM", Curve{Published: oom, Ours: ours(linear)}},
-		"no unit":           {Shape, "levels cannot be compared: no unit", Curve{Published: theirs(flat), Ours: ours(scaled(flat, 9)), NoLevel: "no unit"}},
+		"no unit":           {SameShape, "levels cannot be compared: no unit", Curve{Published: theirs(flat), Ours: ours(scaled(flat, 9)), NoLevel: "no unit"}},
 		"nothing measured":  {CannotCompare, "nothing was measured", Curve{Published: theirs(flat)}},
 		"a reason":          {CannotCompare, "no such kernel", Curve{Published: theirs(flat), Cannot: "no such kernel"}},
 		"one point":         {Level, "too few", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.7))[:1]}},
@@ -70,5 +71,43 @@ func TestAt(t *testing.T) {
 	}
 	if _, ok := At(ours, 5000); ok {
 		t.Error("a value beyond what was measured")
+	}
+}
+
+// TestShapes: a constant is no growth; one interval that is wide is no agreement; and what
+// the data cannot tell is said.
+func TestShapes(t *testing.T) {
+	xs := []float64{1000, 5000, 10000, 30000}
+	theirs := func(xs []float64, f func(float64) float64) []published.Point { p, _ := curve(f, xs...); return p }
+	ours := func(f func(float64) float64) []Sample { _, o := curve(f, xs...); return o }
+	power := func(k float64) func(float64) float64 { return func(x float64) float64 { return math.Pow(x/1000, k) } }
+	above := func(c float64, f func(float64) float64) func(float64) float64 {
+		return func(x float64) float64 { return c + f(x) }
+	}
+	wide := ours(power(0.42))
+	for i := range wide {
+		wide[i].Rounds = []float64{0.4 * wide[i].Y, wide[i].Y, 1.6 * wide[i].Y}
+	}
+	for name, c := range map[string]struct {
+		theirs          []published.Point
+		ours            []Sample
+		same, different bool
+		text            string
+	}{
+		"1.02 and 0.42":                   {theirs(xs, power(1.02)), ours(power(0.42)), false, true, "shapes differ"},
+		"1.02 and 0.42, straying":         {theirs(xs, power(1.02)), wide, false, false, "could not have told 1 from"},
+		"the same above another constant": {theirs(xs, power(1)), ours(above(20, power(1))), true, false, "shapes agree"},
+		"a constant hides a square":       {theirs(xs, above(5, power(2))), ours(power(1)), false, true, "shapes differ"},
+		"two published points":            {theirs(xs[2:], power(1)), ours(power(1)), false, false, "could not have told"},
+		"one flat, the other not":         {theirs(xs, power(0)), ours(power(1)), false, true, "one is flat"},
+		"both flat":                       {theirs(xs, power(0)), ours(power(0.02)), true, false, "neither moves"},
+	} {
+		s, err := compareShapes(c.theirs, c.ours)
+		if err != nil || s.Same != c.same || s.Different != c.different || !strings.Contains(s.Text(), c.text) {
+			t.Errorf("%s: %v %+v: %s", name, err, s, s.Text())
+		}
+		if b, err := json.Marshal(s); err != nil {
+			t.Errorf("%s: %s %v", name, b, err)
+		}
 	}
 }
