@@ -19,3 +19,13 @@ func LimitsAt(a Attach) modes.Limits {
 	}
 	return l
 }
+
+// caveats are what a reader of the mode's figures must know.
+func caveats() []modes.Caveat {
+	return []modes.Caveat{
+		{When: modes.Args{AttachParam: string(Socket)}, Text: "Programs at sockets (attach=socket) serve connections that begin on the node itself, and " +
+			"no others: all figures of this variant are from there (from=node), and none can be set beside one from a client elsewhere."},
+		{When: modes.Args{AttachParam: string(Both)}, Text: "Mode ebpf serves clients elsewhere where their packets enter the node; only what starts on " +
+			"the node (from=node) is served at its socket, without a translation of packets."},
+	}
+}
