@@ -96,15 +96,15 @@ func doctorTestbeds() []labelled {
 // those arguments that need more of the kernel or of rights than the default.
 func (a app) tried() (out []trial.Variant) {
 	for _, m := range a.modes {
-		out = append(out, trial.Variant{Mode: m.Name})
+		out = append(out, trial.VariantOf(m, nil, ""))
 		if !m.Baseline {
-			out = append(out, trial.Variant{Mode: m.Name, Family: modes.Dual})
+			out = append(out, trial.VariantOf(m, nil, modes.Dual))
 		}
 		for _, p := range m.Params {
 			for _, v := range p.Values {
 				args := modes.Args{p.Name: v}
-				if t := m.TraitsOf(args); v != p.Default && (t.Tunnel || t.RealRoot) {
-					out = append(out, trial.Variant{Mode: m.Name, Args: args})
+				if t := m.TraitsOf(args); v != p.Default && (t.Tunnel || t.RealRoot && !m.TraitsOf(nil).RealRoot) {
+					out = append(out, trial.VariantOf(m, args, ""))
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"viplab/lab/roles"
@@ -29,7 +30,10 @@ func Capabilities(ctx context.Context, tb testbed.Testbed, asked []trial.Variant
 		return nil, fmt.Errorf("ask testbed %s: %w", tb.Name(), err)
 	}
 	var out, errs bytes.Buffer
-	code, err := tb.Run(ctx, testbed.Command{Args: []string{self, roles.Capabilities}, Stdin: question, Stdout: &out, Stderr: &errs})
+	code, err := tb.Run(ctx, testbed.Command{
+		Args: []string{self, roles.Capabilities}, Stdin: question, Stdout: &out, Stderr: &errs,
+		RealRoot: slices.ContainsFunc(asked, func(v trial.Variant) bool { return v.RealRoot }),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("ask testbed %s: %w", tb.Name(), err)
 	}

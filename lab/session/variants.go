@@ -70,7 +70,7 @@ func (c Config) Asked(known catalog.Catalog) ([]trial.Variant, error) {
 	}
 	var out []trial.Variant
 	for _, v := range all {
-		one := trial.Variant{Mode: v.mode.Name, Args: v.args, Family: v.family}
+		one := trial.VariantOf(v.mode, v.args, v.family)
 		if !slices.ContainsFunc(out, one.Equal) {
 			out = append(out, one)
 		}

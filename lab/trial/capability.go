@@ -33,6 +33,13 @@ type Variant struct {
 	Mode   string       `json:"mode"`
 	Args   modes.Args   `json:"args,omitempty"`
 	Family modes.Family `json:"family,omitempty"`
+	// RealRoot is whether the mode says that it needs the rights of the host's root.
+	RealRoot bool `json:"real_root,omitempty"`
+}
+
+// VariantOf is a mode with some arguments as a Variant.
+func VariantOf(m modes.Mode, a modes.Args, f modes.Family) Variant {
+	return Variant{Mode: m.Name, Args: a, Family: f, RealRoot: m.TraitsOf(a).RealRoot}
 }
 
 // Capabilities asks every variant, in namespaces of its own, whether it can run here.

@@ -2,7 +2,6 @@ package ebpf
 
 import (
 	"net/netip"
-	"slices"
 
 	"viplab/modes"
 )
@@ -28,9 +27,9 @@ type image struct {
 	had       map[Key]bool // of what several fronts share
 }
 
-// imageOf makes the entries of a Service.
-func imageOf(svc *modes.Service, ids identity, table int, s scope) []Entry {
-	m := image{svc: svc, ids: ids, table: table, clusterIP: ClusterIP}
+// imageOf appends the entries of a Service to a list.
+func imageOf(list []Entry, svc *modes.Service, ids identity, table int, s scope) []Entry {
+	m := image{svc: svc, ids: ids, table: table, clusterIP: ClusterIP, entries: list}
 	if s.masqueradeAll {
 		m.clusterIP |= Masquerade
 	}
@@ -134,7 +133,6 @@ func (m *image) front(f Front, s set, flags Flags) {
 	if m.table > 0 {
 		return // the table stands for the slots
 	}
-	m.entries = slices.Grow(m.entries, len(s.backends))
 	for i, id := range s.backends {
 		f.Slot = uint32(i + 1)
 		m.entries = append(m.entries, Entry{Key: Key{Kind: Slots, Front: f}, Service: Service{ID: id}})

@@ -76,14 +76,7 @@ func (p *Planner) Plan(s modes.Snapshot) (Change, error) {
 			return Change{}, err
 		}
 	}
-	return p.plan(s), nil
-}
-
-// plan is Plan without a look at what the maps cannot hold.
-func (p *Planner) plan(s modes.Snapshot) (c Change) {
-	if p.ids == nil {
-		p.ids = make(map[string]identity, len(s.Services))
-	}
+	var c Change
 	next := scopeOf(s, p.Family)
 	for _, one := range p.differ(s, next) {
 		p.service(&c, one, next)
@@ -94,7 +87,34 @@ func (p *Planner) plan(s modes.Snapshot) (c Change) {
 		p.held[k] += c.New[k] - len(c.Delete[k])
 	}
 	p.last, p.scope = s, next
-	return c
+	return c, nil
+}
+
+// Begin works out what maps that hold nothing are to hold for a Snapshot, which
+// [Planner.All] then gives.
+func (p *Planner) Begin(s modes.Snapshot) error {
+	for _, svc := range s.Services {
+		if err := p.check(svc); err != nil {
+			return err
+		}
+	}
+	p.begin(s)
+	return nil
+}
+
+// begin is Begin without a look at what the maps cannot hold.
+func (p *Planner) begin(s modes.Snapshot) {
+	p.last, p.scope, p.held = s, scopeOf(s, p.Family), [kinds]int{}
+	p.ids = make(map[string]identity, len(s.Services))
+	var list []Entry
+	for _, svc := range s.Services {
+		ids := p.identify(svc, nil, identity{})
+		p.ids[svc.Key()] = ids
+		list = imageOf(list[:0], svc, ids, p.Table, p.scope)
+		for _, e := range list {
+			p.held[e.Kind]++
+		}
+	}
 }
 
 // differ lists the Services whose entries may differ: all of them if what they depend on
@@ -123,8 +143,8 @@ func (p *Planner) check(svc *modes.Service) error {
 	if err := p.Limits.Check(Name, svc); err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(addresses(svc), func(a netip.Addr) bool { return modes.FamilyOf(a) != p.family() }); i >= 0 {
-		return fmt.Errorf("service %s: %s is not of the maps' family, %s", svc.Key(), addresses(svc)[i], p.family())
+	if a := p.stranger(svc); a.IsValid() {
+		return fmt.Errorf("service %s: %s is not of the maps' family, %s", svc.Key(), a, p.family())
 	}
 	most := maxEndpoints
 	if p.Table > 0 {
@@ -143,31 +163,41 @@ func (p *Planner) family() modes.Family {
 	return p.Family
 }
 
-// addresses are all that a Service has, its endpoints' too.
-func addresses(svc *modes.Service) []netip.Addr {
-	out := append([]netip.Addr{svc.ClusterIP}, svc.ExternalIPs...)
-	out = append(out, svc.LoadBalancerIPs...)
-	for _, ep := range svc.Endpoints {
-		out = append(out, ep.Addr)
+// stranger is an address of the Service, or of an endpoint, that is of another family.
+func (p *Planner) stranger(svc *modes.Service) netip.Addr {
+	other := func(a netip.Addr) bool { return modes.FamilyOf(a) != p.family() }
+	if other(svc.ClusterIP) {
+		return svc.ClusterIP
 	}
-	return out
+	for _, list := range [][]netip.Addr{svc.ExternalIPs, svc.LoadBalancerIPs} {
+		if i := slices.IndexFunc(list, other); i >= 0 {
+			return list[i]
+		}
+	}
+	for _, ep := range svc.Endpoints {
+		if other(ep.Addr) {
+			return ep.Addr
+		}
+	}
+	return netip.Addr{}
 }
 
 // service adds what one changed Service takes.
 func (p *Planner) service(c *Change, one modes.Change, next scope) {
-	old := map[Key]Entry{}
+	var old map[Key]Entry
 	var before identity
 	if one.Old != nil {
+		old = map[Key]Entry{}
 		before = p.ids[one.Old.Key()]
 		delete(p.ids, one.Old.Key())
-		for _, e := range imageOf(one.Old, before, p.Table, p.scope) {
+		for _, e := range imageOf(nil, one.Old, before, p.Table, p.scope) {
 			old[e.Key] = e
 		}
 	}
 	if one.New != nil {
 		ids := p.identify(one.New, one.Old, before)
 		p.ids[one.New.Key()] = ids
-		for _, e := range imageOf(one.New, ids, p.Table, next) {
+		for _, e := range imageOf(nil, one.New, ids, p.Table, next) {
 			had, there := old[e.Key]
 			delete(old, e.Key)
 			if !there || !had.equal(e) {
@@ -179,7 +209,7 @@ func (p *Planner) service(c *Change, one modes.Change, next scope) {
 		return
 	}
 	// In the order of the image, which is the same each time.
-	for _, e := range imageOf(one.Old, before, p.Table, p.scope) {
+	for _, e := range imageOf(nil, one.Old, before, p.Table, p.scope) {
 		if _, gone := old[e.Key]; gone {
 			c.Delete[e.Kind] = append(c.Delete[e.Kind], e)
 		}
@@ -242,13 +272,29 @@ func (p *Planner) fresh(n uint32) uint32 {
 	return id
 }
 
-// All is every entry that the maps must hold after the last Plan.
-func (p *Planner) All() Change {
+// chunk is how many Services [Planner.All] gives at a time: their entries are written with
+// a handful of system calls, and memory for more would take longer to get than that.
+const chunk = 1000
+
+// All gives every entry that the maps must hold after the last Plan, some at a time. What
+// an entry refers to comes before it. The Change is valid until fn returns.
+func (p *Planner) All(fn func(*Change) error) error {
 	var c Change
-	for _, svc := range p.last.Services {
-		for _, e := range imageOf(svc, p.ids[svc.Key()], p.Table, p.scope) {
+	var list []Entry
+	for i, svc := range p.last.Services {
+		list = imageOf(list[:0], svc, p.ids[svc.Key()], p.Table, p.scope)
+		for _, e := range list {
 			c.put(e, true)
 		}
+		if i%chunk != chunk-1 && i != len(p.last.Services)-1 {
+			continue
+		}
+		if err := fn(&c); err != nil {
+			return err
+		}
+		for k := range kinds {
+			c.Put[k], c.New[k] = c.Put[k][:0], 0
+		}
 	}
-	return c
+	return nil
 }

@@ -27,12 +27,15 @@ func NewProgram(o Options, s modes.Snapshot) Program {
 	p := newProgram(o)
 	planner := Planner{Family: o.Family, Table: o.table()}
 	p.scope, p.node = scopeOf(s, o.Family), s.Node
-	c := planner.plan(s)
-	for _, entries := range c.Put {
-		for _, e := range entries {
-			p.add(e)
+	planner.begin(s)
+	_ = planner.All(func(c *Change) error { // which gives no error of its own
+		for _, entries := range c.Put {
+			for _, e := range entries {
+				p.add(e)
+			}
 		}
-	}
+		return nil
+	})
 	return p
 }
 

@@ -72,7 +72,12 @@ func (p *Proxier) Sync(_ context.Context, s modes.Snapshot) (cost modes.Cost, er
 		}
 	}
 	before := p.planner.scope
-	change, err := p.planner.Plan(s)
+	var change Change
+	if p.kernel == nil {
+		err = p.planner.Begin(s)
+	} else {
+		change, err = p.planner.Plan(s)
+	}
 	if err != nil {
 		return cost, err
 	}
@@ -136,12 +141,14 @@ func (p *Proxier) begin(cost *modes.Cost) error {
 
 // fill writes all that was planned.
 func (p *Proxier) fill(k *kernel, cost *modes.Cost) error {
-	start := time.Now()
-	all := p.planner.All()
-	cost.Plan += time.Since(start)
-	applied, err := k.apply(&all)
-	cost.Add(applied)
-	cost.Objects++
+	start, written := time.Now(), modes.Cost{Objects: 1}
+	err := p.planner.All(func(c *Change) error {
+		applied, err := k.apply(c)
+		written.Add(applied)
+		return err
+	})
+	written.Plan = time.Since(start) - written.Encode - written.Commit
+	cost.Add(written)
 	if err == nil {
 		err = storeOf(p.options.Family).configure(k.coll.Maps, p.planner.scope)
 	}
