@@ -109,3 +109,66 @@ func TestAbilities(t *testing.T) {
 		t.Errorf("two modes of the same abilities differ: %v", rows)
 	}
 }
+
+// grown is a run of two modes at three sizes: the change of one costs a second for each
+// thousand Services more, that of the other nothing.
+func grown() *results.Run {
+	run := &results.Run{Dir: "runs/x", Env: results.Env{Kernel: "Linux 7.3", Testbed: "uml"}}
+	for mode, slope := range map[string]float64{"iptables": 1e-3, "ipvs": 0} {
+		for _, n := range []int{100, 1000, 5000} {
+			r := results.Record{Metric: results.SyncDelta, Variant: results.Variant{results.Mode: mode, results.Endpoints: "2"},
+				Factors: map[string]string{results.Services: fmt.Sprint(n), results.Change: "service-add"}}
+			for k := range 12 {
+				r.Values = append(r.Values, (0.001+slope*float64(n))*(1+0.001*float64(k)))
+			}
+			run.Records = append(run.Records, r)
+		}
+	}
+	return run
+}
+
+// text is what advice says.
+func text(t *testing.T, a *Advice, err error) string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := a.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestAdvise: what was measured is advised from; a budget says from where on it matters; a
+// rate who keeps up; another size is simulated and says so.
+func TestAdvise(t *testing.T) {
+	a, err := Advise(catalog.All(), grown(), Input{Services: 5000, Changes: 0.5, Budget: 2})
+	got := text(t, a, err)
+	for _, want := range []string{"At 5000 Services, from runs/x", "ipvs takes least, 1.01 ms [1.00, 1.01]", "iptables is behind by 5.03 s",
+		"iptables is behind by more than 2.00 s a change, from about 2000 Services on", "iptables does not keep up with 0.500 changes", "ipvs keeps up with",
+		"Neither measured nor simulated: userspace, iptables-tree, nftables"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not said in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "SIMULATED") || a.Simulation != "" {
+		t.Error("what was measured is called simulated")
+	}
+	a, err = Advise(catalog.All(), grown(), Input{Services: 20000})
+	if got := text(t, a, err); !strings.Contains(got, "SIMULATED") || !strings.Contains(got, "], simulated") || len(a.Standings[0].Behind) != 1 {
+		t.Errorf("another size is not simulated:\n%s", got)
+	} else if _, lo, hi := a.Standings[0].Gap(a.Standings[0].Behind[0]); lo > 20 || hi < 20 {
+		t.Errorf("the bounds of the simulation, [%g, %g], do not hold what grows by a second for each thousand", lo, hi)
+	}
+	a, err = Advise(catalog.All(), nil, Input{Services: 20000})
+	if got := text(t, a, err); !strings.Contains(got, "SIMULATED") || !strings.Contains(got, "nothing can be told apart") {
+		t.Errorf("without a run:\n%s", got)
+	}
+	if _, err := Advise(catalog.All(), grown(), Input{Kernel: "9.9"}); err == nil || !strings.Contains(err.Error(), "the run is of Linux 7.3") {
+		t.Errorf("another kernel: %v", err)
+	}
+	if a, err := Advise(catalog.All(), grown(), Input{Kernel: "7.3"}); err != nil || a.Services != 5000 {
+		t.Errorf("its own kernel: %+v %v", a, err)
+	}
+}

@@ -7,6 +7,8 @@
 package advice
 
 import (
+	"slices"
+
 	"viplab/analysis/summary"
 	"viplab/results"
 )
@@ -49,4 +51,17 @@ func Questions() []Question {
 func (q Question) less(a, b float64) bool {
 	m, _ := results.FindMetric(q.Metric)
 	return a < b == (m.Better == results.Less)
+}
+
+// sort puts the better ones first.
+func (q Question) sort(list []Entry) {
+	slices.SortStableFunc(list, func(a, b Entry) int {
+		switch {
+		case q.less(a.Value, b.Value):
+			return -1
+		case q.less(b.Value, a.Value):
+			return 1
+		}
+		return 0
+	})
 }

@@ -64,6 +64,7 @@ func Ask(q Question, s *summary.Summary, series []summary.Series, n int, forecas
 		}
 	}
 	out.place(all)
+	q.sort(out.Unplaced)
 	return out
 }
 
@@ -82,15 +83,7 @@ func entry(q Question, s *summary.Summary, one summary.Series, n int) (Entry, bo
 
 // place sorts entries into leaders and others.
 func (s *Standing) place(all []Entry) {
-	slices.SortStableFunc(all, func(a, b Entry) int {
-		switch {
-		case s.Question.less(a.Value, b.Value):
-			return -1
-		case s.Question.less(b.Value, a.Value):
-			return 1
-		}
-		return 0
-	})
+	s.Question.sort(all)
 	for _, e := range all {
 		if e.Lo <= all[0].Hi && all[0].Lo <= e.Hi {
 			s.Leaders = append(s.Leaders, e)
@@ -145,6 +138,9 @@ func (s Standing) Sentence() (lead, rest string) {
 func (s Standing) lead() string {
 	switch len(s.Leaders) {
 	case 0:
+		if !slices.ContainsFunc(s.Unplaced, func(e Entry) bool { return !e.Simulated }) {
+			return "simulated, with an error that is not known, so nothing can be told apart"
+		}
 		return "too few samples for intervals, so nothing can be told apart"
 	case 1:
 		word := "alone has an interval"

@@ -1,0 +1,217 @@
+package advice
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"viplab/analysis/summary"
+	"viplab/modes"
+	"viplab/results"
+)
+
+// Input is what somebody has who asks for advice.
+type Input struct {
+	// Services is how many, 0 for the largest number that was measured.
+	Services int `json:"services"`
+	// Changes is how many there are a second, 0 if that is not known.
+	Changes float64 `json:"changes_per_second,omitempty"`
+	// Budget is by how much longer than with the best mode a change may take, in seconds,
+	// before it matters; 0 if that is not known.
+	Budget float64 `json:"budget_seconds,omitempty"`
+	// Kernel is that of which figures are wanted, empty for any.
+	Kernel string `json:"kernel,omitempty"`
+}
+
+// Advice is what a run and the simulation say to an Input.
+type Advice struct {
+	Input
+	// From says what was measured, where; Simulation what the rest is calibrated with, empty
+	// where nothing is simulated.
+	From       string     `json:"from"`
+	Simulation string     `json:"simulation,omitempty"`
+	Standings  []Standing `json:"standings"`
+	// Matters and Rates are sentences on the budget and on the rate of changes.
+	Matters []string `json:"budget,omitempty"`
+	Rates   []string `json:"changes,omitempty"`
+	// Unknown lists the modes of which there is nothing.
+	Unknown []string `json:"unknown,omitempty"`
+	// Abilities is the table of [Abilities].
+	Abilities [][]string `json:"abilities"`
+}
+
+// unmeasured is how many Services are asked about where nobody says and nothing was
+// measured: the size of a large cluster of today.
+const unmeasured = 5000
+
+// Advise answers an Input from a run, nil for none: from simulation alone.
+func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
+	s := &summary.Summary{}
+	out := &Advice{Input: in, From: "nothing that was measured"}
+	if run != nil {
+		var err error
+		if s, err = summary.Of(run); err != nil {
+			return nil, err
+		}
+		out.From = fmt.Sprintf("%s (testbed %s, kernel %s)", run.Dir, run.Env.Testbed, run.Env.Kernel)
+	}
+	sizes := s.Sizes()
+	if out.Services == 0 {
+		out.Services = unmeasured
+		if len(sizes) > 0 {
+			out.Services = sizes[len(sizes)-1]
+		}
+	}
+	series, err := ofKernel(s.Series(), run, in.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	// Only a run of a mode says what it costs beside others on its machine.
+	if len(series) == 0 {
+		for _, m := range known {
+			series = append(series, summary.Series{Label: m.Name, Mode: m.Name, Variant: results.Variant{results.Mode: m.Name}, Baseline: m.Baseline})
+		}
+	}
+	forecast, about, err := simulated(known, run, s)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(sizes, out.Services) {
+		forecast = nil
+	} else {
+		out.Simulation = about
+	}
+	var names []string
+	for _, q := range Questions() {
+		st := Ask(q, s, series, out.Services, forecast)
+		if st.Empty() {
+			continue
+		}
+		out.Standings = append(out.Standings, st)
+		if q.Name == OneChange {
+			out.Matters, out.Rates = matters(q, s, series, st, in.Budget), rates(st, in.Changes)
+		}
+		for _, e := range slices.Concat(st.Leaders, st.Behind, st.Unplaced) {
+			if !slices.Contains(names, e.Mode) {
+				names = append(names, e.Mode)
+			}
+		}
+	}
+	for _, m := range known {
+		if !m.Baseline && !slices.Contains(names, m.Name) {
+			out.Unknown = append(out.Unknown, m.Name)
+		}
+	}
+	out.Abilities = Abilities(known, names)
+	return out, nil
+}
+
+// ofKernel keeps the series of a kernel: of a run on several, those that name it, of a run
+// on one, all if it is that one.
+func ofKernel(series []summary.Series, run *results.Run, kernel string) ([]summary.Series, error) {
+	if kernel == "" {
+		return series, nil
+	}
+	var out []summary.Series
+	var have []string
+	for _, one := range series {
+		k := one.Variant[results.Kernel]
+		if k == "" && run != nil {
+			k = run.Env.Kernel
+		}
+		if strings.Contains(k, kernel) {
+			out = append(out, one)
+		} else if !slices.Contains(have, k) {
+			have = append(have, k)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("nothing was measured on kernel %q: the run is of %s", kernel, strings.Join(have, ", "))
+	}
+	return out, nil
+}
+
+// matters holds how far variants are behind against a budget, and says from which number of
+// Services on it is exceeded.
+func matters(q Question, s *summary.Summary, series []summary.Series, st Standing, budget float64) []string {
+	if budget <= 0 || len(st.Leaders) == 0 {
+		return nil
+	}
+	u := summary.UnitFor(q.Metric, budget)
+	limit := summary.Number(budget/u.Scale) + " " + u.Name
+	var out []string
+	for _, e := range st.Behind {
+		_, lo, hi := st.Gap(e)
+		switch {
+		case lo > budget:
+			text := fmt.Sprintf("%s is behind by more than %s a change", e.Label, limit)
+			out = append(out, text+crossing(q, s, series, e.Label, budget))
+		case hi < budget:
+			out = append(out, fmt.Sprintf("%s is behind by less than %s a change: that does not matter", e.Label, limit))
+		default:
+			out = append(out, fmt.Sprintf("whether %s is behind by more than %s a change cannot be told", e.Label, limit))
+		}
+	}
+	return out
+}
+
+// near is how far apart two measured sizes may be, as a factor, for a size between them to
+// be interpolated.
+const near = 10
+
+// crossing says from which number of Services on a variant is behind by more than a budget:
+// interpolated between logarithms of measured sizes, or, where those are far apart or the
+// variant is not behind at the smaller, between which it is. It is empty if the variant is
+// behind by that at the smallest, or at none.
+func crossing(q Question, s *summary.Summary, series []summary.Series, label string, budget float64) string {
+	lastN, lastGap := 0, 0.0
+	for _, n := range s.Sizes() {
+		st := Ask(q, s, series, n, nil)
+		gap := 0.0
+		for _, e := range st.Behind {
+			if e.Label == label {
+				gap, _, _ = st.Gap(e)
+			}
+		}
+		switch {
+		case gap <= budget:
+		case lastN == 0:
+			return ""
+		case lastGap <= 0 || n > near*lastN:
+			return fmt.Sprintf(", from somewhere between %d and %d Services on", lastN, n)
+		default:
+			share := math.Log(budget/lastGap) / math.Log(gap/lastGap)
+			at := math.Exp(math.Log(float64(lastN)) + share*math.Log(float64(n)/float64(lastN)))
+			return fmt.Sprintf(", from about %s Services on", summary.Digits(at, 1-int(math.Floor(math.Log10(at)))))
+		}
+		lastN, lastGap = n, gap
+	}
+	return ""
+}
+
+// rates says which variants keep up with so many changes a second, each programmed by
+// itself.
+func rates(st Standing, changes float64) []string {
+	if changes <= 0 {
+		return nil
+	}
+	var out []string
+	for _, e := range slices.Concat(st.Leaders, st.Behind, st.Unplaced) {
+		most := summary.Number(1 / e.Value)
+		if e.Interval {
+			most += " [" + summary.Number(1/e.Hi) + ", " + summary.Number(1/e.Lo) + "]"
+		}
+		word := "keeps up with"
+		switch {
+		case !e.Interval:
+			word = "may or may not keep up with"
+		case e.Lo*changes > 1:
+			word = "does not keep up with"
+		case e.Hi*changes > 1:
+			word = "may or may not keep up with"
+		}
+		out = append(out, fmt.Sprintf("%s %s %s changes a second: one by one it programs %s", e.Label, word, summary.Number(changes), most))
+	}
+	return out
+}

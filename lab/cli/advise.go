@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"viplab/analysis/advice"
+	"viplab/modes/snapshot/synth"
+	"viplab/results"
+)
+
+func (a app) adviseCommand() *cobra.Command {
+	var in advice.Input
+	var budget time.Duration
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "advise [DIR]",
+		Short: "Say which mode does better at your number of Services, and which cannot be told apart",
+		Long: `advise reads a run directory (the latest if none is given) and says, at a number of
+Services, which modes are ahead, which are behind and by how much, and which cannot be
+told apart: intervals decide, not medians. At a number that was not measured it
+simulates, with costs from the run, and says so. Beside it stands what each mode cannot
+do. Without any run all of it is simulated.`,
+		Example: `  viplab advise
+  viplab advise --services 5000 --changes 2 --budget 100ms
+  viplab advise --kernel 7.3 results/runs/latest --json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("advise takes one run directory, got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in.Budget = budget.Seconds()
+			switch {
+			case in.Services < 0 || in.Services > synth.MaxServices:
+				return usagef("services must be 1 to %d, got %d", synth.MaxServices, in.Services)
+			case !(in.Changes >= 0) || math.IsInf(in.Changes, 0): // nor NaN
+				return usagef("changes must be a number a second, got %g", in.Changes)
+			case budget < 0:
+				return usagef("budget must not be negative, got %s", budget)
+			}
+			run, err := runOrLatest(args)
+			if err != nil {
+				return err
+			}
+			out, err := advice.Advise(a.modes, run, in)
+			if err != nil {
+				return usageError{err}
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), out)
+			}
+			return out.Write(cmd.OutOrStdout())
+		},
+	}
+	fl := cmd.Flags()
+	fl.IntVar(&in.Services, "services", 0, "your number of Services (default the largest that was measured)")
+	fl.Float64Var(&in.Changes, "changes", 0, "changes of Services or endpoints a second")
+	fl.DurationVar(&budget, "budget", 100*time.Millisecond, "by how much longer than with the best mode a change may take")
+	fl.StringVar(&in.Kernel, "kernel", "", "only what was measured on this kernel")
+	fl.BoolVar(&asJSON, "json", false, "write JSON")
+	return cmd
+}
+
+// runOrLatest reads the run of an argument, or the latest one; without either it is nil.
+func runOrLatest(args []string) (*results.Run, error) {
+	dir := filepath.Join(runsDir, results.LatestLink)
+	if len(args) > 0 {
+		dir = args[0]
+	} else if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("look for the latest run: %w", err)
+	}
+	run, err := results.Open(dir)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return run, nil
+}
