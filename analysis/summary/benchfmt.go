@@ -12,9 +12,15 @@ import (
 	"viplab/results"
 )
 
-// WriteBench writes every sample in the Go benchmark text format, which benchstat
+// mostBench is how many lines of a cell are written: benchstat's intervals gain nothing
+// from more, and a run has hundreds of thousands of packets.
+const mostBench = 100
+
+// WriteBench writes the samples in the Go benchmark text format, which benchstat
 // reads: variant and factors in the name, the environment as configuration lines, and
-// for each unit which values are the better ones.
+// for each unit which values are the better ones. Of a cell whose interval is that of its
+// rounds these are the rounds' medians, since samples of one round resemble each other; of
+// others all samples, or so many of them at equal distances.
 func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 	out := benchfmt.NewWriter(w)
 	for _, u := range s.benchUnits() {
@@ -29,7 +35,7 @@ func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 	}
 	for _, c := range s.Cells {
 		m, _ := results.FindMetric(c.Metric)
-		for _, v := range c.Values {
+		for _, v := range c.benchValues() {
 			res := &benchfmt.Result{Config: config, Name: benchfmt.Name(benchName(c)), Iters: 1,
 				Values: []benchfmt.Value{{Value: v, Unit: m.Unit.Bench()}}}
 			if err := out.Write(res); err != nil {
@@ -38,6 +44,25 @@ func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 		}
 	}
 	return nil
+}
+
+// benchValues are the values that stand for a cell, in the order of measurement.
+func (c *Cell) benchValues() []float64 {
+	if c.ByRounds {
+		var out []float64
+		for _, round := range slices.Sorted(maps.Keys(c.Trials)) {
+			out = append(out, c.Trials[round])
+		}
+		return out
+	}
+	if len(c.Values) <= mostBench {
+		return c.Values
+	}
+	out := make([]float64, mostBench)
+	for i := range out {
+		out[i] = c.Values[i*len(c.Values)/mostBench]
+	}
+	return out
 }
 
 // benchUnits declares the units of the run in which the same direction is better for

@@ -88,7 +88,7 @@ which one is faster, at which size, and by how much.`,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: valid are advise, bench, compare, explain, reproduce, scenario, simulate, report, doctor, kernel, modes, version", args[0])
+				return usagef("unknown command %q: valid are advise, bench, compare, explain, reproduce, scenario, simulate, report, runs, pack, doctor, kernel, modes, version", args[0])
 			}
 			return nil
 		},
@@ -97,7 +97,7 @@ which one is faster, at which size, and by how much.`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(),
-		a.reportCommand(), a.adviseCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
+		a.reportCommand(), a.adviseCommand(), runsCommand(), packCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
 	return root
 }
 

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"viplab/analysis/summary"
+	"viplab/results"
+)
+
+func runsCommand() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "runs",
+		Short: "List runs, name them, delete old ones",
+		Example: `  viplab runs
+  viplab runs name 20261125T200144Z-8423f3 before
+  viplab runs prune --keep 5 --delete`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := results.List(dir)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), list)
+			}
+			return writeRuns(cmd.OutOrStdout(), list)
+		},
+	}
+	cmd.PersistentFlags().StringVar(&dir, "dir", runsDir, "folder of the runs")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	cmd.AddCommand(nameCommand(&dir), pruneCommand(&dir))
+	return cmd
+}
+
+func nameCommand(dir *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "name RUN NAME",
+		Short: "Give a run a name, under which it is found and never pruned",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usagef("name takes a run and its name, got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := results.NameRun(*dir, args[0], args[1]); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+	}
+}
+
+func pruneCommand(dir *string) *cobra.Command {
+	var keep int
+	var really bool
+	cmd := &cobra.Command{
+		Use:   "prune",
+		Short: "Delete all runs but the newest, those that have a name, and the latest",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if keep < 0 {
+				return usagef("keep must not be negative, got %d", keep)
+			}
+			list, err := results.List(*dir)
+			if err != nil {
+				return err
+			}
+			old := results.Prunable(list, keep)
+			for _, l := range old {
+				if really {
+					if err := results.DeleteRun(*dir, l.Name); err != nil {
+						return err
+					}
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(*dir, l.Name))
+			}
+			if len(old) > 0 && !really {
+				fmt.Fprintln(cmd.ErrOrStderr(), "nothing was deleted: --delete deletes these")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().IntVar(&keep, "keep", 10, "how many of the newest runs stay")
+	cmd.Flags().BoolVar(&really, "delete", false, "delete, instead of listing what would be")
+	return cmd
+}
+
+// writeRuns is the list as a table.
+func writeRuns(w io.Writer, list []results.Listed) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "no runs")
+		return err
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "run\tnames\tbegun\ttestbed\tmodes\tServices\tsize")
+	for _, l := range list {
+		u := results.Bytes.For(float64(l.Bytes))
+		begun := "-"
+		if !l.Time.IsZero() {
+			begun = l.Time.UTC().Format("2006-01-02 15:04")
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s %s\n", l.Name, strings.Join(l.Links, " "), begun, l.Testbed, strings.Join(l.Modes, " "),
+			strings.Trim(fmt.Sprint(l.Services), "[]"), summary.Number(float64(l.Bytes)/u.Scale), u.Name)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,134 @@
+package results
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Listed is what a list of runs says of one, without reading its samples.
+type Listed struct {
+	// Name is that of its directory, Links those of links beside it that lead there.
+	Name  string   `json:"name"`
+	Links []string `json:"links,omitempty"`
+	// Time is when it began; zero if that is not known.
+	Time     time.Time `json:"time"`
+	Testbed  string    `json:"testbed"`
+	Modes    []string  `json:"modes"`
+	Services []int     `json:"services"`
+	// Bytes is how much room its files take.
+	Bytes int64 `json:"bytes"`
+}
+
+// List lists the runs of a folder, the oldest first. What is no run directory is left out.
+func List(dir string) ([]Listed, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	links := map[string][]string{}
+	var out []Listed
+	for _, e := range entries {
+		switch {
+		case e.Type() == fs.ModeSymlink:
+			if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
+				links[to] = append(links[to], e.Name())
+			}
+		case e.IsDir():
+			if _, err := os.Lstat(filepath.Join(dir, e.Name(), SamplesFile)); err == nil {
+				out = append(out, listed(filepath.Join(dir, e.Name())))
+			}
+		}
+	}
+	for i, l := range out {
+		out[i].Links = links[l.Name]
+	}
+	slices.SortStableFunc(out, func(a, b Listed) int { return a.Time.Compare(b.Time) })
+	return out, nil
+}
+
+// listed reads what is quickly read of a run.
+func listed(dir string) Listed {
+	out := Listed{Name: filepath.Base(dir)}
+	var env Env
+	if b, err := os.ReadFile(filepath.Join(dir, EnvFile)); err == nil && json.Unmarshal(b, &env) == nil {
+		out.Time, out.Testbed = env.Time, env.Testbed
+	}
+	var config struct {
+		Modes    []string `yaml:"modes"`
+		Services []int    `yaml:"services"`
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, ConfigFile)); err == nil && yaml.Unmarshal(b, &config) == nil {
+		out.Modes, out.Services = config.Modes, config.Services
+	}
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return nil // what cannot be read takes no room that we know of
+		}
+		if info, err := e.Info(); err == nil {
+			out.Bytes += info.Size()
+		}
+		return nil
+	})
+	return out
+}
+
+// NameRun makes a link of that name to a run of a folder, which serves as its name from
+// then on. An earlier link of that name is replaced, anything else is an error.
+func NameRun(dir, run, name string) error {
+	if name == "" || name == LatestLink || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
+		return fmt.Errorf("a run cannot be named %q: a name has no slash, begins with no dot and is not %s", name, LatestLink)
+	}
+	if info, err := os.Lstat(filepath.Join(dir, run, SamplesFile)); err != nil || !info.Mode().IsRegular() || filepath.Base(run) != run {
+		return fmt.Errorf("there is no run %s in %s", run, dir)
+	}
+	link := filepath.Join(dir, name)
+	if info, err := os.Lstat(link); err == nil {
+		if info.Mode().Type() != fs.ModeSymlink {
+			return fmt.Errorf("name run %s: %s is there already, and is no name", run, link)
+		}
+		if err := os.Remove(link); err != nil {
+			return fmt.Errorf("name run %s: %w", run, err)
+		}
+	}
+	if err := os.Symlink(run, link); err != nil {
+		return fmt.Errorf("name run %s: %w", run, err)
+	}
+	return nil
+}
+
+// Prunable lists the runs of a folder that may be deleted where the newest keep stay: those
+// that have no name and are not the latest.
+func Prunable(list []Listed, keep int) []Listed {
+	var out []Listed
+	for i, l := range list {
+		if i < len(list)-keep && len(l.Links) == 0 {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// DeleteRun deletes a run of a folder.
+func DeleteRun(dir, run string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("delete run %s: %w", run, err)
+	}
+	defer root.Close()
+	if err := root.RemoveAll(run); err != nil {
+		return fmt.Errorf("delete run %s: %w", run, err)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package results
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// runAt makes a run of a time in a folder.
+func runAt(t *testing.T, dir, name string, day int) {
+	t.Helper()
+	w, err := Create(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteJSON(w.Dir, EnvFile, Env{Time: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC), Testbed: "uml"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteYAML(w.Dir, ConfigFile, map[string]any{"modes": []string{"ipvs"}, "services": []int{1, 1000}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRuns: runs are listed by their age; one that has a name, is the latest, or is among the
+// newest is not pruned; what is no run is neither listed nor deleted.
+func TestRuns(t *testing.T) {
+	dir := t.TempDir()
+	for i, name := range []string{"d", "c", "b", "a"} {
+		runAt(t, dir, name, i+1)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("c", filepath.Join(dir, LatestLink)); err != nil {
+		t.Fatal(err)
+	}
+	if err := NameRun(dir, "d", "before"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := List(dir)
+	if err != nil || len(list) != 4 || list[0].Name != "d" || list[3].Name != "a" || !slices.Equal(list[0].Links, []string{"before"}) ||
+		list[1].Links[0] != LatestLink || list[0].Testbed != "uml" || list[0].Services[1] != 1000 || list[0].Bytes == 0 {
+		t.Fatalf("%+v %v", list, err)
+	}
+	if old := Prunable(list, 1); len(old) != 1 || old[0].Name != "b" {
+		t.Errorf("%+v", old)
+	}
+	if err := DeleteRun(dir, "b"); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "b")); !os.IsNotExist(err) {
+		t.Error("the run is still there")
+	}
+	if err := DeleteRun(dir, "../"+filepath.Base(dir)+"/mine"); err == nil {
+		t.Error("deleted by a way out of the folder")
+	}
+	for _, bad := range [][2]string{{"d", "a"}, {"d", LatestLink}, {"d", "x/y"}, {"d", ""}, {"d", ".x"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
+		if err := NameRun(dir, bad[0], bad[1]); err == nil {
+			t.Errorf("%s is named %s", bad[0], bad[1])
+		}
+	}
+	if list, err := List(filepath.Join(dir, "nowhere")); err != nil || len(list) != 0 {
+		t.Errorf("%v %v", list, err)
+	}
+}
+
+// TestPack: an archive holds the run's records, no plots, and nothing that a link leads to.
+func TestPack(t *testing.T) {
+	dir := t.TempDir()
+	runAt(t, dir, "run", 1)
+	run := filepath.Join(dir, "run")
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../secret", filepath.Join(run, ReportHTML)); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(run, BenchFile, []byte("much")); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Pack(&b, run); err != nil {
+		t.Fatal(err)
+	}
+	zip, err := gzip.NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for in := tar.NewReader(zip); ; {
+		h, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, h.Name)
+	}
+	if !slices.Equal(names, []string{"run/" + ConfigFile, "run/" + EnvFile, "run/" + SamplesFile}) {
+		t.Error(names)
+	}
+	if err := Pack(io.Discard, dir); err == nil {
+		t.Error("a folder that is no run was packed")
+	}
+}
