@@ -27,7 +27,7 @@ func (c *Comparison) Write(w io.Writer, format string, all bool) error {
 		_, err = w.Write(append(b, '\n'))
 		return err
 	}
-	head := []string{"quantity", "of", "A", "B", "change [95 %]", "p"}
+	head := []string{"quantity", "of", "A", "B", "change [95 %]", "p (Mann-Whitney)"}
 	var rows [][]string
 	for _, r := range c.Rows {
 		if all || r.Significant {

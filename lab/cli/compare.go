@@ -16,7 +16,7 @@ import (
 func compareCommand() *cobra.Command {
 	var failAbove, format string
 	var o compare.Options
-	var all bool
+	var all, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "compare A [B]",
 		Short: "Compare two runs, cell by cell, with significance",
@@ -37,6 +37,9 @@ worse by more than that share, with the whole interval.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asJSON {
+				format = "json"
+			}
 			if !slices.Contains(compare.Formats(), format) {
 				return usagef("unknown format %q: valid are %v", format, compare.Formats())
 			}
@@ -63,6 +66,7 @@ worse by more than that share, with the whole interval.`,
 	}
 	cmd.Flags().StringVar(&failAbove, "fail-above", "", "exit with 1 if anything became worse by more than this, for example 5%")
 	cmd.Flags().StringVar(&format, "format", "text", "text, markdown or json")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the same as --format json")
 	cmd.Flags().BoolVar(&o.Anyway, "force", false, "compare runs of different testbeds, kernels or CPUs")
 	cmd.Flags().StringSliceVar(&o.Across, "across", nil, "match variants that differ in these keys between the runs: kernel, testbed, or a mode's parameter")
 	cmd.Flags().BoolVar(&all, "all", false, "list cells without a significant change too")

@@ -77,7 +77,8 @@ what is there already is not built again.`,
 }
 
 func kernelListCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the kernels that a guest can have, the newest first",
 		Args:  noArgs,
@@ -93,9 +94,14 @@ func kernelListCommand() *cobra.Command {
 			if err == nil {
 				all = append(all, packaged)
 			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), all)
+			}
 			return printKernels(cmd.OutOrStdout(), all)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	return cmd
 }
 
 // printKernels writes a line a kernel.

@@ -15,11 +15,15 @@ import (
 )
 
 func (a app) modesCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "modes",
 		Short: "List the modes and what they need",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), describedModes(a.modes))
+			}
 			for _, m := range a.modes {
 				needs := strings.Join(m.Needs, ", ")
 				if needs == "" {
@@ -33,6 +37,31 @@ func (a app) modesCommand() *cobra.Command {
 			return abilities(cmd.OutOrStdout(), a.modes.Serving())
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	return cmd
+}
+
+// describedMode is what JSON has of a mode.
+type describedMode struct {
+	Name     string              `json:"name"`
+	Summary  string              `json:"summary"`
+	DataPath string              `json:"first_packet"`
+	Needs    []string            `json:"needs"`
+	Params   map[string][]string `json:"parameters"`
+	// Lacks are the abilities that it has not, with the reason.
+	Lacks map[modes.Ability]string `json:"lacks"`
+}
+
+func describedModes(all catalog.Catalog) []describedMode {
+	var out []describedMode
+	for _, m := range all {
+		d := describedMode{Name: m.Name, Summary: m.Summary, DataPath: m.DataPath, Needs: m.Needs, Params: map[string][]string{}, Lacks: m.Limits}
+		for _, p := range m.Params {
+			d.Params[p.Name] = p.Values
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // abilities prints what each mode can do, and why it cannot.

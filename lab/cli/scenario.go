@@ -24,7 +24,7 @@ type scenarioFlags struct {
 	out, testbed, progress string
 	only                   []string // modes
 	seed                   uint64
-	quick                  bool
+	quick, json            bool
 }
 
 func (a app) scenarioCommand() *cobra.Command {
@@ -57,6 +57,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl.StringSliceVar(&f.only, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
 	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")
+	fl.BoolVar(&f.json, "json", false, "write JSON to stdout, and the text to scenario.md alone")
 	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")
 	return cmd
 }
@@ -99,12 +100,18 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 	}
 	var all bytes.Buffer
 	failed, checks := 0, 0
+	var played []play.Outcome
 	for _, s := range scripts {
 		o, err := f.one(ctx, s, stderr)
 		if err != nil {
 			return fmt.Errorf("scenario %s: %w", s.Name, err)
 		}
-		if err := o.Write(io.MultiWriter(&all, stdout)); err != nil {
+		played = append(played, o)
+		text := io.MultiWriter(&all, stdout)
+		if f.json {
+			text = &all
+		}
+		if err := o.Write(text); err != nil {
 			return err
 		}
 		if p := o.Picture(); !p.Empty() {
@@ -117,7 +124,13 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 	if err := results.WriteFile(f.out, "scenario.md", all.Bytes()); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, filepath.Join(f.out, "scenario.md"))
+	if f.json {
+		if err := writeJSON(stdout, played); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintln(stdout, filepath.Join(f.out, "scenario.md"))
+	}
 	if failed > 0 {
 		return thresholdError{fmt.Errorf("%d of %d expectations did not hold", failed, checks)}
 	}

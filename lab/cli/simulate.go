@@ -27,6 +27,7 @@ type simulateFlags struct {
 	calibrate string
 	check     int
 	format    string
+	json      bool
 	what      string
 	churn     float64
 	minSync   float64
@@ -69,6 +70,7 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 	fl.StringVar(&f.calibrate, "calibrate", "", "take the costs of operations from the run in this directory")
 	fl.IntVar(&f.check, "check", 0, "fit on sizes up to this and compare predictions of larger ones with what the run measured")
 	fl.StringVar(&f.format, "format", "text", "text or json")
+	fl.BoolVar(&f.json, "json", false, "the same as --format json")
 	fl.StringVar(&f.what, "what", "costs", strings.Join(f.questions(), ", "))
 	fl.Float64Var(&f.churn, "churn", 10, "changes a second, for --what churn")
 	fl.Float64Var(&f.minSync, "min-sync-period", f.minSync, "least seconds between two syncs, for --what churn")
@@ -76,6 +78,9 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 }
 
 func (f *simulateFlags) run(w io.Writer) error {
+	if f.json {
+		f.format = "json"
+	}
 	if err := f.validate(); err != nil {
 		return usageError{err}
 	}

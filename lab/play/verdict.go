@@ -111,7 +111,15 @@ func (o Outcome) Write(w io.Writer) error {
 	fmt.Fprintf(w, "## %s\n\n%s\n\n", o.Script.Name, o.Script.Question)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	measured := o.measured()
-	fmt.Fprintf(tw, "phase\tmode\t%s\n", strings.Join(measured, "\t"))
+	units := map[string]results.Scaled{}
+	head := []string{"phase", "mode"}
+	for _, q := range measured {
+		if units[q] = o.unit(q); units[q].Name != "" {
+			q += ", " + units[q].Name
+		}
+		head = append(head, q)
+	}
+	fmt.Fprintln(tw, strings.Join(head, "\t"))
 	for _, phase := range o.phases() {
 		for _, one := range o.Series {
 			values, ok := o.Values[one.Label][phase]
@@ -120,7 +128,7 @@ func (o Outcome) Write(w io.Writer) error {
 			}
 			row := []string{phase, one.Label}
 			for _, q := range measured {
-				row = append(row, figure(values, q))
+				row = append(row, figure(values, q, units[q]))
 			}
 			fmt.Fprintln(tw, strings.Join(row, "\t"))
 		}
@@ -136,7 +144,7 @@ func (o Outcome) Write(w io.Writer) error {
 	failed := o.Failed()
 	fmt.Fprintf(w, "\n%d of %d expectations held.\n", len(o.Checks)-len(failed), len(o.Checks))
 	for _, c := range failed {
-		got := strconv.FormatFloat(c.Got, 'g', 3, 64)
+		got := strings.TrimSpace(strconv.FormatFloat(c.Got, 'g', 3, 64) + " " + unitOf(c.Quantity))
 		if c.Missing {
 			got = "nothing measured"
 		}
@@ -160,12 +168,35 @@ func (o Outcome) measured() []string {
 	})
 }
 
-func figure(values map[string]float64, q string) string {
+// unit is the scale of a quantity's column: times in one that suits all of them, and what
+// is a share or a ratio as it is.
+func (o Outcome) unit(quantity string) results.Scaled {
+	if unitOf(quantity) != string(results.Seconds) {
+		return results.Scaled{Scale: 1}
+	}
+	var all []float64
+	for _, phases := range o.Values {
+		for _, values := range phases {
+			all = append(all, values[quantity])
+		}
+	}
+	return summary.UnitForAll(results.LiveLatency, all)
+}
+
+// unitOf is the base unit of a quantity, empty for shares and ratios.
+func unitOf(name string) string {
+	if i := slices.IndexFunc(quantities(), func(one quantity) bool { return one.name == name }); i >= 0 {
+		return quantities()[i].unit
+	}
+	return ""
+}
+
+func figure(values map[string]float64, q string, u results.Scaled) string {
 	v, ok := values[q]
 	if !ok {
 		return "-"
 	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
+	return strconv.FormatFloat(v/u.Scale, 'g', 3, 64)
 }
 
 // phases lists the script's phases, in its order.

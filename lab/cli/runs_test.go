@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRunsAndPack: a run is listed, named, packed once, and not pruned as long as it has its
+// name; what tables say, JSON says too.
+func TestRunsAndPack(t *testing.T) {
+	old := oldRun(t)
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll(runsDir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(runsDir, "one"), os.DirFS(old)); err != nil {
+		t.Fatal(err)
+	}
+	must := func(want string, args ...string) string {
+		t.Helper()
+		code, out, errs := run(t, args...)
+		if code != ExitOK || !strings.Contains(out, want) {
+			t.Errorf("%v: exit code %d, %q %q", args, code, out, errs)
+		}
+		return out
+	}
+	must("one", "runs", "prune", "--keep", "0")
+	must("", "runs", "name", "one", "before")
+	if out := must("", "runs", "prune", "--keep", "0", "--delete"); out != "" {
+		t.Errorf("a run with a name was pruned: %s", out)
+	}
+	must("before", "runs")
+	must("one.tar.gz", "pack", filepath.Join(runsDir, "before"))
+	if code, _, errs := run(t, "pack", filepath.Join(runsDir, "before")); code != ExitUsage || !strings.Contains(errs, "exists") {
+		t.Errorf("an archive was written over: %d %s", code, errs)
+	}
+	for _, args := range []string{"runs --json", "modes --json", "advise --json results/runs/before", "advise --services 50", "simulate --json --services 10 --modes ipvs"} {
+		out := must("", strings.Fields(args)...)
+		if strings.Contains(args, "--json") && !json.Valid([]byte(out)) {
+			t.Errorf("%s: no JSON: %.200s", args, out)
+		}
+	}
+}
