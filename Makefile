@@ -7,7 +7,7 @@ ARGS     ?=
 KERNEL   ?=
 export PATH := $(CURDIR)/.build/go/bin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: help setup build kernel guest bench quick test bench-self fuzz clean
+.PHONY: help setup build kernel peers guest bench quick test bench-self fuzz clean
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
@@ -21,6 +21,9 @@ kernel: ## build a kernel for the guest that has every data plane (KERNEL=7.3; d
 	@.ci/setup kernel
 	@go build -o viplab .
 	@./viplab kernel build $(KERNEL)
+
+peers: setup ## build the real kube-proxy as a mode (3 minutes of processor time a release)
+	@.ci/peers
 
 # The guest's kernel is built at the first use (about 6 minutes on two idle cores), and
 # then lies in the user's cache. What stops that is said, and the packaged one serves.

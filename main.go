@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	known := catalog.All()
+	known := catalog.Known()
 	roles.Dispatch(known)
 	os.Exit(cli.Run(known, os.Args[1:], os.Stdout, os.Stderr))
 }

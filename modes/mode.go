@@ -23,6 +23,9 @@ type Mode struct {
 	// Baseline is set for the mode without Services: probes go to the endpoints
 	// themselves, and the other modes are measured against it.
 	Baseline bool
+	// PeerOf is the mode of the lab's that this one is held beside, being the real program:
+	// empty for none. A peer runs only where it is named.
+	PeerOf string
 	// Fallback is the mode that kube-proxy took where this one could not run, empty
 	// for none.
 	Fallback string

@@ -16,8 +16,8 @@ type Refresher interface {
 	Refresh(ctx context.Context) (Cost, error)
 }
 
-// ProcessReporter is a Proxier with a process of its own on the packet path,
-// whose CPU time and memory belong to the mode.
+// ProcessReporter is a Proxier with a process of its own, on the packet path or to program
+// it, whose CPU time and memory belong to the mode.
 type ProcessReporter interface {
 	// ProcessIDs are the ids of those that run: one for each address family.
 	ProcessIDs() []int

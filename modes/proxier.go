@@ -34,6 +34,10 @@ type Cost struct {
 	// messages until all of it is taken, and the tool or kernel carrying it out
 	// from there.
 	ReadBack, Plan, Start, Encode, Commit time.Duration
+	// Apart is time that the Sync took beside them and a node would not: starting a
+	// program that is the mode, and telling it what changed. It comes before the rest, and
+	// is no part of what the Sync is said to have taken.
+	Apart time.Duration
 	// Rules is how many iptables rules were written or deleted.
 	Rules int
 	// Objects is how many other kernel objects were touched: addresses,
@@ -44,7 +48,8 @@ type Cost struct {
 	// Bytes is how much text or how many netlink bytes went to the kernel or
 	// a tool.
 	Bytes int
-	// ToolCPU is user plus system time of the started tools.
+	// ToolCPU is user plus system time of the started tools, and of a program that is
+	// the mode.
 	ToolCPU time.Duration
 	// ToolPeakRSS is the largest resident set of any started tool, in bytes.
 	ToolPeakRSS int64
@@ -57,6 +62,7 @@ func (c *Cost) Add(o Cost) {
 	c.Start += o.Start
 	c.Encode += o.Encode
 	c.Commit += o.Commit
+	c.Apart += o.Apart
 	c.Rules += o.Rules
 	c.Objects += o.Objects
 	c.ToolCalls += o.ToolCalls

@@ -62,7 +62,7 @@ func (a app) doctor(ctx context.Context, out io.Writer) error {
 	} else {
 		fmt.Fprintln(out, "  iperf3                 found")
 	}
-	for _, name := range a.modes.Names() {
+	for _, name := range a.modes.Usual().Names() {
 		if !can[name] {
 			missing = append(missing, &modes.MissingError{Need: "a testbed that can run mode " + name, Mend: "see above"})
 		}

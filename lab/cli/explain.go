@@ -14,7 +14,7 @@ import (
 )
 
 func (a app) explainCommand() *cobra.Command {
-	q := explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Names(), Cases: []string{explain.FromClient}}
+	q := explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Usual().Names(), Cases: []string{explain.FromClient}}
 	args := map[string]*string{}
 	var to, format string
 	var programs bool

@@ -151,7 +151,7 @@ func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.W
 	if err := c.Validate(f.modes); err != nil {
 		return play.Outcome{}, usageError{err}
 	}
-	s := f.session(c, len(f.only) > 0 || !slices.Equal(c.Modes, f.modes.Names()))
+	s := f.session(c, len(f.only) > 0 || !slices.Equal(c.Modes, f.modes.Usual().Names()))
 	s.Dir = filepath.Join(f.out, script.Name)
 	if err := f.checkOut(&s.Dir); err != nil {
 		return play.Outcome{}, err

@@ -30,7 +30,7 @@ const longest = 5 * time.Minute
 
 // Read reads a scenario, played in modes of a catalog. Its error names the line.
 func Read(name string, r io.Reader, known catalog.Catalog) (Script, error) {
-	s := Script{Name: name, Modes: known.Names(), Services: 1, Endpoints: 2}
+	s := Script{Name: name, Modes: known.Usual().Names(), Services: 1, Endpoints: 2}
 	in := bufio.NewScanner(r)
 	for n := 1; in.Scan(); n++ {
 		line, _, _ := strings.Cut(in.Text(), "#")

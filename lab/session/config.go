@@ -81,7 +81,7 @@ const (
 func Default(known catalog.Catalog) Config {
 	return Config{
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
-		Modes: known.Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, OnMissing: OnMissingFail, Repeat: 6, Duration: time.Second, Warmup: 10,
+		Modes: known.Usual().Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, OnMissing: OnMissingFail, Repeat: 6, Duration: time.Second, Warmup: 10,
 		Seed: 1, Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"viplab/modes"
@@ -35,6 +36,16 @@ type Command struct {
 	// caller has them: iptables-nft needs larger socket buffers than a user
 	// namespace may have. Network and mounts are private all the same.
 	RealRoot bool
+}
+
+// CacheEnv is what a command needs in its environment to find the user's cache, which a
+// guest sees as a folder of the host's: nothing where there is none.
+func CacheEnv() []string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return nil
+	}
+	return []string{"XDG_CACHE_HOME=" + dir}
 }
 
 // Testbed is a place to run trials.

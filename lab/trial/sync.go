@@ -11,7 +11,7 @@ import (
 	"viplab/workload"
 )
 
-// Synced is one timed Sync.
+// Synced is one timed Sync, without what of it is the lab's own (the Cost's Apart).
 type Synced struct {
 	Cost   modes.Cost
 	Start  time.Time
@@ -29,7 +29,8 @@ func (st *Stage) Sync(ctx context.Context, s modes.Snapshot) (Synced, error) {
 		}
 		out.Start = time.Now()
 		out.Cost, err = st.Proxier.Sync(ctx, s)
-		out.Took = time.Since(out.Start)
+		out.Took = time.Since(out.Start) - out.Cost.Apart
+		out.Start = out.Start.Add(out.Cost.Apart)
 		if err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}

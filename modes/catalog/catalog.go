@@ -12,6 +12,7 @@ import (
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/ipvs"
+	"viplab/modes/kubeproxy"
 	"viplab/modes/nftables"
 	"viplab/modes/userspace"
 )
@@ -30,6 +31,14 @@ func All() Catalog {
 		nftables.Mode(),
 		ebpf.Mode(),
 	}
+}
+
+// Known lists the lab's own modes and their peers.
+func Known() Catalog { return append(All(), kubeproxy.Modes()...) }
+
+// Usual lists the modes that run where none is named: all but peers.
+func (c Catalog) Usual() Catalog {
+	return slices.DeleteFunc(slices.Clone(c), func(m modes.Mode) bool { return m.PeerOf != "" })
 }
 
 // Names lists the modes' names.

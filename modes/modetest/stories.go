@@ -1,6 +1,7 @@
 package modetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -48,7 +49,7 @@ func stories(t *testing.T, m modes.Mode) {
 		had := map[string]netip.Addr{}
 		for _, s := range book.Stories {
 			told++
-			if msg := b.tell(s, s.In(m.Name), had); msg != "" {
+			if msg := b.tell(s, s.In(cmp.Or(m.PeerOf, m.Name)), had); msg != "" {
 				t.Errorf("%s: %s: %s", book.Name, s.Title, msg)
 			}
 		}

@@ -95,7 +95,7 @@ func run(tb testbed.Testbed) int {
 	fmt.Printf("=== testbed %s\n", tb.Name())
 	code, err := tb.Run(ctx, testbed.Command{
 		Args: append([]string{self}, flags(os.Args[1:])...), Dir: dir,
-		Env: []string{nameEnv + "=" + tb.Name(), "GODEBUG=asyncpreemptoff=1"}, Stdout: os.Stdout, Stderr: os.Stderr,
+		Env: append(testbed.CacheEnv(), nameEnv+"="+tb.Name(), "GODEBUG=asyncpreemptoff=1"), Stdout: os.Stdout, Stderr: os.Stderr,
 		RealRoot: true, // for modes that need it, where the caller has it
 	})
 	if err != nil {

@@ -1,0 +1,51 @@
+package kubeproxy_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"viplab/lab/testbed/inside"
+	"viplab/modes"
+	"viplab/modes/kubeproxy"
+	"viplab/modes/modetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
+
+// TestConformance: the real kube-proxy passes the suite of the lab's own modes.
+func TestConformance(t *testing.T) {
+	built := kubeproxy.Built()
+	if len(built) == 0 {
+		fmt.Println("SKIPPED: conformance of the real kube-proxy: it is not built: make peers")
+		t.Skip("the real kube-proxy is not built: make peers")
+	}
+	for _, m := range kubeproxy.Modes() {
+		for _, release := range built {
+			t.Run(m.Name+"/"+release, func(t *testing.T) {
+				// The suite takes a mode with its defaults.
+				i := slices.IndexFunc(m.Params, func(p modes.Param) bool { return p.Name == kubeproxy.ReleaseParam })
+				one := m
+				one.Params = slices.Clone(m.Params)
+				one.Params[i].Default = release
+				inner := m.New
+				one.New = func(a modes.Args, machine modes.Machine) modes.Proxier {
+					return inner(modes.Args{kubeproxy.ReleaseParam: release}, machine)
+				}
+				modetest.Run(t, one, options(m.Name))
+			})
+		}
+	}
+}
+
+// options says what is different about kube-proxy.
+func options(mode string) modetest.Options {
+	// Real servers are let go gently, and chains are deleted a while after.
+	o := modetest.Options{HistoryShows: true}
+	if mode == "kube-proxy/ipvs" {
+		o.AffinityLingers = 75 * time.Second // as in the lab's own mode
+	}
+	return o
+}

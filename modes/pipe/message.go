@@ -1,0 +1,72 @@
+package pipe
+
+import (
+	"encoding/json"
+
+	"viplab/modes"
+)
+
+// Protocol is the version of the line protocol.
+const Protocol = 1
+
+// What the lab asks for, and what a program says it did.
+const (
+	Hello, Set, Delete, SyncNow, CloseAll = "hello", "set", "delete", "sync", "close"
+
+	Greeted, Programmed, Closed, Failed = "hello", "programmed", "closed", "error"
+)
+
+// Request is one line to the program. Which fields are set depends on Do.
+type Request struct {
+	Do string `json:"do"`
+	// ID is repeated in the answer.
+	ID       int             `json:"id,omitempty"`
+	Protocol int             `json:"protocol,omitempty"`
+	Family   modes.Family    `json:"family,omitempty"`
+	Args     modes.Args      `json:"args,omitempty"`
+	Node     *Node           `json:"node,omitempty"`
+	Object   json.RawMessage `json:"object,omitempty"`
+}
+
+// Node is the node that a program serves, of the one family.
+type Node struct {
+	// Name is what endpoints on the node have as their nodeName, and Zone what hints
+	// call the zone that it is in.
+	Name string `json:"name"`
+	Zone string `json:"zone"`
+	// Addresses are the node's own, the first one is what it is known by. With none the
+	// program asks the kernel.
+	Addresses []string `json:"addresses,omitempty"`
+	// ClusterCIDR is the range of the pods, empty if there is none.
+	ClusterCIDR string `json:"clusterCIDR,omitempty"`
+	// MasqueradeAll, LocalhostNodePorts and NodePortAddresses are settings of kube-proxy:
+	// see [modes.NodeConfig].
+	MasqueradeAll      bool     `json:"masqueradeAll"`
+	LocalhostNodePorts bool     `json:"localhostNodePorts"`
+	NodePortAddresses  []string `json:"nodePortAddresses,omitempty"`
+}
+
+// Reply is one line of the program.
+type Reply struct {
+	Did string `json:"did"`
+	ID  int    `json:"id"`
+	// Protocol, Name and Version answer hello.
+	Protocol int    `json:"protocol"`
+	Name     string `json:"name"`
+	Version  string `json:"version"`
+	// Seconds is how long the sync took by the program's own clock, from when it knew
+	// what there is to be; 0 lets the lab's clock decide.
+	Seconds float64 `json:"seconds"`
+	// CPUSeconds is the processor time of the program and its tools in the sync.
+	CPUSeconds float64 `json:"cpu_seconds"`
+	// Rules, Objects, ToolCalls, Bytes and ToolPeakRSS are as in [modes.Cost]. Where a
+	// program says nothing of objects, those that it was told of count; where it says
+	// nothing of its tools' memory, the lab looks at its children.
+	Rules       int   `json:"rules"`
+	Objects     int   `json:"objects"`
+	ToolCalls   int   `json:"tool_calls"`
+	Bytes       int   `json:"bytes"`
+	ToolPeakRSS int64 `json:"tool_peak_rss_bytes"`
+	// Error is what failed.
+	Error string `json:"error"`
+}
