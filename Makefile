@@ -15,11 +15,11 @@ setup: ## install what is missing (apt), or say what it is
 	@.ci/setup
 
 build: setup ## build ./viplab
-	@go build -o viplab .
+	@go build -buildvcs=auto -o viplab .
 
 kernel: ## build a kernel for the guest that has every data plane (KERNEL=7.3; default: the newest of Debian's)
 	@.ci/setup kernel
-	@go build -o viplab .
+	@go build -buildvcs=auto -o viplab .
 	@./viplab kernel build $(KERNEL)
 
 peers: setup ## build the real kube-proxy as a mode (3 minutes of processor time a release)

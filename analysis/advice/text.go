@@ -5,15 +5,13 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"viplab/analysis/summary"
 )
 
 // Write writes advice for a terminal.
 func (a *Advice) Write(w io.Writer) error {
-	noun := "Services"
-	if a.Services == 1 {
-		noun = "Service"
-	}
-	fmt.Fprintf(w, "At %d %s, from %s.\n", a.Services, noun, a.From)
+	fmt.Fprintf(w, "At %s, from %s.\n", summary.CountServices(a.Services), a.From)
 	if a.Simulation != "" {
 		fmt.Fprintf(w, "What nobody measured at that number is SIMULATED, with costs of: %s.\nIts brackets are what such predictions were off by, where that is known.\n", a.Simulation)
 	}

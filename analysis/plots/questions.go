@@ -122,7 +122,7 @@ func live(s *summary.Summary) Picture {
 		return p
 	}
 	n := sizes[len(sizes)-1]
-	p.Title = fmt.Sprintf("What do clients see while all %d Services are written again and again?", n)
+	p.Title = fmt.Sprintf("What do clients see while %s are written again and again?", summary.CountServices(n))
 	for _, one := range s.Series() {
 		// A scenario's answers have a picture of their own.
 		c := s.One(one, results.TPS, map[string]string{results.Services: strconv.Itoa(n), results.ScenarioName: ""})

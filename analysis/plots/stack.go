@@ -55,7 +55,7 @@ func (s Stack) draw(dc draw.Canvas) error {
 		pl.Title.Text = s.Title
 	}
 	pl.Title.Padding = vg.Points(6)
-	pl.Legend.Top, pl.Legend.Padding, pl.Legend.ThumbnailWidth = true, vg.Points(2), vg.Points(14)
+	pl.Legend.Top, pl.Legend.Padding, pl.Legend.ThumbnailWidth = true, vg.Points(5), vg.Points(14)
 	pl.Legend.TextStyle.Font.Size, pl.Y.Tick.Label.Font.Size = vg.Points(9), vg.Points(9)
 	var below *plotter.BarChart
 	for i, part := range s.Parts {
@@ -124,8 +124,9 @@ func phases(s *summary.Summary, name, change, title string) Stack {
 	if len(sizes) == 0 {
 		return out
 	}
-	n := strconv.Itoa(sizes[len(sizes)-1])
-	out.Title = title + ", at " + n + " Services?"
+	largest := sizes[len(sizes)-1]
+	n := strconv.Itoa(largest)
+	out.Title = title + ", at " + summary.CountServices(largest) + "?"
 	list := s.Series()
 	slices.Reverse(list) // the first bar is drawn at the bottom
 	for _, phase := range ordered(s.LevelsOf(results.SyncPhase, results.Phase), phaseOrder()) {

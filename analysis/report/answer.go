@@ -28,7 +28,7 @@ func answer(s *summary.Summary, series []summary.Series, n int) []sentence {
 		if st.Empty() {
 			continue
 		}
-		one := sentence{About: fmt.Sprintf("At %s, %s: ", servicesText(n), q.About)}
+		one := sentence{About: fmt.Sprintf("At %s, %s: ", summary.CountServices(n), q.About)}
 		one.Lead, one.Rest = st.Sentence()
 		one.Rest += "."
 		if from := since(q, s, series, st); from != "" && len(st.Beyond()) == 0 {
@@ -52,7 +52,7 @@ func since(q advice.Question, s *summary.Summary, series []summary.Series, st ad
 			}
 		}
 		if len(names) > 0 {
-			out = append(out, fmt.Sprintf("From %s on, and not at %d: %s.", servicesText(n), sizes[i], strings.Join(names, ", ")))
+			out = append(out, fmt.Sprintf("From %s on, and not at %d: %s.", summary.CountServices(n), sizes[i], strings.Join(names, ", ")))
 		}
 	}
 	return strings.Join(out, " ")

@@ -179,7 +179,7 @@ func conditions(series []summary.Series) string {
 }
 
 func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
-	t := table{Title: servicesText(n), Services: n, Head: heads("median [95 % interval]", series)}
+	t := table{Title: summary.CountServices(n), Services: n, Head: heads("median [95 % interval]", series)}
 	for _, r := range rows() {
 		var cells []*summary.Cell
 		for _, one := range series {

@@ -19,8 +19,8 @@ func odd(s *summary.Summary, series []summary.Series, metric string, at map[stri
 			continue
 		}
 		small, next := cells[0], cells[1]
-		text := fmt.Sprintf("%s takes longer at %s (%s) than at %s (%s)", one.Label, servicesText(small.Services()), small.Text(),
-			servicesText(next.Services()), next.Text())
+		text := fmt.Sprintf("%s takes longer at %s (%s) than at %s (%s)", one.Label, summary.CountServices(small.Services()), small.Text(),
+			summary.CountServices(next.Services()), next.Text())
 		if phase, a, b := extra(s, one, change, small.Services(), next.Services()); phase != "" {
 			text += fmt.Sprintf(": most of the difference is in the phase %s, %s there and %s here", phase, a, b)
 		}

@@ -33,7 +33,7 @@ func spread(s *summary.Summary, series []summary.Series) *table {
 			if c == nil {
 				continue
 			}
-			row := []entry{{Text: one.Label + ", " + servicesText(n), Bar: -1, Series: i}}
+			row := []entry{{Text: one.Label + ", " + summary.CountServices(n), Bar: -1, Series: i}}
 			for _, p := range summary.Percents() {
 				row = append(row, percentileText(c, p, unit))
 			}
@@ -83,7 +83,7 @@ func live(s *summary.Summary, series []summary.Series) *table {
 				for _, v := range c.Values {
 					_ = h.RecordValue(min(int64(v/hdrUnit), hdrHighest)) // in range
 				}
-				row := []entry{{Text: fmt.Sprintf("%s, %s, %s", one.Label, servicesText(n), kind[1]), Bar: -1, Series: i}}
+				row := []entry{{Text: fmt.Sprintf("%s, %s, %s", one.Label, summary.CountServices(n), kind[1]), Bar: -1, Series: i}}
 				for _, q := range quantiles {
 					row = append(row, word(summary.Number(float64(h.ValueAtQuantile(q))*hdrUnit/unit.Scale)))
 				}
@@ -100,7 +100,7 @@ func kinds(s *summary.Summary, series []summary.Series, n int, title, metric str
 	levels := s.LevelsOf(metric, results.Kind)
 	slices.Sort(levels)
 	columns := make([][]entry, len(levels))
-	t := &table{Title: fmt.Sprintf("%s, %s", title, servicesText(n)), Services: n, Head: words("median [95 % interval]")}
+	t := &table{Title: fmt.Sprintf("%s, %s", title, summary.CountServices(n)), Services: n, Head: words("median [95 % interval]")}
 	for i, k := range levels {
 		var cells []*summary.Cell
 		for _, one := range series {

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 
 	"viplab/analysis/summary"
@@ -93,14 +92,6 @@ func labelled(label string, u results.Scaled) string {
 		return label
 	}
 	return label + ", " + u.Name
-}
-
-// Services says how many, as a sentence does.
-func servicesText(n int) string {
-	if n == 1 {
-		return "1 Service"
-	}
-	return strconv.Itoa(n) + " Services"
 }
 
 // orNil is nil for a table without rows.

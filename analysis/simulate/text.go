@@ -86,8 +86,8 @@ func CheckSentence(checks []Check, median float64, upTo int) string {
 	if worst.Position != "" {
 		where += ", " + worst.Position
 	}
-	return fmt.Sprintf("Fitted on sizes up to %d, held against larger ones: median absolute error %.0f %% over %d cells; the worst is %s of %s at %d Services, %+.0f %%.",
-		upTo, 100*median, len(checks), worst.Quantity, where, worst.Services, 100*worst.Error())
+	return fmt.Sprintf("Fitted on sizes up to %d, held against larger ones: median absolute error %.0f %% over %d cells; the worst is %s of %s at %s, %+.0f %%.",
+		upTo, 100*median, len(checks), worst.Quantity, where, summary.CountServices(worst.Services), 100*worst.Error())
 }
 
 // WriteChecks writes the held-out check.
@@ -108,7 +108,7 @@ func WriteChoices(w io.Writer, param string, services int, list []Choice) error 
 	if err := grid(w, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\nBest for %d Services, simulated: %s.\n", services, list[0].Value)
+	_, err := fmt.Fprintf(w, "\nBest for %s, simulated: %s.\n", summary.CountServices(services), list[0].Value)
 	return err
 }
 

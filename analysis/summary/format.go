@@ -135,3 +135,11 @@ func (c *Cell) Range() string {
 	_, interval := c.In(c.scale())
 	return interval
 }
+
+// CountServices says how many, as a sentence does: "1 Service", "1000 Services".
+func CountServices(n int) string {
+	if n == 1 {
+		return "1 Service"
+	}
+	return fmt.Sprintf("%d Services", n)
+}
