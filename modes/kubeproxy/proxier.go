@@ -69,7 +69,9 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 }
 
 // Close implements [modes.Proxier].
-func (p *Proxier) Close() error { return errors.Join(p.Proxier.Close(), p.restore()) }
+func (p *Proxier) Close() error {
+	return errors.Join(p.Proxier.Close(), p.removeLeft(), p.restore())
+}
 
 // keep remembers the sysctls as they are before kube-proxy first runs.
 func (p *Proxier) keep() error {

@@ -15,6 +15,22 @@ type Options struct {
 	// AffinityLingers is how much longer than its timeout a client's choice may be
 	// kept while its connections are remembered.
 	AffinityLingers time.Duration
+	// Differs lists where the mode does otherwise than the suite wants, each with the
+	// reason: stories by "file: title", and [EarlyNodePort]. A story that is listed and
+	// ends as it should is an error too.
+	Differs map[string]string
+}
+
+// EarlyNodePort, in [Options], is that a client which has been sending datagrams to a node
+// port since before there was one is answered once there is.
+const EarlyNodePort = "early datagram flows to a node port"
+
+// RunClusterIP plays the part of the suite that any mode can pass which serves ClusterIPs
+// of IPv4 over TCP and UDP.
+func RunClusterIP(t *testing.T, m modes.Mode, o Options) {
+	t.Run("forwarding", func(t *testing.T) { forwarding(t, m) })
+	t.Run("second sync does nothing", func(t *testing.T) { secondSyncDoesNothing(t, m) })
+	t.Run("changes end as fresh", func(t *testing.T) { changesEndAsFresh(t, m, o) })
 }
 
 // Run plays the conformance suite for a mode.
@@ -42,7 +58,7 @@ func Run(t *testing.T, m modes.Mode, o Options) {
 	able("affinity ends", func(t *testing.T) { affinityEnds(t, m, o) }, modes.SessionAffinity)
 	able("node ports and pods change hands", func(t *testing.T) { exchange(t, m) }, modes.NodePorts)
 	able("node addresses come and go", func(t *testing.T) { nodeAddresses(t, m, o) }, modes.NodePorts, modes.ExternalIPs)
-	able("early datagram flows", func(t *testing.T) { earlyUDP(t, m) }, modes.NodePorts, modes.ExternalIPs)
+	able("early datagram flows", func(t *testing.T) { earlyUDP(t, m, o) }, modes.NodePorts, modes.ExternalIPs)
 	t.Run("stale datagram flows", func(t *testing.T) { staleUDP(t, m) })
-	t.Run("stories", func(t *testing.T) { stories(t, m) })
+	t.Run("stories", func(t *testing.T) { stories(t, m, o) })
 }

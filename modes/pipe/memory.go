@@ -1,23 +1,18 @@
 package pipe
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/procfs"
 )
 
 // lookEvery is how often the memory of a program's tools is looked at.
-const lookEvery = 20 * time.Millisecond
+const lookEvery = 40 * time.Millisecond
 
-// watchTools looks at the memory of a process' children, and theirs, until the returned
-// function is called, which gives the largest resident set that any had, in bytes; 0 if
-// none was seen.
-func watchTools(pid int) func() int64 {
+// watchTools looks at the memory of the other processes of a program's group until the
+// returned function is called, which gives the largest resident set that any had, in
+// bytes; 0 if none was seen.
+func watchTools(group int) func() int64 {
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
 		tick := time.NewTicker(lookEvery)
@@ -29,7 +24,7 @@ func watchTools(pid int) func() int64 {
 				peak <- most
 				return
 			case <-tick.C:
-				most = max(most, childrenMemory(pid))
+				most = max(most, toolMemory(group))
 			}
 		}
 	}()
@@ -39,25 +34,19 @@ func watchTools(pid int) func() int64 {
 	}
 }
 
-// childrenMemory is the largest resident set that a process below another ever had.
-func childrenMemory(pid int) (most int64) {
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if err != nil {
-			continue // the thread ended
+// toolMemory is the largest resident set that a process of a group ever had, without
+// that of its leader.
+func toolMemory(group int) (most int64) {
+	all, err := procfs.AllProcs()
+	if err != nil {
+		return 0 // what cannot be seen is not told
+	}
+	for _, proc := range all {
+		if st, err := proc.Stat(); err != nil || st.PGRP != group || proc.PID == group {
+			continue // ended meanwhile, or somebody else's
 		}
-		for word := range strings.FieldsSeq(string(text)) {
-			child, err := strconv.Atoi(word)
-			if err != nil {
-				continue
-			}
-			if proc, err := procfs.NewProc(child); err == nil {
-				if st, err := proc.NewStatus(); err == nil {
-					most = max(most, int64(st.VmHWM))
-				}
-			}
-			most = max(most, childrenMemory(child))
+		if st, err := proc.NewStatus(); err == nil {
+			most = max(most, int64(st.VmHWM))
 		}
 	}
 	return most

@@ -17,7 +17,7 @@ import (
 )
 
 // maxLine bounds a line of the program, in bytes: an error with what a tool said of it.
-const maxLine = 1 << 20
+const maxLine = 64 << 10
 
 // process is a running program.
 type process struct {

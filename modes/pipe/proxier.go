@@ -51,7 +51,7 @@ type Proxier struct {
 	Options
 	process *process
 	current modes.Snapshot // that the program was told of
-	node    string         // as it was told in hello
+	node    string         // its settings, as they were told in hello
 	due     bool           // a sync is due although nothing changed
 	dirty   bool           // something may be programmed
 	lastID  int
@@ -99,7 +99,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	if err := p.Limits.CheckAll(p.Mode, s); err != nil {
 		return cost, err
 	}
-	if node := fmt.Sprint(*nodeOf(s, p.Family)); p.process != nil && node != p.node {
+	if p.process != nil && settings(s, p.Family) != p.node {
 		// Settings are told at the start: as on a node, another process takes over.
 		if err := p.end("end for other settings of the node"); err != nil {
 			return cost, err
@@ -140,6 +140,14 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	return cost, nil
 }
 
+// settings is what of the node a running program cannot be told anew. It sees by itself
+// which addresses come and go.
+func settings(s modes.Snapshot, f modes.Family) string {
+	n := *nodeOf(s, f)
+	n.Addresses = nil
+	return fmt.Sprint(n)
+}
+
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // greet starts the program and waits for its hello.
@@ -149,7 +157,7 @@ func (p *Proxier) greet(ctx context.Context, s modes.Snapshot) error {
 		return &HelperError{Mode: p.Mode, Program: strings.Join(p.Command, " "), Doing: "start", Err: fmt.Errorf("%w: %w", ErrDied, err)}
 	}
 	node := nodeOf(s, p.Family)
-	p.process, p.node, p.current, p.due = proc, fmt.Sprint(*node), modes.Snapshot{}, true
+	p.process, p.node, p.current, p.due = proc, settings(s, p.Family), modes.Snapshot{}, true
 	defer proc.limit(ctx, p.Deadlines.Hello)()
 	_, err = proc.write(Request{Do: Hello, Protocol: Protocol, Family: p.Family, Args: p.Args, Node: node})
 	if err == nil {
