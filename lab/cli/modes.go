@@ -29,9 +29,9 @@ func (a app) modesCommand() *cobra.Command {
 				if needs == "" {
 					needs = "nothing"
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n%14s first packet: %s; needs %s in the kernel\n", m.Name, m.Summary, "", m.DataPath, needs)
+				fmt.Fprintf(cmd.OutOrStdout(), "%-20s %s\n%20s first packet: %s; needs %s in the kernel\n", m.Name, m.Summary, "", m.DataPath, needs)
 				for _, p := range m.Params {
-					fmt.Fprintf(cmd.OutOrStdout(), "%14s --%s %s (default %s)\n", "", p.Name, strings.Join(p.Values, ","), p.Default)
+					fmt.Fprintf(cmd.OutOrStdout(), "%20s --%s %s (default %s)\n", "", p.Name, strings.Join(p.Values, ","), p.Default)
 				}
 			}
 			return abilities(cmd.OutOrStdout(), a.modes.Serving())
