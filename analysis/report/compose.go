@@ -106,7 +106,7 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 		p.Series = append(p.Series, seriesKey{i, one.Label, plots.LookOf(one)})
 	}
 	p.Sizes = sizes
-	more := []*table{givenUp(known, series), growth(s, series), spread(s, series), live(s, series)}
+	more := []*table{givenUp(known, series), against(known, s, series), growth(s, series), spread(s, series), live(s, series)}
 	if len(sizes) > 0 {
 		n := sizes[len(sizes)-1]
 		more = append(more,

@@ -40,7 +40,7 @@ func Modes() []modes.Mode {
 }
 
 func peers() []peer {
-	saves := map[modes.Family][]string{modes.IPv4: {"iptables-legacy-save"}, modes.IPv6: {"ip6tables-legacy-save"}}
+	saves := map[modes.Family][]string{modes.IPv4: {"iptables-legacy-save", "-t", "nat"}, modes.IPv6: {"ip6tables-legacy-save", "-t", "nat"}}
 	return []peer{
 		{
 			of: iptables.Mode(), summary: "the real kube-proxy, mode iptables", limits: iptables.Limits(), backend: true, show: saves,
