@@ -24,7 +24,7 @@ func against(known []modes.Mode, s *summary.Summary, series []summary.Series) *t
 				if !peers(known, ours.Mode, theirs.Mode) {
 					continue
 				}
-				row := []string{fmt.Sprintf("%s / %s, %s", ours.Label, theirs.Label, servicesText(n))}
+				row := []string{fmt.Sprintf("%s / %s, %s", ours.Label, theirs.Label, summary.CountServices(n))}
 				for _, q := range quantities {
 					at := summary.With(q.with, results.Services, strconv.Itoa(n))
 					row = append(row, quotient(s.One(ours, q.metric, at), s.One(theirs, q.metric, at)))
