@@ -1,6 +1,7 @@
 package modetest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	bpf "github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // ownGroup matches the names of the control groups that mode ebpf makes.
@@ -27,6 +29,9 @@ func attached() (string, error) {
 		name := l.Attrs().Name
 		for _, at := range []bpf.AttachType{bpf.AttachTCXIngress, bpf.AttachTCXEgress} {
 			got, err := link.QueryPrograms(link.QueryOptions{Target: l.Attrs().Index, Attach: at})
+			if errors.Is(err, unix.EINVAL) {
+				continue // before 6.6 there are filters only
+			}
 			if err != nil {
 				return "", fmt.Errorf("ask for programs of %s: %w", name, err)
 			}
@@ -38,6 +43,13 @@ func attached() (string, error) {
 		}
 		for _, q := range qdiscs {
 			text += fmt.Sprintf("%s has queueing discipline %s\n", name, q.Type())
+		}
+		for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+			filters, err := netlink.FilterList(l, parent)
+			if err != nil && len(qdiscs) > 1 {
+				return "", fmt.Errorf("list filters of %s: %w", name, err)
+			}
+			text += fmt.Sprintf("%s has %d filters\n", name, len(filters))
 		}
 	}
 	group, err := os.ReadFile("/proc/self/cgroup")

@@ -7,6 +7,7 @@ import (
 
 	bpf "github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"viplab/lab/testbed"
@@ -90,7 +91,7 @@ func TestBPFOthersHands(t *testing.T) {
 	if err = errors.Join(err, services.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.detach(); n == 0 {
+	if n := b.detach() + b.unfilter(); n == 0 {
 		t.Error("nothing was attached")
 	}
 	if sortedLines(b.State()) == before {
@@ -131,6 +132,37 @@ func (b *Rig) detach() (n int) {
 	return n
 }
 
+// unfilter removes the queueing disciplines of the node's links that hold filters, with
+// those, and counts them.
+func (b *Rig) unfilter() (n int) {
+	err := b.Net.Node.Do(func() error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			qdiscs, err := netlink.QdiscList(l)
+			if err != nil {
+				return err
+			}
+			for _, q := range qdiscs {
+				if q.Type() != "clsact" {
+					continue
+				}
+				if err := netlink.QdiscDel(q); err != nil {
+					return err
+				}
+				n++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
 // openPrograms are those that have the names of the mode's, and use its newest maps.
 func openPrograms(t *testing.T) map[bpf.ProgramID]bool {
 	t.Helper()
@@ -164,11 +196,15 @@ func openPrograms(t *testing.T) map[bpf.ProgramID]bool {
 // TestBPFArguments serves from the node and, where the arguments do so, from elsewhere,
 // with each argument of mode ebpf.
 func TestBPFArguments(t *testing.T) {
+	families := []modes.Family{modes.IPv4}
+	if inside.Testbed() != testbed.UMLName { // where it would take a minute
+		families = append(families, modes.Dual)
+	}
 	for _, args := range []modes.Args{
 		{ebpf.AttachParam: "tc"}, {ebpf.AttachParam: "socket"}, {ebpf.SelectParam: "maglev"},
 		{ebpf.SelectParam: "maglev", ebpf.TableParam: "1021"}, {ebpf.AttachParam: "socket", ebpf.SelectParam: "maglev"},
 	} {
-		for _, family := range []modes.Family{modes.IPv4, modes.Dual} {
+		for _, family := range families {
 			t.Run(fmt.Sprintf("%s %s", args, family), func(t *testing.T) {
 				b := NewRig(t, ebpf.Mode(), args, synth.Spec{Services: 5, Endpoints: 3, Ports: 2, Seed: 1, Family: family})
 				b.Program(b.Snapshot)
