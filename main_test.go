@@ -52,7 +52,8 @@ func TestImports(t *testing.T) {
 		why             string
 	}{
 		{"modes", "viplab/workload", []string{"modes/modetest"}, "a mode never knows how it is measured"},
-		{"modes", "viplab/lab", []string{"modes/modetest", "modes/pipe/conformance_test.go", "modes/kubeproxy/conformance_test.go"}, "modes lie below the lab; their tests with real packets need it"},
+		{"modes", "viplab/lab", []string{"modes/modetest", "modes/pipe/conformance_test.go", "modes/kubeproxy/conformance_test.go",
+			"modes/catalog/testdata"}, "modes lie below the lab; their tests with real packets need it"},
 		{"modes", "viplab/analysis", nil, "modes lie below the analysis"},
 		{"modes", "viplab/results", nil, "a mode does not record"},
 		{"workload", "viplab/lab", nil, "traffic lies below the lab"},
@@ -188,7 +189,7 @@ func TestExtending(t *testing.T) {
 	}
 	var all strings.Builder
 	files, _ := filepath.Glob("lab/*/extending_test.go")
-	for _, f := range append(files, "modes/modetest/modes_test.go") {
+	for _, f := range append(files, "modes/modetest/modes_test.go", "modes/catalog/testdata/elsewhere/main.go") {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,17 @@ import (
 // roleFake is the role of a program that misbehaves, in the way that its argument names.
 const roleFake = "__fake-helper"
 
+// TestMain plays that program, or runs the tests.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == roleFake {
+		if fake(os.Args[2:]) != nil {
+			os.Exit(3)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
 const hello = `{"did":"hello","protocol":1,"name":"fake","version":"0"}`
 
 // fake answers hello, and then does what it is told on its command line.
@@ -59,6 +70,7 @@ func misbehave(args []string, line string) error {
 	did := map[bool]string{true: "closed", false: "programmed"}[strings.Contains(line, "close")]
 	switch args[0] {
 	case "dies in a sync":
+		fmt.Fprintln(os.Stderr, "out of luck")
 		return errors.New("out of luck")
 	case "never says programmed":
 		return nil

@@ -1,39 +1,30 @@
-package pipe_test
+package modetest
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
-	"viplab/lab/testbed"
-	"viplab/lab/testbed/inside"
 	"viplab/modes"
-	"viplab/modes/modetest"
 	"viplab/modes/nftables"
 	"viplab/modes/pipe"
 )
 
-func TestMain(m *testing.M) {
-	testbed.Dispatch(map[string]testbed.Role{roleFake: fake})
-	os.Exit(inside.Main(m))
-}
-
-// TestPython: the example of the documentation passes the suite's part on ClusterIPs.
-func TestPython(t *testing.T) {
+// TestExample: the example of the documentation passes the suite's part on ClusterIPs.
+func TestExample(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		fmt.Println("SKIPPED: the example in Python: it is not installed: sudo apt-get install python3")
 		t.Skip(err)
 	}
 	m := example(t, python)
-	modetest.RunClusterIP(t, m, modetest.Options{})
+	RunClusterIP(t, m, Options{})
 }
 
 // example is the mode of the documentation.
 func example(t *testing.T, python string) modes.Mode {
-	script, err := filepath.Abs("testdata/clusterip.py")
+	script, err := filepath.Abs("../pipe/testdata/clusterip.py")
 	if err != nil {
 		t.Fatal(err)
 	}

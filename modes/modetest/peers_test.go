@@ -1,22 +1,17 @@
-package kubeproxy_test
+package modetest
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
-	"viplab/lab/testbed/inside"
 	"viplab/modes"
 	"viplab/modes/kubeproxy"
-	"viplab/modes/modetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
-
-// TestConformance: the real kube-proxy passes the suite of the lab's own modes.
-func TestConformance(t *testing.T) {
+// TestPeers: the real kube-proxy passes the suite of the lab's own modes.
+func TestPeers(t *testing.T) {
 	built := kubeproxy.Built()
 	if len(built) == 0 {
 		fmt.Println("SKIPPED: conformance of the real kube-proxy: it is not built: make peers")
@@ -34,17 +29,17 @@ func TestConformance(t *testing.T) {
 				one.New = func(a modes.Args, machine modes.Machine) modes.Proxier {
 					return inner(modes.Args{kubeproxy.ReleaseParam: release}, machine)
 				}
-				modetest.Run(t, one, options(m.Name, release))
+				Run(t, one, peerOptions(m.Name, release))
 			})
 		}
 	}
 }
 
-// options says what is different about kube-proxy.
-func options(mode, release string) modetest.Options {
+// peerOptions says what is different about kube-proxy.
+func peerOptions(mode, release string) Options {
 	// Real servers are let go gently, and chains are deleted a while after.
-	o := modetest.Options{HistoryShows: true, Differs: map[string]string{
-		modetest.EarlyNodePort: "kube-proxy deletes conntrack entries of node ports that endpoints left, not of those that are new",
+	o := Options{HistoryShows: true, Differs: map[string]string{
+		EarlyNodePort: "kube-proxy deletes conntrack entries of node ports that endpoints left, not of those that are new",
 	}}
 	if mode == "kube-proxy/nftables" && release >= "1.36" {
 		for _, story := range hairpins() {
