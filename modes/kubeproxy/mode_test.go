@@ -1,0 +1,55 @@
+package kubeproxy
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"viplab/modes"
+)
+
+// TestNotBuilt: a peer that was not built is missing, and says what mends it.
+func TestNotBuilt(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if built := Built(); len(built) > 0 {
+		t.Errorf("built: %v", built)
+	}
+	for _, m := range Modes() {
+		err := m.Make(nil, modes.Machine{Family: modes.IPv4}).Probe(t.Context())
+		var missing *modes.MissingError
+		if !errors.As(err, &missing) || missing.Mend != "make peers" {
+			t.Errorf("mode %s: %v", m.Name, err)
+		}
+	}
+}
+
+// TestReleases: each release has a module that builds it, and each module is a release.
+func TestReleases(t *testing.T) {
+	files, err := filepath.Glob("v*/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(`k8s.io/kubernetes v([0-9.]+)`).FindSubmatch(text)
+		if m == nil {
+			t.Fatalf("%s names no k8s.io/kubernetes", f)
+		}
+		if minor := filepath.Base(filepath.Dir(f))[1:]; !strings.HasPrefix(string(m[1]), minor+".") {
+			t.Errorf("%s is of Kubernetes %s", f, m[1])
+		}
+		got = append(got, string(m[1]))
+	}
+	want := slices.Sorted(slices.Values(Releases()))
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("modules build %v, the modes name %v", got, want)
+	}
+}
