@@ -7,7 +7,7 @@ ARGS     ?=
 KERNEL   ?=
 export PATH := $(CURDIR)/.build/go/bin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: help setup build kernel peers guest bench quick test bench-self fuzz clean
+.PHONY: test-peers help setup build kernel peers guest bench quick test bench-self fuzz clean
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
@@ -41,6 +41,9 @@ test: setup ## run every test that this machine can run
 	@go vet ./...
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
 	@.ci/test
+
+test-peers: peers ## run the whole conformance suite for the real kube-proxy (half an hour)
+	@go test ./modes/modetest -run TestPeers -timeout 90m -v
 
 bench-self: ## the lab beside the bare tools and HAProxy, as ratios (half an hour)
 	@.ci/setup haproxy
