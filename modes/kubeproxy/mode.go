@@ -73,6 +73,8 @@ func (p peer) mode() modes.Mode {
 	}
 	m := modes.Mode{
 		Name: "kube-proxy/" + p.of.Name, PeerOf: p.of.Name, Summary: p.summary + " (available after make peers)",
+		Caveats: []modes.Caveat{{Text: "The real kube-proxy writes Services in no order, so that first, middle and last Service are " +
+			"any three in its chains; it starts tools for each sync."}},
 		DataPath: p.of.DataPath, Params: params, Needs: p.of.Needs, Limits: p.limits,
 		// One transaction of nf_tables needs socket buffers that only real root may have.
 		Traits: func(a modes.Args) modes.Traits {
