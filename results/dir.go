@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"gopkg.in/yaml.v3"
 )
 
@@ -41,10 +42,12 @@ type Writer struct {
 // Create makes a run directory and its samples file. The directory may exist,
 // but must hold no samples yet.
 func Create(dir string) (*Writer, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	in, err := makeFolder(dir)
+	if err != nil {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, SamplesFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o666)
+	defer in.close()
+	f, err := in.create(SamplesFile)
 	if err != nil {
 		return nil, fmt.Errorf("create run directory: %w", err)
 	}
@@ -69,7 +72,12 @@ func (e *SchemaError) Error() string {
 // a kill cut off is ended, so that it costs itself only. A run of another format is a
 // [SchemaError].
 func Resume(dir string) (*Writer, error) {
-	f, err := os.OpenFile(filepath.Join(dir, SamplesFile), os.O_RDWR|os.O_APPEND, 0)
+	in, err := openFolder(dir)
+	if err != nil {
+		return nil, fmt.Errorf("resume run: %w", err)
+	}
+	defer in.close()
+	f, err := in.open(SamplesFile, os.O_RDWR|os.O_APPEND)
 	if err != nil {
 		return nil, fmt.Errorf("resume run: %w", err)
 	}
@@ -139,23 +147,6 @@ func WriteJSON(dir, name string, v any) error {
 	return WriteFile(dir, name, append(b, '\n'))
 }
 
-// WriteFile writes a file of the run directory so that it is there whole or not
-// at all.
-func WriteFile(dir, name string, b []byte) error {
-	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	tmp := path + ".part"
-	if err := os.WriteFile(tmp, b, 0o666); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
-}
-
 // Run is a run directory that was read.
 type Run struct {
 	Dir string
@@ -173,7 +164,16 @@ type Run struct {
 // last one of a run that was killed) cost themselves only and become warnings, and so
 // do metrics that this program does not know.
 func Open(dir string) (*Run, error) {
-	f, err := os.Open(filepath.Join(dir, SamplesFile))
+	in, err := openFolder(dir)
+	if err == nil {
+		defer in.close()
+	} else if errors.Is(err, unix.ENOTDIR) {
+		return nil, fmt.Errorf("%s is no run directory, but a file", dir)
+	}
+	var f *os.File
+	if err == nil {
+		f, err = in.open(SamplesFile, os.O_RDONLY)
+	}
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("%s is no run directory: it has no %s", dir, SamplesFile)
@@ -183,15 +183,15 @@ func Open(dir string) (*Run, error) {
 	defer f.Close()
 	run := &Run{Dir: dir}
 	if err := run.read(f); err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, SamplesFile), err)
 	}
 	run.warnUnknown()
-	if b, err := os.ReadFile(filepath.Join(dir, EnvFile)); err != nil {
+	if b, err := in.read(EnvFile); err != nil {
 		run.warn("the environment is not known: %v", err)
 	} else if err := json.Unmarshal(b, &run.Env); err != nil {
 		run.warn("the environment cannot be read: %v", err)
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, ConfigFile)); err != nil {
+	if b, err := in.read(ConfigFile); err != nil {
 		run.warn("the configuration is not known: %v", err)
 	} else if err := yaml.Unmarshal(b, &run.Config); err != nil {
 		run.warn("the configuration cannot be read: %v", err)

@@ -8,6 +8,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -30,14 +31,8 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 	if len(sum.Cells) == 0 {
 		return nil, fmt.Errorf("%s holds no measurement to report", run.Dir)
 	}
-	if err := results.WriteJSON(run.Dir, results.SummaryFile, sum); err != nil {
-		return nil, err
-	}
-	var bench bytes.Buffer
-	if err := sum.WriteBench(&bench, run.Env); err != nil {
-		return nil, err
-	}
-	if err := results.WriteFile(run.Dir, results.BenchFile, bench.Bytes()); err != nil {
+	files, err := records(run, sum)
+	if err != nil {
 		return nil, err
 	}
 	followed := sum.Follow()
@@ -55,26 +50,38 @@ func Write(run *results.Run, known []modes.Mode) (*summary.Summary, error) {
 	if measured(theirs) {
 		drawings = append(drawings, theirs)
 	}
-	if err := page.draw(run.Dir, drawings, sim, followed); err != nil {
+	drawn, err := page.draw(drawings, sim, followed)
+	if err != nil {
 		return nil, err
 	}
 	page.Notes = append(page.Notes, residue(followed)...)
-	if err := results.WriteFile(run.Dir, results.ReportMD, page.markdown()); err != nil {
-		return nil, err
-	}
 	html, err := page.html()
 	if err != nil {
 		return nil, err
 	}
-	return sum, results.WriteFile(run.Dir, results.ReportHTML, html)
+	files = append(append(files, drawn...), results.File{Name: results.ReportMD, Content: page.markdown()}, results.File{Name: results.ReportHTML, Content: html})
+	return sum, results.WriteFiles(run.Dir, files...)
+}
+
+// records are the summary, and the samples for benchstat.
+func records(run *results.Run, sum *summary.Summary) ([]results.File, error) {
+	b, err := json.MarshalIndent(sum, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", results.SummaryFile, err)
+	}
+	var bench bytes.Buffer
+	if err := sum.WriteBench(&bench, run.Env); err != nil {
+		return nil, err
+	}
+	return []results.File{{Name: results.SummaryFile, Content: append(b, '\n')}, {Name: results.BenchFile, Content: bench.Bytes()}}, nil
 }
 
 // mainPictures names the pictures of the first screen: one each for changes, first packets
 // and bulk data.
 func mainPictures() []string { return []string{"sync-delta", "first-packet", "throughput"} }
 
-// draw draws all pictures, into files and onto the page.
-func (p *page) draw(dir string, drawings []plots.Drawing, sim simulated, s *summary.Summary) error {
+// draw draws all pictures, onto the page and as files.
+func (p *page) draw(drawings []plots.Drawing, sim simulated, s *summary.Summary) (files []results.File, err error) {
 	var labels []string
 	for _, one := range p.Series {
 		labels = append(labels, one.Label)
@@ -82,19 +89,21 @@ func (p *page) draw(dir string, drawings []plots.Drawing, sim simulated, s *summ
 	odd := oddities(s, s.Series())
 	for _, pic := range drawings {
 		pic = sim.extend(pic, s)
-		if err := drawFiles(dir, pic); err != nil {
-			return err
+		drawn, err := drawFiles(pic)
+		if err != nil {
+			return nil, err
 		}
+		files = append(files, drawn...)
 		sheet, err := plots.OnSheet(pic, labels)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		name, title := pic.Head()
 		sheet.Notes = append(sheet.Notes, odd[name]...)
 		p.Pictures = append(p.Pictures, picture{Title: title, Name: name, Main: slices.Contains(mainPictures(), name), Sheet: sheet})
 	}
 	slices.SortStableFunc(p.Pictures, func(a, b picture) int { return a.rank() - b.rank() })
-	return nil
+	return files, nil
 }
 
 // rank puts the pictures of the first screen before the others.
@@ -105,27 +114,23 @@ func (p picture) rank() int {
 	return 1
 }
 
-// drawFiles writes a picture as SVG, PNG and CSV.
-func drawFiles(dir string, pic plots.Drawing) error {
+// drawFiles is a picture as SVG, PNG and CSV.
+func drawFiles(pic plots.Drawing) ([]results.File, error) {
 	svg, err := plots.SVG(pic)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	png, err := plots.PNG(pic)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	csv, err := pic.CSV()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name, _ := pic.Head()
-	for ext, b := range map[string][]byte{".svg": svg, ".png": png, ".csv": csv} {
-		if err := results.WriteFile(dir, filepath.Join(results.PlotsDir, name+ext), b); err != nil {
-			return err
-		}
-	}
-	return nil
+	name = filepath.Join(results.PlotsDir, name)
+	return []results.File{{Name: name + ".svg", Content: svg}, {Name: name + ".png", Content: png}, {Name: name + ".csv", Content: csv}}, nil
 }
 
 // residue says what the report could not show, and what it does not.

@@ -182,7 +182,7 @@ func (s *Session) facts() map[string]string {
 // noteKernel adds to env.json what only the inside of the testbed could tell.
 func (s *Session) noteKernel(inside trial.Env) error {
 	env := s.env
-	if b, err := os.ReadFile(filepath.Join(s.Dir, results.EnvFile)); err == nil {
+	if b, err := results.ReadFile(s.Dir, results.EnvFile); err == nil {
 		if err := json.Unmarshal(b, &env); err != nil {
 			return fmt.Errorf("note the kernel: %w", err)
 		}
