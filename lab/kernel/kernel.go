@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"viplab/lab/cache"
 	"viplab/modes"
 )
 
@@ -172,11 +173,15 @@ func read(dir string) (Kernel, error) {
 	return k, nil
 }
 
-// check compares the executable with the digest that the build noted.
+// check compares the executable with the digest that the build noted, and sees to it that
+// nobody else can change it.
 func (k Kernel) check() error {
-	digest, err := fileDigest(k.Path)
-	if err == nil && digest == k.Digest {
-		return nil
+	err := cache.Check(k.Path)
+	if err == nil {
+		var digest string
+		if digest, err = fileDigest(k.Path); err == nil && digest == k.Digest {
+			return nil
+		}
 	}
 	if err == nil {
 		err = fmt.Errorf("the digest of %s is not the one noted when it was built", k.Path)

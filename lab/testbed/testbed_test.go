@@ -243,8 +243,52 @@ func TestShim(t *testing.T) {
 	if err != nil || code != 0 || !strings.HasPrefix(out.String(), "out a") {
 		t.Errorf("exit %d, %v, %q", code, err, out.String())
 	}
-	built, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "viplab", "ptrace-*.so"))
+	built, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "viplab", "shim", "ptrace-*.so"))
 	if len(built) != 1 {
 		t.Errorf("libraries built: %v", built)
+	}
+}
+
+// TestShimOfOthers: a library that somebody else could have put there, or that is not what
+// was compiled, is not loaded.
+func TestShimOfOthers(t *testing.T) {
+	if _, err := exec.LookPath("cc"); err != nil {
+		t.Skipf("SKIPPED: no C compiler: %v", err)
+	}
+	home := t.TempDir()
+	t.Setenv("TMPDIR", home)
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	path, done, err := shim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done()
+	made, err := os.ReadFile(path)
+	if err != nil || !strings.HasPrefix(path, home+"/viplab-cache-") {
+		t.Fatal(path, err)
+	}
+	// Another content: it is made anew.
+	if err := os.WriteFile(path, []byte("evil"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if path, done, err = shim(); err != nil {
+		t.Fatal(err)
+	}
+	done()
+	if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, made) {
+		t.Errorf("%d bytes instead of %d, %v", len(again), len(made), err)
+	}
+	// A folder that others can write to: not looked at, and nothing is left.
+	if err := os.Chmod(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	other, done, err := shim()
+	if err != nil || filepath.Dir(other) == filepath.Dir(path) || !whole(other) {
+		t.Errorf("%s, %v", other, err)
+	}
+	done()
+	if _, err := os.Stat(other); err == nil {
+		t.Errorf("%s was left", other)
 	}
 }

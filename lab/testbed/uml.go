@@ -126,9 +126,11 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		defer os.RemoveAll(spec.Work)
 	}
 	if !spec.Private || shimNeeded(k) {
-		if spec.Preload, err = shim(); err != nil {
+		var done func()
+		if spec.Preload, done, err = shim(); err != nil {
 			return -1, err
 		}
+		defer done()
 	}
 	g := &guest{stdout: c.Stdout, stderr: c.Stderr, console: &tail{max: 4096}}
 	return g.run(ctx, j, spec)
