@@ -160,7 +160,15 @@ type Run struct {
 	Warnings []string
 }
 
-// Open reads a run directory. Lines of the samples file that are damaged (the
+// NoRunError says that a directory holds no run, or is not there.
+type NoRunError struct{ Dir string }
+
+// Error implements error.
+func (e *NoRunError) Error() string {
+	return fmt.Sprintf("%s is no run directory: it has no %s", e.Dir, SamplesFile)
+}
+
+// Open reads a run directory, or is a [NoRunError]. Lines of the samples file that are damaged (the
 // last one of a run that was killed) cost themselves only and become warnings, and so
 // do metrics that this program does not know.
 func Open(dir string) (*Run, error) {
@@ -174,10 +182,10 @@ func Open(dir string) (*Run, error) {
 	if err == nil {
 		f, err = in.open(SamplesFile, os.O_RDONLY)
 	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &NoRunError{dir}
+	}
 	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%s is no run directory: it has no %s", dir, SamplesFile)
-		}
 		return nil, fmt.Errorf("open run: %w", err)
 	}
 	defer f.Close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +30,16 @@ func Lock(dir string) (unlock func(), err error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, &BusyError{dir}
 		}
+		if slices.ContainsFunc(noLocks(), func(e error) bool { return errors.Is(err, e) }) {
+			return func() { f.Close() }, nil
+		}
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
 	return func() { f.Close() }, nil
+}
+
+// noLocks are what file systems say that have no locks of folders, such as NFS. There the
+// caller must see to it that one process writes.
+func noLocks() []error {
+	return []error{unix.ENOLCK, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL, unix.EBADF}
 }

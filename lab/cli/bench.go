@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -260,32 +257,6 @@ func (a app) session(c session.Config, byName bool) *session.Session {
 	return &session.Session{Config: c, Modes: a.modes, AllModes: !byName, Version: version()}
 }
 
-// checkOut finds a place for the run directory and proves that it can be
-// written, before minutes are spent on measuring.
-func (a app) checkOut(dir *string) error {
-	if *dir == "" {
-		now := time.Now().UTC()
-		sum := sha256.Sum256(fmt.Appendf(nil, "%v %d %d", a.command, now.UnixNano(), os.Getpid()))
-		*dir = filepath.Join(runsDir, now.Format("20060102T150405Z")+"-"+hex.EncodeToString(sum[:3]))
-	}
-	if st, err := os.Stat(*dir); err == nil {
-		if !st.IsDir() {
-			return usagef("--out %s is a file, not a folder", *dir)
-		}
-		if entries, err := os.ReadDir(*dir); err == nil && len(entries) > 0 {
-			return usagef("--out %s is not empty: choose a new folder", *dir)
-		}
-	}
-	if err := os.MkdirAll(*dir, 0o777); err != nil {
-		return usagef("--out %s cannot be made: %w", *dir, err)
-	}
-	probe := filepath.Join(*dir, ".probe")
-	if err := os.WriteFile(probe, nil, 0o666); err != nil {
-		return usagef("--out %s cannot be written: %w", *dir, err)
-	}
-	return os.Remove(probe)
-}
-
 // run runs a session and reports, whatever ended it.
 func (f *benchFlags) run(ctx context.Context, s *session.Session, stdout, stderr io.Writer) error {
 	out, runErr := f.play(ctx, s, f.progress, stderr)
@@ -338,14 +309,4 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	return s
-}
-
-// latest points results/runs/latest at a run in that folder.
-func latest(dir string) {
-	link := filepath.Join(filepath.Dir(dir), results.LatestLink)
-	if filepath.Base(filepath.Dir(dir)) != filepath.Base(runsDir) {
-		return
-	}
-	_ = os.Remove(link)
-	_ = os.Symlink(filepath.Base(dir), link) // a convenience: its failure is no failure
 }

@@ -15,6 +15,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/results"
 )
 
 // Exit codes.
@@ -66,8 +67,10 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 func exitCode(err error) int {
 	var usage usageError
 	var threshold thresholdError
+	var busy *results.BusyError
+	var link *results.LinkError
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &busy), errors.As(err, &link):
 		return ExitUsage
 	case errors.As(err, &threshold):
 		return ExitVerdict

@@ -100,11 +100,8 @@ func TestKill(t *testing.T) {
 		if left := settled(t, before); len(left) > 0 {
 			t.Errorf("seed %d, killed on %s after %s: left %v", seed, testbedName, after, left)
 		}
-		if _, err := os.Stat(filepath.Join(dir, results.SamplesFile)); err != nil {
-			continue // killed before the first record
-		}
-		if _, err := results.Open(dir); err != nil {
-			t.Errorf("killed on %s after %s: %v", testbedName, after, err)
+		if _, err := os.Stat(dir); err != nil {
+			continue // killed while it looked for a testbed: there is nothing to go on with
 		}
 		out, err := program(t, "bench", "--resume", dir, "--progress", "none").CombinedOutput()
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,7 +121,10 @@ func (f *reproduceFlags) run(ctx context.Context) error {
 // experimentRun runs an experiment, or goes on with or takes what is in the
 // directory already.
 func (f *reproduceFlags) experimentRun(ctx context.Context, e reproduce.Experiment) (*results.Run, error) {
-	dir := filepath.Join(f.out, e.Name)
+	dir, err := below(f.out, e.Name)
+	if err != nil {
+		return nil, err
+	}
 	c := e.Config
 	c.Testbed, c.MaxTime = f.testbed, f.maxTime
 	if f.rounds > 0 {
@@ -133,7 +135,7 @@ func (f *reproduceFlags) experimentRun(ctx context.Context, e reproduce.Experime
 	}
 	s := f.session(c, true)
 	s.Dir = dir
-	if _, err := os.Stat(filepath.Join(dir, results.SamplesFile)); err == nil {
+	if session.Begun(dir) {
 		if err := s.Load(); err != nil {
 			return nil, usageError{err}
 		}

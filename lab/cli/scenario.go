@@ -152,7 +152,10 @@ func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.W
 		return play.Outcome{}, usageError{err}
 	}
 	s := f.session(c, len(f.only) > 0 || !slices.Equal(c.Modes, f.modes.Usual().Names()))
-	s.Dir = filepath.Join(f.out, script.Name)
+	var err error
+	if s.Dir, err = below(f.out, script.Name); err != nil {
+		return play.Outcome{}, err
+	}
 	if err := f.checkOut(&s.Dir); err != nil {
 		return play.Outcome{}, err
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -36,7 +38,7 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 		return c, nil, errors.New("it holds more than one document")
 	}
 	top := doc.Content[0]
-	if top.Kind != yaml.MappingNode {
+	if top.Kind != yaml.MappingNode || len(top.Content) == 0 {
 		return c, nil, errors.New("it is no list of settings")
 	}
 	for i := 0; i < len(top.Content); i += 2 {
@@ -48,7 +50,7 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 	if err := top.Decode(&c); err != nil {
 		return c, nil, err
 	}
-	for name := range c.Params {
+	for _, name := range slices.Sorted(maps.Keys(c.Params)) {
 		if len(known.With(name)) == 0 {
 			return c, nil, fmt.Errorf("field %s is not known", name)
 		}

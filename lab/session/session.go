@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,33 +39,13 @@ type Session struct {
 
 	finished map[string]bool // trials of a run that goes on
 	env      results.Env     // of this machine, learnt once
-}
-
-// Load takes the configuration of the run in Dir, and goes on with it.
-func (s *Session) Load() error {
-	run, err := results.Open(s.Dir)
-	if err != nil {
-		return err
-	}
-	if run.Schema != results.Schema {
-		return &results.SchemaError{Dir: s.Dir, Schema: run.Schema}
-	}
-	f, err := os.Open(filepath.Join(s.Dir, results.ConfigFile))
-	if err != nil {
-		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
-	}
-	defer f.Close()
-	maxTime := s.MaxTime
-	if s.Config, _, err = ReadConfig(f, s.Modes); err != nil {
-		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
-	}
-	s.MaxTime, s.Resume, s.finished = maxTime, true, run.Finished()
-	return s.Validate(s.Modes)
+	unlock   func()          // gives Dir free for others, nil if it was not taken
 }
 
 // Run runs the trials, or those that are left. What was measured is in the run
 // directory whatever the error, which is ctx's when that ended.
 func (s *Session) Run(ctx context.Context) (Outcome, error) {
+	defer s.Release()
 	// What every testbed takes from the host.
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		return Outcome{}, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
@@ -91,6 +69,9 @@ func (s *Session) Run(ctx context.Context) (Outcome, error) {
 	s.env.Viplab, s.env.Testbed, s.env.Why = s.Version, s.Testbed, why
 	trials, err := s.Trials(s.Modes)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.take(); err != nil {
 		return Outcome{}, err
 	}
 	if !s.Resume {
@@ -124,6 +105,7 @@ func (s *Session) describe(trials []trial.Spec) error {
 			}
 		}
 	}
+	// Settings first: what was killed right after them can be gone on with.
 	if err := results.WriteYAML(s.Dir, results.ConfigFile, s.Config); err != nil {
 		return err
 	}
