@@ -91,7 +91,7 @@ which one is faster, at which size, and by how much.`,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: valid are advise, bench, compare, explain, reproduce, scenario, simulate, report, runs, pack, doctor, kernel, modes, version", args[0])
+				return usagef("unknown command %q: valid are advise, bench, compare, explain, reproduce, scenario, simulate, story, report, runs, pack, doctor, kernel, modes, version", args[0])
 			}
 			return nil
 		},
@@ -99,7 +99,7 @@ which one is faster, at which size, and by how much.`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(),
+	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(), a.storyCommand(),
 		a.reportCommand(), a.adviseCommand(), runsCommand(), packCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
 	return root
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"viplab/lab/measure"
+	"viplab/lab/tell"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
@@ -23,6 +24,8 @@ const (
 	// Capabilities reads a list of [trial.Variant] as JSON and answers with one of
 	// [trial.Lack].
 	Capabilities = "__capabilities"
+	// Stories reads a [tell.Job] as JSON and answers with a list of [tell.Result].
+	Stories = "__stories"
 )
 
 // Dispatch plays the role that this process was started for and ends it; it
@@ -32,6 +35,7 @@ func Dispatch(known catalog.Catalog) {
 		testbed.RoleProxy: func([]string) error { return Proxy() },
 		Trials:            func([]string) error { return trials(known) },
 		Capabilities:      func([]string) error { return capabilities(known) },
+		Stories:           func([]string) error { return stories(known) },
 	})
 }
 
@@ -64,4 +68,17 @@ func capabilities(known catalog.Catalog) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(lacks)
+}
+
+// stories reads on standard input what to tell, and prints what became of it.
+func stories(known catalog.Catalog) error {
+	var job tell.Job
+	if err := json.NewDecoder(os.Stdin).Decode(&job); err != nil {
+		return fmt.Errorf("read stories: %w", err)
+	}
+	told, err := tell.Run(context.Background(), known, job)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(told)
 }

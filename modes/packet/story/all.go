@@ -3,25 +3,47 @@ package story
 import (
 	"embed"
 	"fmt"
+	"strings"
 )
 
 //go:embed stories/*.txt
 var files embed.FS
 
-// All reads the lab's own stories.
-func All() ([]Book, error) {
+// Text is a file of stories that is not read yet.
+type Text struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Read reads the stories.
+func (t Text) Read() (Book, error) { return Read(t.Name, strings.NewReader(t.Text)) }
+
+// Texts are the lab's own stories as they are written.
+func Texts() ([]Text, error) {
 	entries, err := files.ReadDir("stories")
 	if err != nil {
 		return nil, fmt.Errorf("list stories: %w", err)
 	}
-	var out []Book
+	var out []Text
 	for _, e := range entries {
-		f, err := files.Open("stories/" + e.Name())
+		b, err := files.ReadFile("stories/" + e.Name())
 		if err != nil {
-			return nil, fmt.Errorf("open stories: %w", err)
+			return nil, fmt.Errorf("read stories: %w", err)
 		}
-		b, err := Read(e.Name(), f)
-		_ = f.Close()
+		out = append(out, Text{e.Name(), string(b)})
+	}
+	return out, nil
+}
+
+// All reads the lab's own stories.
+func All() ([]Book, error) {
+	texts, err := Texts()
+	if err != nil {
+		return nil, err
+	}
+	var out []Book
+	for _, t := range texts {
+		b, err := t.Read()
 		if err != nil {
 			return nil, err
 		}
