@@ -128,10 +128,10 @@ func TestForeignConfig(t *testing.T) {
 		"[1, 2]\n":                  "no list of settings",
 		"services: [1, 2]\n":        "does not say",
 		"apiVersion: v1\nkind: Pod": "apiVersion",
-		strings.Replace(string(good), "repeat: 2", "repeat: 1", 1):              "", // the trial with a record is in it
-		strings.Replace(string(good), "endpoints: 2", "endpoints: 3", 1):        "not that of its records",
+		strings.Replace(string(good), "repeat: 2", "repeat: 1", 1):               "", // the trial with a record is in it
+		strings.Replace(string(good), "endpoints: 2", "endpoints: 3", 1):         "not that of its records",
 		strings.Replace(string(good), "    - 1\n    - 2", "    - 7\n    - 8", 1): "not that of its records",
-		string(good) + "---\n" + string(good):                                   "more than one document",
+		string(good) + "---\n" + string(good):                                    "more than one document",
 	} {
 		s := begun(t)
 		record(t, s, ended(t, s))
