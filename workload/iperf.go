@@ -24,52 +24,73 @@ type Throughput struct {
 	Retransmits   int
 }
 
+// IperfServer is an iperf3 server that runs. It takes one client after the other.
+type IperfServer struct {
+	cmd       *exec.Cmd
+	listening chan struct{} // has something each time that it listens anew
+	ended     chan struct{}
+}
+
+// listenWithin is how long a server may take to listen.
+const listenWithin = 10 * time.Second
+
 // StartIperf starts an iperf3 server on a port of all addresses of a family, in the
-// namespace of the calling thread, and returns when it listens. stop ends it.
-func StartIperf(f modes.Family, port uint16) (stop func(), err error) {
+// namespace of the calling thread. It must be stopped.
+func StartIperf(f modes.Family, port uint16) (*IperfServer, error) {
 	family := "-4"
 	if f == modes.IPv6 {
 		family = "-6"
 	}
-	cmd := exec.Command("iperf3", family, "-s", "-p", strconv.Itoa(int(port)), "--forceflush")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.StdoutPipe()
+	s := &IperfServer{listening: make(chan struct{}, 1), ended: make(chan struct{})}
+	s.cmd = exec.Command("iperf3", family, "-s", "-p", strconv.Itoa(int(port)), "--forceflush")
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start iperf3 server: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := s.cmd.Start(); err != nil {
 		return nil, iperfError("start iperf3 server", err, "")
 	}
-	stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	listening := make(chan bool, 1)
 	go func() {
-		lines := bufio.NewScanner(out)
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), "listening") {
+		defer close(s.ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if strings.Contains(lines.Text(), "Server listening") {
 				select {
-				case listening <- true:
-				default:
+				case s.listening <- struct{}{}:
+				default: // nobody has come since
 				}
 			}
 		}
-		close(listening)
 	}()
-	select {
-	case ok := <-listening:
-		if ok {
-			return stop, nil
-		}
-	case <-time.After(10 * time.Second):
-	}
-	stop()
-	return nil, fmt.Errorf("start iperf3 server on port %d: it does not listen", port)
+	return s, nil
 }
 
-// Iperf runs an iperf3 client with one TCP stream against an address.
-func Iperf(ctx context.Context, to netip.AddrPort, length time.Duration) (Throughput, error) {
+// await waits until the server takes a client. After each client it closes its socket and
+// opens another one; who comes in between is refused.
+func (s *IperfServer) await() error {
+	select {
+	case <-s.listening:
+		return nil
+	case <-s.ended:
+		return errors.New("iperf3 server: it ended")
+	case <-time.After(listenWithin):
+		return fmt.Errorf("iperf3 server: it does not listen within %s", listenWithin)
+	}
+}
+
+// Stop ends the server.
+func (s *IperfServer) Stop() {
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+	_ = s.cmd.Wait()
+}
+
+// Iperf runs an iperf3 client with one TCP stream against an address that leads to a
+// server.
+func Iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, length time.Duration) (Throughput, error) {
+	if err := server.await(); err != nil {
+		return Throughput{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, length+15*time.Second)
 	defer cancel()
 	seconds := max(1, int(length.Round(time.Second).Seconds()))
@@ -81,7 +102,11 @@ func Iperf(ctx context.Context, to netip.AddrPort, length time.Duration) (Throug
 	if runErr != nil && out.Len() == 0 {
 		return Throughput{}, iperfError("run iperf3 against "+to.String(), runErr, errs.String())
 	}
-	return parseIperf(out.Bytes())
+	t, err := parseIperf(out.Bytes())
+	if err == nil && runErr != nil { // a result of a run that failed is none
+		err = iperfError("run iperf3 against "+to.String(), runErr, errs.String())
+	}
+	return t, err
 }
 
 func iperfError(what string, err error, stderr string) error {

@@ -19,15 +19,15 @@ func Iperf() trial.Measurement {
 // iperf3 server takes the echo server's place behind every endpoint.
 func iperf(ctx context.Context, st *trial.Stage) error {
 	st.StopServer()
-	var stop func()
+	var server *workload.IperfServer
 	err := st.Net.Backend.Do(func() (err error) {
-		stop, err = workload.StartIperf(st.Service(0).Family(), st.Synth.TargetPort())
+		server, err = workload.StartIperf(st.Service(0).Family(), st.Synth.TargetPort())
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Net.Backend.Do(func() error { stop(); return nil }) }()
+	defer func() { _ = st.Net.Backend.Do(func() error { server.Stop(); return nil }) }()
 	for _, pos := range []string{trial.First, trial.Last} {
 		st.Step("iperf3 through the %s service", pos)
 		to := st.Target(st.At(pos, modes.TCP))
@@ -38,7 +38,7 @@ func iperf(ctx context.Context, st *trial.Stage) error {
 		var t workload.Throughput
 		home, _ := st.Home()
 		err = home.Do(func() (err error) {
-			t, err = workload.Iperf(ctx, to, st.Plan.Iperf)
+			t, err = workload.Iperf(ctx, server, to, st.Plan.Iperf)
 			return err
 		})
 		if err != nil {

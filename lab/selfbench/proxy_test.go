@@ -156,18 +156,18 @@ func BenchmarkProxyConnections(b *testing.B) {
 // mode. More is better.
 func BenchmarkProxyThroughput(b *testing.B) {
 	versus(b, "Gbit/s", func(b *testing.B, net *topo.Topology, to netip.AddrPort) float64 {
-		var stop func()
+		var server *workload.IperfServer
 		err := net.Backend.Do(func() (err error) {
-			stop, err = workload.StartIperf(modes.IPv4, synth.FirstTargetPort)
+			server, err = workload.StartIperf(modes.IPv4, synth.FirstTargetPort)
 			return err
 		})
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer stop()
+		defer server.Stop()
 		var got workload.Throughput
 		err = net.Client.Do(func() (err error) {
-			got, err = workload.Iperf(context.Background(), to, 2*time.Second)
+			got, err = workload.Iperf(context.Background(), server, to, 2*time.Second)
 			return err
 		})
 		if err != nil {
