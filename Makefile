@@ -34,7 +34,7 @@ guest: build
 bench: guest ## measure all modes at sizes up to SERVICES (20000); further flags in ARGS
 	@./viplab bench --up-to $(SERVICES) $(addprefix --kernel=,$(KERNEL)) $(ARGS)
 
-quick: guest ## a look at all modes, in under two minutes
+quick: guest ## a look at all modes, in about two minutes
 	@./viplab bench --quick $(addprefix --kernel=,$(KERNEL)) $(ARGS)
 
 test: setup ## run every test that this machine can run

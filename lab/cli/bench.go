@@ -43,7 +43,7 @@ func (a app) benchCommand() *cobra.Command {
 rightly, measures updates, first packets, connections, throughput, CPU and memory
 in interleaved rounds, and writes a run directory with records, plots and report.`,
 		Example: `  viplab bench                                    # all modes at 1, 1000, 5000, 20000 Services
-  viplab bench --quick                            # a look, in under two minutes
+  viplab bench --quick                            # a look, in about two minutes
   viplab bench --services 1,500 --modes iptables,ipvs
   viplab bench --services 5000 --live 10s --churn 20 --repeat 2
   viplab bench --modes iptables --sync append,rewrite,partial --testbed native --backend legacy,nft
@@ -97,7 +97,7 @@ func (f *benchFlags) register(fl *pflag.FlagSet) {
 	}
 	fl.StringVar(&f.out, "out", "", "run directory to make (default "+runsDir+"/TIME-HASH)")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this directory, with its own settings")
-	fl.BoolVar(&f.Quick, "quick", false, "few rounds and short measurements, under two minutes")
+	fl.BoolVar(&f.Quick, "quick", false, "few rounds and short measurements, about two minutes")
 	fl.StringVar(&f.config, "config", "", "YAML file with any of these settings; flags win over it")
 	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")
 }
