@@ -34,16 +34,28 @@ func watchTools(group int) func() int64 {
 	}
 }
 
-// toolMemory is the largest resident set that a process of a group ever had, without
-// that of its leader.
+// toolMemory is the largest resident set that a process of a group ever had which runs
+// another program than its leader. A child that has not begun its own program yet still
+// shows the leader's memory.
 func toolMemory(group int) (most int64) {
 	all, err := procfs.AllProcs()
 	if err != nil {
 		return 0 // what cannot be seen is not told
 	}
+	leader, err := procfs.NewProc(group)
+	if err != nil {
+		return 0
+	}
+	program, err := leader.Executable()
+	if err != nil {
+		return 0
+	}
 	for _, proc := range all {
-		if st, err := proc.Stat(); err != nil || st.PGRP != group || proc.PID == group {
+		if st, err := proc.Stat(); err != nil || st.PGRP != group {
 			continue // ended meanwhile, or somebody else's
+		}
+		if runs, err := proc.Executable(); err != nil || runs == program {
+			continue
 		}
 		if st, err := proc.NewStatus(); err == nil {
 			most = max(most, int64(st.VmHWM))
