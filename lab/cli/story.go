@@ -33,7 +33,7 @@ type storyFlags struct {
 }
 
 func (a app) storyCommand() *cobra.Command {
-	f := storyFlags{app: a, names: a.modes.Serving().Names(), params: map[string]*string{}}
+	f := storyFlags{app: a, names: a.modes.Usual().Serving().Names(), params: map[string]*string{}}
 	cmd := &cobra.Command{
 		Use:   "story FILE...",
 		Short: "Say what is to become of packets, and see in which modes that holds",

@@ -2,6 +2,7 @@ package tell
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,7 +55,11 @@ func Trace(known catalog.Catalog, variants []trial.Variant, books []story.Book) 
 			return nil, err
 		}
 		for _, b := range books {
-			if err := mode.Limits.CheckAll(mode.Name, b.Snapshot); err != nil {
+			err := mode.Limits.CheckAll(mode.Name, b.Snapshot)
+			if mode.Program == nil {
+				err = fmt.Errorf("mode %s cannot be followed without a kernel", mode.Name)
+			}
+			if err != nil {
 				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: err.Error()})
 				continue
 			}
@@ -83,7 +88,7 @@ func In(ctx context.Context, tb testbed.Testbed, role string, job Job) ([]Result
 		return nil, fmt.Errorf("encode stories: %w", err)
 	}
 	var stdout, stderr bytes.Buffer
-	code, err := tb.Run(ctx, testbed.Command{Args: []string{self, role}, Stdin: input, Stdout: &stdout, Stderr: &stderr,
+	code, err := tb.Run(ctx, testbed.Command{Args: []string{self, role}, Stdin: input, Stdout: &stdout, Stderr: &stderr, Env: testbed.CacheEnv(),
 		RealRoot: slices.ContainsFunc(job.Variants, func(v trial.Variant) bool { return v.RealRoot })})
 	if err != nil {
 		return nil, err
@@ -184,7 +189,7 @@ func (t *Teller) Book(ctx context.Context, b story.Book) ([]Result, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		out = append(out, Result{Mode: t.Mode, Book: b.Name, Story: s.Title, Wrong: t.Tell(s, s.In(t.Mode), had)})
+		out = append(out, Result{Mode: t.Mode, Book: b.Name, Story: s.Title, Wrong: t.Tell(s, s.In(cmp.Or(t.About.PeerOf, t.Mode)), had)})
 	}
 	return out, nil
 }

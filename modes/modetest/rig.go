@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,14 +17,12 @@ import (
 	"viplab/modes/catalog"
 	"viplab/modes/ebpf"
 	"viplab/modes/snapshot/synth"
-	"viplab/workload"
 )
 
 // Rig is a mode in a topology of its own, for one test.
 type Rig struct {
 	*trial.Stage
-	t    *testing.T
-	pods map[netip.Addr]*workload.Prober
+	t *testing.T
 }
 
 // NewRig sets a mode up for Services of a Spec. The test is skipped, with the reason,
