@@ -1,87 +1,162 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"viplab/lab/explain"
+	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/snapshot/synth"
 )
 
+// explainFlags are the flags of explain.
+type explainFlags struct {
+	app
+	explain.Question
+	clusterFlags
+	args       map[string]*string
+	packets    []string
+	to, format string
+	family     string
+	list       bool
+}
+
 func (a app) explainCommand() *cobra.Command {
-	q := explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Usual().Names(), Cases: []string{explain.FromClient}}
-	args := map[string]*string{}
-	var to, format string
-	var programs bool
-	family := string(modes.IPv4)
+	f := explainFlags{app: a, args: map[string]*string{}, packets: []string{explain.FromClient}, family: string(modes.IPv4),
+		Question: explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Usual().Names()}}
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Show what each mode programs, and one packet's way through it",
-		Long: `explain plans a small topology in each mode and follows one packet through it,
-step by step: hook, chain, rule, set, virtual server, verdict, and how many
+		Long: `explain plans a small topology, or your own cluster, in each mode and follows packets
+through it, step by step: hook, chain, rule, set, virtual server, verdict, and how many
 operations that takes. It needs no kernel and no rights.`,
 		Example: `  viplab explain                                  # the last of 8 Services, from a client
   viplab explain --modes iptables --packet all
   viplab explain --services 1000 --to middle --modes iptables,iptables-tree
-  viplab explain --modes ipvs --services 2 --rules --format text
+  viplab explain --modes ipvs --services 2 --list --format text
   viplab explain --modes ipvs --lookup rules --packet all   # what ipsets spare
+  viplab explain --from cluster.yaml --to shop/web --modes iptables,nftables
+  viplab explain --from cluster.yaml --packet "client tcp 192.0.2.10:443" --packet "node udp [fd00::a]:53"
   viplab explain --family ipv6 --format json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "text" && format != "json" {
-				return usagef("unknown format %q: valid are text, json", format)
-			}
-			if slices.Contains(q.Cases, "all") {
-				q.Cases = explain.Cases()
-			}
-			if !slices.Contains([]string{string(modes.IPv4), string(modes.IPv6)}, family) {
-				return usagef("unknown family %q: a packet is of ipv4 or ipv6", family)
-			}
-			q.Synth.Family = modes.Family(family)
-			var err error
-			if q.Position, err = position(to, q.Synth.Services); err != nil {
-				return err
-			}
-			q.Args = modes.Args{}
-			for name, v := range args {
-				q.Args[name] = *v
-			}
-			answers, err := explain.Run(q)
-			if err != nil {
-				return usageError{err}
-			}
-			if format == "text" {
-				return explain.Write(cmd.OutOrStdout(), answers, programs)
-			}
-			b, err := json.MarshalIndent(answers, "", "  ")
-			if err != nil {
-				return fmt.Errorf("encode answer: %w", err)
-			}
-			_, err = cmd.OutOrStdout().Write(append(b, '\n'))
-			return err
-		},
+		RunE: f.run,
 	}
 	fl := cmd.Flags()
-	fl.IntVar(&q.Synth.Services, "services", q.Synth.Services, "number of Services")
-	fl.IntVar(&q.Synth.Endpoints, "endpoints", q.Synth.Endpoints, "endpoints of each Service")
-	fl.IntVar(&q.Synth.Ports, "ports", q.Synth.Ports, "TCP ports of each Service")
-	fl.Uint64Var(&q.Synth.Seed, "seed", q.Synth.Seed, "seed of addresses")
-	fl.StringSliceVar(&q.Modes, "modes", q.Modes, "modes to explain")
-	fl.StringSliceVar(&q.Cases, "packet", q.Cases, "packets to follow: all, client, node, hairpin, no-endpoints, wrong-port")
-	fl.StringVar(&to, "to", "last", "the Service that is dialled: first, middle, last, or its number from 1")
-	fl.IntVar(&q.Endpoint, "endpoint", q.Endpoint, "the endpoint that chance chooses, from 0")
-	fl.StringVar(&family, "family", family, "address family: ipv4, ipv6")
+	fl.IntVar(&f.Synth.Services, "services", f.Synth.Services, "number of Services")
+	fl.IntVar(&f.Synth.Endpoints, "endpoints", f.Synth.Endpoints, "endpoints of each Service")
+	fl.IntVar(&f.Synth.Ports, "ports", f.Synth.Ports, "TCP ports of each Service")
+	fl.Uint64Var(&f.Synth.Seed, "seed", f.Synth.Seed, "seed of addresses")
+	fl.StringSliceVar(&f.Modes, "modes", f.Modes, "modes to explain")
+	fl.StringArrayVar(&f.packets, "packet", f.packets, "packets to follow: "+strings.Join(append(explain.Cases(), "all"), ", ")+
+		", or any such as \"client tcp 10.96.0.10:80\", from client, node or an endpoint's address")
+	fl.StringVar(&f.to, "to", "last", "the Service that is dialled: first, middle, last, its number from 1, or NAMESPACE/NAME")
+	fl.IntVar(&f.Endpoint, "endpoint", f.Endpoint, "the endpoint that chance chooses, from 0")
+	fl.StringVar(&f.family, "family", f.family, "address family: ipv4, ipv6")
 	for _, p := range a.modes.Params() {
-		args[p.Name] = fl.String(p.Name, p.Default, paramHelp(p))
+		f.args[p.Name] = fl.String(p.Name, p.Default, paramHelp(p))
 	}
-	fl.BoolVar(&programs, "rules", false, "list all that each mode programs too")
-	fl.StringVar(&format, "format", "text", "text or json")
+	fl.BoolVar(&f.list, "list", false, "list all that each mode programs too")
+	fl.StringVar(&f.format, "format", "text", "text or json")
+	f.clusterFlags.register(fl)
+	fl.StringSliceVar(&f.ranges, "cluster-cidr", nil, "with --from: the ranges of the pods, which Kubernetes objects do not tell")
 	return cmd
+}
+
+func (f *explainFlags) run(cmd *cobra.Command, _ []string) error {
+	if f.format != "text" && f.format != "json" {
+		return usagef("unknown format %q: valid are text, json", f.format)
+	}
+	if !slices.Contains([]string{string(modes.IPv4), string(modes.IPv6)}, f.family) {
+		return usagef("unknown family %q: a packet is of ipv4 or ipv6", f.family)
+	}
+	f.Synth.Family = modes.Family(f.family)
+	if err := f.readPackets(); err != nil {
+		return usageError{err}
+	}
+	if f.from != "" {
+		if err := f.given(cmd); err != nil {
+			return usageError{err}
+		}
+	}
+	var err error
+	if f.Position, err = f.position(); err != nil {
+		return err
+	}
+	f.Args = modes.Args{}
+	for name, v := range f.args {
+		f.Args[name] = *v
+	}
+	answers, err := explain.Run(f.Question)
+	if err != nil {
+		return usageError{err}
+	}
+	if f.format == "json" {
+		return writeJSON(cmd.OutOrStdout(), answers)
+	}
+	return explain.Write(cmd.OutOrStdout(), answers, f.list)
+}
+
+// readPackets tells the cases from packets that are spelt out.
+func (f *explainFlags) readPackets() error {
+	f.Cases, f.Flows = nil, nil
+	for _, text := range f.packets {
+		if strings.Contains(strings.TrimSpace(text), " ") {
+			flow, err := modes.ParseFlow(text)
+			if err != nil {
+				return err
+			}
+			f.Flows = append(f.Flows, flow)
+			continue
+		}
+		for _, c := range strings.Split(text, ",") {
+			if c == "all" {
+				f.Cases = append(f.Cases, explain.Cases()...)
+			} else {
+				f.Cases = append(f.Cases, c)
+			}
+		}
+	}
+	return nil
+}
+
+// given takes the Services from a user's cluster, as they are.
+func (f *explainFlags) given(cmd *cobra.Command) error {
+	for _, name := range []string{"services", "endpoints", "ports", "seed", "family"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--from and --%s exclude each other", name)
+		}
+	}
+	c, err := f.read(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	if c.Snapshot, err = c.At(topo.NodeAddrs(), f.ranges); err != nil {
+		return err
+	}
+	if !cmd.Flags().Changed("modes") {
+		f.Modes = f.modes.Usual().Serving().Names()
+	}
+	f.Given = &c.Snapshot
+	return c.Write(cmd.ErrOrStderr())
+}
+
+// position finds the Service that is dialled.
+func (f *explainFlags) position() (int, error) {
+	if f.Given == nil {
+		return position(f.to, f.Synth.Services)
+	}
+	if i := slices.IndexFunc(f.Given.Services, func(svc *modes.Service) bool { return svc.Key() == f.to }); i >= 0 {
+		return i, nil
+	}
+	if strings.Contains(f.to, "/") {
+		return 0, usagef("there is no Service %s in %s, or no proxy serves it", f.to, f.from)
+	}
+	return position(f.to, len(f.Given.Services))
 }
 
 // position reads a Service's position.
@@ -96,7 +171,7 @@ func position(s string, services int) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, usagef("to must be first, middle, last or a number from 1, got %q", s)
+		return 0, usagef("to must be first, middle, last, a number from 1 or NAMESPACE/NAME of --from, got %q", s)
 	}
 	return n - 1, nil
 }

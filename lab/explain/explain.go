@@ -37,6 +37,13 @@ type Question struct {
 	Position int        // of the Service, from 0
 	Endpoint int        // that chance chooses, from 0
 	Args     modes.Args // of those modes that have such parameters
+
+	// Given is a Snapshot to take instead of one of Synth, in normal form. Services that
+	// a mode cannot serve are left out there, and named in its Answer.
+	Given *modes.Snapshot
+	// Flows are further packets, of any kind. Those from the client may have an open
+	// source.
+	Flows []modes.Flow
 }
 
 // Answer is one mode's part.
@@ -44,7 +51,9 @@ type Answer struct {
 	Mode     string       `json:"mode"`
 	Args     modes.Args   `json:"args,omitempty"`
 	Programs modes.Counts `json:"programs"`
-	Ways     []Way        `json:"ways"`
+	// LeftOut are the Services that the mode cannot serve, and why.
+	LeftOut []string `json:"left_out,omitempty"`
+	Ways    []Way    `json:"ways"`
 
 	program modes.Program
 }
@@ -62,8 +71,10 @@ const localPort = 40000
 
 // Validate says in one sentence what is wrong.
 func (q Question) Validate() error {
-	if err := q.Synth.Validate(); err != nil {
-		return err
+	if q.Given == nil {
+		if err := q.Synth.Validate(); err != nil {
+			return err
+		}
 	}
 	for _, name := range q.Modes {
 		m, err := q.Known.Find(name)
@@ -76,44 +87,71 @@ func (q Question) Validate() error {
 	}
 	for _, c := range q.Cases {
 		if !slices.Contains(Cases(), c) {
-			return fmt.Errorf("unknown packet %q: valid are all, %s", c, strings.Join(Cases(), ", "))
+			return fmt.Errorf("unknown packet %q: valid are all, %s, and any such as \"client tcp 10.96.0.10:80\"", c, strings.Join(Cases(), ", "))
 		}
 	}
-	switch {
-	case q.Position < 0 || q.Position >= q.Synth.Services:
-		return fmt.Errorf("there is no service %d among %d", q.Position+1, q.Synth.Services)
-	case q.Endpoint < 0 || q.Endpoint >= q.Synth.Endpoints:
-		return fmt.Errorf("there is no endpoint %d among %d", q.Endpoint+1, q.Synth.Endpoints)
+	if len(q.Cases) == 0 {
+		return nil
+	}
+	switch n := q.services(); {
+	case q.Position < 0 || q.Position >= n:
+		return fmt.Errorf("there is no service %d among %d", q.Position+1, n)
+	case len(q.service().Ports) == 0:
+		return fmt.Errorf("service %s has no port to dial", q.service().Key())
+	case q.Endpoint < 0 || q.Endpoint >= len(q.service().Endpoints) && slices.ContainsFunc(q.Cases, needsEndpoint):
+		return fmt.Errorf("there is no endpoint %d among %d of service %s", q.Endpoint, len(q.service().Endpoints), q.service().Key())
 	}
 	return nil
+}
+
+// needsEndpoint tells whether a case is of an endpoint that must be there.
+func needsEndpoint(c string) bool { return c != NoEndpoints && c != WrongPort }
+
+// services counts the Services that can be dialled.
+func (q Question) services() int {
+	if q.Given != nil {
+		return len(q.Given.Services)
+	}
+	return q.Synth.Services
+}
+
+// service is the one that is dialled.
+func (q Question) service() *modes.Service {
+	if q.Given != nil {
+		return q.Given.Services[q.Position]
+	}
+	return q.Synth.Service(q.Position)
 }
 
 // Snapshot is the topology of a case: no-endpoints takes the Service's endpoints
 // away.
 func (q Question) Snapshot(c string) modes.Snapshot {
-	snap := q.Synth.Snapshot()
+	var snap modes.Snapshot
+	if q.Given != nil {
+		snap = *q.Given
+	} else {
+		snap = q.Synth.Snapshot()
+	}
 	if c == NoEndpoints {
-		svc := *snap.Services[q.Position*q.Synth.Width()]
+		svc := *q.service()
 		svc.Endpoints = nil
 		snap = snap.With(&svc)
 	}
 	return snap
 }
 
-// addresses are those of the family that the packet is of.
-func (q Question) addresses() topo.Addresses { return topo.Of(q.Synth.Service(q.Position).Family()) }
-
 // Flow is the packet of a case.
 func (q Question) Flow(c string) modes.Flow {
-	svc := q.Synth.Service(q.Position)
+	svc := q.service()
+	at := topo.Of(svc.Family())
 	f := modes.Flow{
-		From: modes.FromClient, Proto: modes.TCP, Pick: q.Endpoint,
-		Src: netip.AddrPortFrom(q.addresses().Client.Addr(), localPort),
+		From: modes.FromClient, Proto: svc.Ports[0].Protocol, Pick: q.Endpoint,
+		Src: netip.AddrPortFrom(at.Client.Addr(), localPort),
 		Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port),
 	}
 	switch c {
 	case FromNode:
-		f.From, f.Src = modes.FromNode, netip.AddrPortFrom(q.addresses().Node.Addr(), localPort)
+		f.From, f.Src = modes.FromNode, netip.AddrPortFrom(at.Node.Addr(), localPort)
 	case Hairpin:
 		f.From, f.Src = modes.FromPod, netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, localPort)
 	case WrongPort:
@@ -128,28 +166,56 @@ func Run(q Question) ([]Answer, error) {
 		return nil, err
 	}
 	var out []Answer
-	node := q.addresses().Node.Addr()
 	for _, name := range q.Modes {
 		mode, err := q.Known.Find(name)
 		if err != nil {
 			return nil, err
 		}
-		a := Answer{Mode: name, Args: q.argsOf(mode)}
-		if a.program, err = mode.Plan(a.Args, q.Snapshot(FromClient), node); err != nil {
+		a, err := q.in(mode)
+		if err != nil {
 			return nil, err
-		}
-		a.Programs = a.program.Counts()
-		for _, c := range q.Cases {
-			program, err := mode.Plan(a.Args, q.Snapshot(c), node)
-			if err != nil {
-				return nil, err
-			}
-			f := q.flowIn(mode, c)
-			a.Ways = append(a.Ways, Way{name, c, f, program.Follow(node, f)})
 		}
 		out = append(out, a)
 	}
 	return out, nil
+}
+
+// in is the answer in one mode.
+func (q Question) in(mode modes.Mode) (Answer, error) {
+	a := Answer{Mode: mode.Name, Args: q.argsOf(mode)}
+	p := planner{mode: mode, args: a.Args, left: &a.LeftOut, made: map[netip.Addr]modes.Program{}}
+	for _, c := range q.Cases {
+		node := topo.Of(q.service().Family()).Node.Addr()
+		program, err := p.program(q.Snapshot(c), node, c == NoEndpoints)
+		if err != nil {
+			return a, err
+		}
+		f := q.flowIn(mode, c)
+		a.Ways = append(a.Ways, Way{mode.Name, c, f, program.Follow(node, f)})
+	}
+	for _, f := range q.Flows {
+		at := topo.Of(modes.FamilyOf(f.Dst.Addr()))
+		program, err := p.program(q.Snapshot(""), at.Node.Addr(), false)
+		if err != nil {
+			return a, err
+		}
+		f.Pick = q.Endpoint
+		f = f.At(at.Client.Addr())
+		a.Ways = append(a.Ways, Way{mode.Name, f.String(), f, program.Follow(at.Node.Addr(), f)})
+	}
+	var err error
+	if a.program, err = p.program(q.Snapshot(""), q.shown(), false); err == nil {
+		a.Programs = a.program.Counts()
+	}
+	return a, err
+}
+
+// shown is the node's address in the family whose programs are shown.
+func (q Question) shown() netip.Addr {
+	if len(q.Cases) > 0 || len(q.Flows) == 0 {
+		return topo.Of(q.service().Family()).Node.Addr()
+	}
+	return topo.Of(modes.FamilyOf(q.Flows[0].Dst.Addr())).Node.Addr()
 }
 
 // argsOf are the arguments that a mode has parameters for.
@@ -166,9 +232,9 @@ func (q Question) argsOf(m modes.Mode) modes.Args {
 // flowIn is the flow in a mode: in the baseline it goes to the endpoint itself.
 func (q Question) flowIn(mode modes.Mode, c string) modes.Flow {
 	f := q.Flow(c)
-	if mode.Baseline && c != WrongPort && c != NoEndpoints {
-		svc := q.Synth.Service(q.Position)
-		f.Dst = netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, svc.Ports[0].TargetPort)
+	if mode.Baseline && needsEndpoint(c) {
+		svc := q.service()
+		f.Dst = svc.Endpoints[q.Endpoint].At(svc.Ports[0])
 	}
 	return f
 }

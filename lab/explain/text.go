@@ -20,6 +20,16 @@ func Write(w io.Writer, answers []Answer, programs bool) error {
 			}
 			fmt.Fprintln(b)
 		}
+		for i, why := range a.LeftOut {
+			if i == maxLeftOut {
+				fmt.Fprintf(b, "and %d more that it cannot serve\n", len(a.LeftOut)-i)
+				break
+			}
+			fmt.Fprintln(b, why)
+		}
+		if len(a.LeftOut) > 0 {
+			fmt.Fprintln(b)
+		}
 		for _, way := range a.Ways {
 			writeWay(b, way)
 		}
@@ -27,8 +37,15 @@ func Write(w io.Writer, answers []Answer, programs bool) error {
 	return b.Flush()
 }
 
+// maxLeftOut is how many Services are named that a mode cannot serve.
+const maxLeftOut = 5
+
 func writeWay(b *bufio.Writer, w Way) {
-	fmt.Fprintf(b, "%s: %s %s -> %s\n", w.Case, w.Proto, w.Src, w.Dst)
+	src := w.Src.String()
+	if !w.Src.IsValid() {
+		src = "the node's own choice"
+	}
+	fmt.Fprintf(b, "%s: %s %s -> %s\n", w.Case, w.Proto, src, w.Dst)
 	for i, s := range w.Steps {
 		where := s.Chain
 		if s.Rule > 0 {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +64,10 @@ func (o *Objects) file(path string) error {
 // Decode adds the objects of a stream, YAML or JSON; name stands for it in errors. The
 // error names the line and, where it is known, the object.
 func (o *Objects) Decode(name string, r io.Reader) error {
-	in := bufio.NewReaderSize(r, 1<<20)
+	if o.sum == nil {
+		o.sum = sha256.New()
+	}
+	in := bufio.NewReaderSize(io.TeeReader(r, o.sum), 1<<20)
 	split, found := splitYAML, 0
 	if jsonAhead(in) {
 		split = func(r *bufio.Reader, yield func(item) error) error { return splitJSON(r, yield) }

@@ -1,7 +1,10 @@
 package kube
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,6 +17,16 @@ type Objects struct {
 	endpoints []found[*corev1.Endpoints]
 	left      []LeftOut
 	seen      map[string]position
+	sum       hash.Hash // of all that was read
+}
+
+// Digest is the SHA-256 sum of all that was read, in hexadecimal: for one file what
+// sha256sum prints.
+func (o *Objects) Digest() string {
+	if o.sum == nil {
+		o.sum = sha256.New()
+	}
+	return hex.EncodeToString(o.sum.Sum(nil))
 }
 
 // LeftOut is an object, or a part of one, that is not used.

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"viplab/lab/explain"
+	"viplab/modes"
+	"viplab/modes/snapshot/kube/kubetest"
+)
+
+// clusterFile writes a cluster of some Services as kubectl prints it.
+func clusterFile(t *testing.T, services int) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := (kubetest.Spec{Services: services, Seed: 1}).Write(&b, kubetest.YAML); err != nil {
+		t.Fatal(err)
+	}
+	return write(t, "cluster.yaml", b.String())
+}
+
+// write writes a file of a test.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const oneService = `apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  clusterIP: 10.96.0.10
+  ports: [{port: 80, targetPort: http, nodePort: 30080}]
+status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.1.0.1], nodeName: here}, {addresses: [10.1.0.2], nodeName: elsewhere}]
+`
+
+// TestExplainFrom: any packet through a user's own Services.
+func TestExplainFrom(t *testing.T) {
+	file := write(t, "one.yaml", oneService)
+	args := []string{"explain", "--from", file, "--node", "here", "--cluster-cidr", "10.1.0.0/16", "--format", "json", "--modes", "iptables,ipvs,nftables"}
+	packets := map[string]struct {
+		to, seen string
+		fate     modes.Fate
+	}{
+		"client tcp 10.96.0.10:80":    {"10.1.0.1:8080", "10.64.0.1", modes.ToEndpoint},
+		"client tcp 192.0.2.1:80":     {"10.1.0.1:8080", "10.255.255.2", modes.ToEndpoint},
+		"client tcp 10.64.0.1:30080":  {"10.1.0.1:8080", "10.255.255.2", modes.ToEndpoint},
+		"10.1.0.2 tcp 10.96.0.10:80":  {"10.1.0.1:8080", "10.1.0.2", modes.ToEndpoint},
+		"client udp 192.0.2.1:80":     {"", "", modes.Unchanged},
+		"client tcp [2001:db8::1]:80": {"", "", modes.Unchanged},
+	}
+	for p := range packets {
+		args = append(args, "--packet", p)
+	}
+	code, out, errs := run(t, args...)
+	var answers []explain.Answer
+	if err := json.Unmarshal([]byte(out), &answers); err != nil || code != ExitOK {
+		t.Fatalf("exit code %d, %v: %s", code, err, errs)
+	}
+	for _, a := range answers {
+		for _, w := range a.Ways {
+			want := packets[w.Case]
+			if a.Mode == "ipvs" && w.Case == "client udp 192.0.2.1:80" {
+				want.fate = modes.Refused // the address is the node's own there
+			}
+			if w.Fate != want.fate || want.to != "" && (w.To.String() != want.to || w.Seen.String() != want.seen) {
+				t.Errorf("%s, %s: %s %s seen as from %s, want %v", a.Mode, w.Case, w.Fate, w.To, w.Seen, want)
+			}
+		}
+		if len(a.Ways) != len(packets) {
+			t.Errorf("%s: %d ways", a.Mode, len(a.Ways))
+		}
+	}
+}
+
+// TestFromBadInput: one sentence that names what is wrong, exit code 2.
+func TestFromBadInput(t *testing.T) {
+	file := write(t, "one.yaml", oneService)
+	for want, args := range map[string]string{
+		"no such file":                                  "explain --from nowhere.yaml",
+		"--from and --services exclude each other":      "explain --services 4 --from " + file,
+		"node \"moon\" runs no endpoint":                "explain --node moon --from " + file,
+		"there is no Service shop/gone":                 "explain --to shop/gone --from " + file,
+		"cluster range \"x\" is no range":               "explain --cluster-cidr x --from " + file,
+		"are of one family":                             "explain --cluster-cidr 10.0.0.0/8,10.1.0.0/16 --from " + file,
+		"that a proxy serves, of 1: Service shop/web: headless": "explain --from " + write(t, "headless.yaml", strings.Replace(oneService, "10.96.0.10", "None", 1)),
+		"cut.yaml, line ":                               "explain --from " + write(t, "cut.yaml", oneService[:len(oneService)-30]),
+		"that a proxy serves, of 0: Pod default/p":         "explain --from " + write(t, "pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"),
+	} {
+		code, _, errs := run(t, strings.Fields(args)...)
+		if code != ExitUsage || !strings.Contains(errs, want) || !strings.HasPrefix(lastLine(errs), "viplab: ") {
+			t.Errorf("%s: exit code %d, want %q: %s", args, code, want, errs)
+		}
+	}
+	if code, _, errs := run(t, "explain", "--packet", "client tcp 10.96.0.1"); code != ExitUsage || !strings.Contains(errs, "is no destination") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// lastLine is the last line of a text.
+func lastLine(s string) string {
+	s = strings.TrimSuffix(s, "\n")
+	return s[strings.LastIndex(s, "\n")+1:]
+}

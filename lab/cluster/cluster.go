@@ -1,0 +1,187 @@
+// Package cluster takes a user's own cluster as the lab's input: Kubernetes objects out of
+// files, seen from one node, and moved into the lab's network for trials with packets.
+package cluster
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"slices"
+
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/catalog"
+	"viplab/modes/snapshot/kube"
+)
+
+// Source is where a cluster's objects are.
+type Source struct {
+	// Path is a file, a folder of YAML and JSON files, or "-" for standard input.
+	Path string
+	// Node is the name of the node whose view is taken, empty for that with the most
+	// endpoints.
+	Node string
+	// Stdin is what "-" stands for.
+	Stdin io.Reader
+}
+
+// Cluster is a node's view of a cluster.
+type Cluster struct {
+	// Snapshot is in normal form; its node's settings are open.
+	Snapshot modes.Snapshot
+	// Name is the source's, without its folder.
+	Name string
+	// Node is the node whose view it is.
+	Node string
+	// Digest is the SHA-256 sum of what was read.
+	Digest string
+	// LeftOut is what is not used of it, by object and reason.
+	LeftOut []kube.LeftOut
+	// Mapped are addresses that were replaced, see [Cluster.Move].
+	Mapped []kube.Mapping
+}
+
+// Read reads a cluster.
+func Read(s Source) (Cluster, error) {
+	objects, err := kube.Load(s.Path, s.Stdin)
+	if err != nil {
+		return Cluster{}, err
+	}
+	seen, err := objects.Cluster(s.Node)
+	if err != nil {
+		return Cluster{}, err
+	}
+	c := Cluster{Snapshot: seen.Snapshot, Name: filepath.Base(s.Path), Node: seen.Node, Digest: objects.Digest(), LeftOut: seen.LeftOut}
+	if s.Path == kube.Stdin {
+		c.Name = "stdin"
+	}
+	if len(c.Snapshot.Services) == 0 {
+		return c, fmt.Errorf("%s: it has no Service that a proxy serves, of %d%s", s.Path, objects.Services(), first(c.LeftOut))
+	}
+	return c, nil
+}
+
+// first is the first thing that was left out, for the end of a sentence.
+func first(left []kube.LeftOut) string {
+	if len(left) == 0 {
+		return ""
+	}
+	return ": " + left[0].String()
+}
+
+// Keep leaves out the Services that one of some modes cannot serve, so that all serve the
+// same ones.
+func (c *Cluster) Keep(list catalog.Catalog) {
+	c.leave(func(svc *modes.Service) error {
+		for _, m := range list {
+			if err := m.Limits.Check(m.Name, svc); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// KeepFamilies leaves out the Services of other address families.
+func (c *Cluster) KeepFamilies(f modes.Family) {
+	c.leave(func(svc *modes.Service) error {
+		if f.Has(svc.Family()) {
+			return nil
+		}
+		return fmt.Errorf("its part of %s: only %s was asked for", svc.Family(), f)
+	})
+}
+
+// leave leaves out the Services for which there is a reason.
+func (c *Cluster) leave(why func(*modes.Service) error) {
+	c.Snapshot.Services = slices.DeleteFunc(slices.Clone(c.Snapshot.Services), func(svc *modes.Service) bool {
+		err := why(svc)
+		if err != nil {
+			c.LeftOut = append(c.LeftOut, kube.LeftOut{Object: "Service " + svc.Key(), Reason: err.Error()})
+		}
+		return err != nil
+	})
+}
+
+// Networks are the lab's network, one of each family, as far as Services can have its
+// addresses.
+func Networks() (out []kube.Network) {
+	for _, f := range modes.Dual.Parts() {
+		at := topo.Of(f)
+		out = append(out, kube.Network{VIPs: at.VIPs, Endpoints: at.Endpoints,
+			Taken: []netip.Prefix{at.Client.Masked(), at.Node.Masked()}})
+	}
+	return out
+}
+
+// Move moves the cluster's addresses into the lab's network, one to one. Those that lie
+// there stay.
+func (c *Cluster) Move() error {
+	var err error
+	if c.Snapshot, c.Mapped, err = kube.Into(c.Snapshot, Networks()...); err != nil {
+		return err
+	}
+	c.Snapshot.ClusterCIDR = topo.Of(modes.IPv4).Endpoints
+	if slices.ContainsFunc(c.Snapshot.Services, func(svc *modes.Service) bool { return svc.Family() == modes.IPv6 }) {
+		c.Snapshot.ClusterCIDR6 = topo.Of(modes.IPv6).Endpoints
+	}
+	c.Snapshot, err = c.Snapshot.Normal()
+	return err
+}
+
+// At is the Snapshot as it is, on a node of some addresses, with the ranges of the pods,
+// at most one of each family.
+func (c Cluster) At(node []netip.Addr, ranges []string) (modes.Snapshot, error) {
+	s := c.Snapshot
+	s.Node.Addrs = node
+	for _, text := range ranges {
+		r, err := netip.ParsePrefix(text)
+		if err != nil {
+			return s, fmt.Errorf("cluster range %q is no range", text)
+		}
+		into := &s.ClusterCIDR
+		if r.Addr().Is6() {
+			into = &s.ClusterCIDR6
+		}
+		if into.IsValid() {
+			return s, fmt.Errorf("cluster ranges %s and %s are of one family: a node has one of each", *into, r)
+		}
+		*into = r
+	}
+	return s.Normal()
+}
+
+// Write says for people what was read, what is not used of it, and which addresses were
+// replaced, each list cut after some lines.
+func (c Cluster) Write(w io.Writer) error {
+	ports, endpoints := 0, 0
+	for _, svc := range c.Snapshot.Services {
+		ports, endpoints = ports+len(svc.Ports), endpoints+len(svc.Endpoints)
+	}
+	node := "no node, since no endpoint names one"
+	if c.Node != "" {
+		node = "node " + c.Node
+	}
+	fmt.Fprintf(w, "%s: %d Services (each family counted) with %d ports and %d endpoints, as seen from %s\n", c.Name, len(c.Snapshot.Services), ports, endpoints, node)
+	lines(w, "not used", c.LeftOut)
+	return lines(w, "addresses replaced", c.Mapped)
+}
+
+// maxLines is how much of a list is shown.
+const maxLines = 12
+
+func lines[T fmt.Stringer](w io.Writer, what string, list []T) error {
+	if len(list) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s: %d\n", what, len(list))
+	for i, one := range list {
+		if i == maxLines {
+			_, err = fmt.Fprintf(w, "  and %d more\n", len(list)-i)
+			break
+		}
+		_, err = fmt.Fprintf(w, "  %s\n", one)
+	}
+	return err
+}
