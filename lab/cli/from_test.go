@@ -94,15 +94,15 @@ func TestExplainFrom(t *testing.T) {
 func TestFromBadInput(t *testing.T) {
 	file := write(t, "one.yaml", oneService)
 	for want, args := range map[string]string{
-		"no such file":                                  "explain --from nowhere.yaml",
-		"--from and --services exclude each other":      "explain --services 4 --from " + file,
-		"node \"moon\" runs no endpoint":                "explain --node moon --from " + file,
-		"there is no Service shop/gone":                 "explain --to shop/gone --from " + file,
-		"cluster range \"x\" is no range":               "explain --cluster-cidr x --from " + file,
-		"are of one family":                             "explain --cluster-cidr 10.0.0.0/8,10.1.0.0/16 --from " + file,
+		"no such file": "explain --from nowhere.yaml",
+		"--from and --services exclude each other":              "explain --services 4 --from " + file,
+		"node \"moon\" runs no endpoint":                        "explain --node moon --from " + file,
+		"there is no Service shop/gone":                         "explain --to shop/gone --from " + file,
+		"cluster range \"x\" is no range":                       "explain --cluster-cidr x --from " + file,
+		"are of one family":                                     "explain --cluster-cidr 10.0.0.0/8,10.1.0.0/16 --from " + file,
 		"that a proxy serves, of 1: Service shop/web: headless": "explain --from " + write(t, "headless.yaml", strings.Replace(oneService, "10.96.0.10", "None", 1)),
-		"cut.yaml, line ":                               "explain --from " + write(t, "cut.yaml", oneService[:len(oneService)-30]),
-		"that a proxy serves, of 0: Pod default/p":         "explain --from " + write(t, "pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"),
+		"cut.yaml, line ":                                       "explain --from " + write(t, "cut.yaml", oneService[:len(oneService)-30]),
+		"that a proxy serves, of 0: Pod default/p":              "explain --from " + write(t, "pod.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"),
 	} {
 		code, _, errs := run(t, strings.Fields(args)...)
 		if code != ExitUsage || !strings.Contains(errs, want) || !strings.HasPrefix(lastLine(errs), "viplab: ") {

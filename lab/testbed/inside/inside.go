@@ -11,10 +11,14 @@
 package inside
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"viplab/lab/kernel"
@@ -46,10 +50,7 @@ func Main(m *testing.M) int {
 		fmt.Println("FAIL:", err)
 		return 1
 	}
-	code := 0
-	for _, tb := range testbeds {
-		code = max(code, run(tb))
-	}
+	code := runAll(testbeds)
 	if diff := before.compare(fingerprint()); diff != "" {
 		fmt.Printf("FAIL: the tests left something behind on the host:\n%s", diff)
 		code = max(code, 1)
@@ -76,30 +77,52 @@ func testbeds() ([]testbed.Testbed, error) {
 	return all, nil
 }
 
-func run(tb testbed.Testbed) int {
+// runAll runs the tests in all testbeds at the same time, since each is mostly waiting, and
+// returns the worst exit code. What the last one says is seen at once, what the others say
+// when they have ended.
+func runAll(testbeds []testbed.Testbed) int {
+	codes, texts := make([]int, len(testbeds)), make([]bytes.Buffer, len(testbeds))
+	var all sync.WaitGroup
+	for i, tb := range testbeds {
+		all.Go(func() {
+			var out io.Writer = &texts[i]
+			if i == len(testbeds)-1 {
+				out = os.Stdout
+			}
+			codes[i] = run(tb, out)
+		})
+	}
+	all.Wait()
+	for i := range texts {
+		_, _ = texts[i].WriteTo(os.Stdout)
+	}
+	return slices.Max(codes)
+}
+
+func run(tb testbed.Testbed, out io.Writer) int {
 	ctx := context.Background()
 	if err := tb.Probe(ctx); err != nil {
-		fmt.Printf("SKIPPED: all kernel tests on testbed %s: %v\n", tb.Name(), err)
+		fmt.Fprintf(out, "SKIPPED: all kernel tests on testbed %s: %v\n", tb.Name(), err)
 		return 0
 	}
 	self, err := os.Executable()
 	if err != nil {
-		fmt.Println("FAIL:", err)
+		fmt.Fprintln(out, "FAIL:", err)
 		return 1
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		fmt.Println("FAIL:", err)
+		fmt.Fprintln(out, "FAIL:", err)
 		return 1
 	}
-	fmt.Printf("=== testbed %s\n", tb.Name())
+	fmt.Fprintf(out, "=== testbed %s\n", tb.Name())
 	code, err := tb.Run(ctx, testbed.Command{
 		Args: append([]string{self}, flags(os.Args[1:])...), Dir: dir,
-		Env: append(testbed.CacheEnv(), nameEnv+"="+tb.Name(), "GODEBUG=asyncpreemptoff=1"), Stdout: os.Stdout, Stderr: os.Stderr,
+		Env: append(testbed.CacheEnv(), nameEnv+"="+tb.Name(), "GODEBUG=asyncpreemptoff=1"), Stdout: out, Stderr: out,
 		RealRoot: true, // for modes that need it, where the caller has it
 	})
 	if err != nil {
-		fmt.Printf("FAIL: testbed %s: %v\n", tb.Name(), err)
+		fmt.Fprintf(out, "FAIL: testbed %s: %v\n", tb.Name(), err)
 		return 1
 	}
 	return code
