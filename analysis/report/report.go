@@ -11,8 +11,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"viplab/analysis/plots"
 	"viplab/analysis/summary"
@@ -80,30 +83,36 @@ func records(run *results.Run, sum *summary.Summary) ([]results.File, error) {
 // and bulk data.
 func mainPictures() []string { return []string{"sync-delta", "first-packet", "throughput"} }
 
-// draw draws all pictures, onto the page and as files.
-func (p *page) draw(drawings []plots.Drawing, sim simulated, s *summary.Summary) (files []results.File, err error) {
+// draw draws all pictures, onto the page and as files, several at once: a run that is
+// interrupted has a second to make its report.
+func (p *page) draw(drawings []plots.Drawing, sim simulated, s *summary.Summary) ([]results.File, error) {
 	var labels []string
 	for _, one := range p.Series {
 		labels = append(labels, one.Label)
 	}
 	odd := oddities(s, s.Series())
-	for _, pic := range drawings {
+	pictures, files := make([]picture, len(drawings)), make([][]results.File, len(drawings))
+	var all errgroup.Group
+	all.SetLimit(runtime.NumCPU())
+	for i, pic := range drawings {
 		pic = sim.extend(pic, s)
-		drawn, err := drawFiles(pic)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, drawn...)
-		sheet, err := plots.OnSheet(pic, labels)
-		if err != nil {
-			return nil, err
-		}
-		name, title := pic.Head()
-		sheet.Notes = append(sheet.Notes, odd[name]...)
-		p.Pictures = append(p.Pictures, picture{Title: title, Name: name, Main: slices.Contains(mainPictures(), name), Sheet: sheet})
+		all.Go(func() (err error) {
+			if files[i], err = drawFiles(pic); err != nil {
+				return err
+			}
+			sheet, err := plots.OnSheet(pic, labels)
+			name, title := pic.Head()
+			sheet.Notes = append(sheet.Notes, odd[name]...)
+			pictures[i] = picture{Title: title, Name: name, Main: slices.Contains(mainPictures(), name), Sheet: sheet}
+			return err
+		})
 	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	p.Pictures = append(p.Pictures, pictures...)
 	slices.SortStableFunc(p.Pictures, func(a, b picture) int { return a.rank() - b.rank() })
-	return files, nil
+	return slices.Concat(files...), nil
 }
 
 // rank puts the pictures of the first screen before the others.

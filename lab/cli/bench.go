@@ -294,7 +294,11 @@ func (a app) play(ctx context.Context, s *session.Session, progress string, stde
 func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Writer) error {
 	switch {
 	case errors.Is(runErr, context.Canceled):
-		return fmt.Errorf("interrupted after %d of %d trials; what was measured is in %s", out.Done, out.Done+out.Failed+out.Left, s.Dir)
+		if !session.Begun(s.Dir) {
+			return runErr // before there was anything
+		}
+		return &interruptedError{fmt.Sprintf("interrupted after %d of %d trials; what was measured is in %s; it goes on with --resume",
+			out.Done, out.Done+out.Failed+out.Left, s.Dir)}
 	case runErr != nil:
 		return runErr
 	case out.OutOfTime:

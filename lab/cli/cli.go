@@ -3,13 +3,11 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +16,8 @@ import (
 	"viplab/results"
 )
 
-// Exit codes.
+// Exit codes. A command that a signal ended has 128 and the signal's number, see
+// exitBySignal.
 const (
 	ExitOK      = 0
 	ExitVerdict = 1 // a threshold or a verdict failed
@@ -50,18 +49,24 @@ type app struct {
 // Run is the whole command, with the modes of a catalog: data on stdout, everything else
 // on stderr.
 func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	root := app{known, append([]string{"viplab"}, args...)}.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return ExitOK
+	var grace atomic.Int64 // set once it is known which command it is
+	grace.Store(int64(graceToReport))
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { grace.Store(int64(graceOf(cmd))) }
+	code, err := untilSignal(root.ExecuteContext, func() time.Duration { return time.Duration(grace.Load()) })
+	if err != nil {
+		fmt.Fprintf(stderr, "viplab: %v\n", err)
 	}
-	fmt.Fprintf(stderr, "viplab: %v\n", err)
-	return exitCode(err)
+	switch {
+	case code != 0:
+		return code
+	case err != nil:
+		return exitCode(err)
+	}
+	return ExitOK
 }
 
 func exitCode(err error) int {
