@@ -123,14 +123,14 @@ func (s *Server) run() {
 			case s.udp[fd]:
 				echo(fd, buf, oob)
 			default:
-				answer(fd, buf)
+				s.answer(fd, buf)
 			}
 		}
 	}
 }
 
 // answer serves one request of an accepted connection.
-func answer(fd int, buf []byte) {
+func (s *Server) answer(fd int, buf []byte) {
 	n, err := socket.Read(fd, buf)
 	if errors.Is(err, unix.EAGAIN) {
 		return
@@ -149,6 +149,15 @@ func answer(fd int, buf []byte) {
 			}
 		}
 	}
+	s.drop(fd)
+}
+
+// drop closes a connection. Closing alone does not always end the kernel's watch over it:
+// a process that is being started holds a copy until it has begun its program, and an event
+// would then be told under a number that is another file's by now, which answer would close.
+// Such a file was the input of iptables-restore, which saw it end early.
+func (s *Server) drop(fd int) {
+	_ = unix.EpollCtl(s.epoll, unix.EPOLL_CTL_DEL, fd, nil)
 	socket.Close(fd)
 }
 
