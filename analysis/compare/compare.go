@@ -42,6 +42,9 @@ type Row struct {
 	P        float64 `json:"p"`
 	// Significant is whether P is below Alpha.
 	Significant bool `json:"significant"`
+	// FromNothing is set where A is 0 throughout and B is not, so that there is no share
+	// by which it changed.
+	FromNothing bool `json:"from_nothing,omitempty"`
 	// Worse is whether a change in this direction is one for the worse. Of a metric
 	// that has no better direction none is.
 	Worse bool `json:"worse"`
@@ -55,6 +58,8 @@ type Comparison struct {
 	// OnlyA and OnlyB count cells without a counterpart.
 	OnlyA int `json:"only_a"`
 	OnlyB int `json:"only_b"`
+	// Lost lists the variants of A of which B has no cell.
+	Lost []string `json:"lost,omitempty"`
 	// Differences are facts of the environments that differ.
 	Differences []string `json:"differences,omitempty"`
 }
@@ -73,6 +78,9 @@ func (c *Comparison) Significant() (n int) {
 // than a share.
 func (c *Comparison) Worsened(share float64) (out []Row) {
 	for _, r := range c.Rows {
+		if r.Worse && r.FromNothing && r.Significant {
+			out = append(out, r)
+		}
 		if !r.Interval || !r.Worse {
 			continue
 		}
@@ -85,6 +93,17 @@ func (c *Comparison) Worsened(share float64) (out []Row) {
 		}
 	}
 	return out
+}
+
+// Judged counts the rows of which [Comparison.Worsened] can tell: those of a metric with a
+// better direction that have an interval, or a beginning from nothing.
+func (c *Comparison) Judged() (n int) {
+	for _, r := range c.Rows {
+		if m, _ := results.FindMetric(r.Metric); m.Better != results.Neither && (r.Interval || r.FromNothing && r.Significant) {
+			n++
+		}
+	}
+	return n
 }
 
 // DifferentError says what keeps two runs from being compared.
@@ -139,6 +158,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 
 // match makes a row of each cell that both runs have, and counts the others.
 func (c *Comparison) match(a, b map[string]*summary.Cell) {
+	common := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		other, ok := b[name]
 		if !ok {
@@ -147,6 +167,12 @@ func (c *Comparison) match(a, b map[string]*summary.Cell) {
 		}
 		if row, ok := compareCells(a[name], other); ok {
 			c.Rows = append(c.Rows, row)
+		}
+		common[a[name].Variant.Key()] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if key := a[name].Variant.Key(); !common[key] && !slices.Contains(c.Lost, key) {
+			c.Lost = append(c.Lost, key)
 		}
 	}
 	for name := range b {
@@ -251,6 +277,7 @@ func compareCells(a, b *summary.Cell) (Row, bool) {
 	x, y := slices.Collect(maps.Values(a.Trials)), slices.Collect(maps.Values(b.Trials))
 	row := Row{Metric: a.Metric, Variant: a.Variant, Factors: a.Factors, A: a.Median, B: b.Median, P: 1}
 	row.Change, row.Lo, row.Hi, row.Interval = ratio(x, y)
+	row.FromNothing = a.Median == 0 && !slices.ContainsFunc(x, func(v float64) bool { return v > 0 })
 	cmp := benchmath.AssumeNothing.Compare(
 		benchmath.NewSample(x, &benchmath.DefaultThresholds), benchmath.NewSample(y, &benchmath.DefaultThresholds))
 	if len(x) > 1 && len(y) > 1 && !math.IsNaN(cmp.P) {
@@ -258,6 +285,9 @@ func compareCells(a, b *summary.Cell) (Row, bool) {
 	}
 	row.Significant = row.P < Alpha
 	row.Worse = worse(a.Metric, row.Change)
+	if row.FromNothing {
+		row.Worse = worse(a.Metric, b.Median)
+	}
 	return row, true
 }
 
@@ -278,7 +308,8 @@ const z = 1.959964
 // ratio is the median of all y/x less one, with the interval of Hodges and
 // Lehmann: the k-th smallest and largest ratio, with k from the normal
 // approximation of the U statistic (Hollander and Wolfe, Nonparametric Statistical
-// Methods, §4.3). ok is false below four values a side.
+// Methods, §4.3). ok is false below four values a side. There is no change if no value of x
+// is above zero.
 func ratio(x, y []float64) (change, lo, hi float64, ok bool) {
 	var all []float64
 	for _, a := range x {
@@ -290,7 +321,7 @@ func ratio(x, y []float64) (change, lo, hi float64, ok bool) {
 	}
 	mid, err := stats.Median(all)
 	if err != nil {
-		return math.Inf(1), 0, 0, false
+		return 0, 0, 0, false
 	}
 	slices.Sort(all)
 	n, m := float64(len(x)), float64(len(y))

@@ -81,6 +81,9 @@ func (r Row) text() []string {
 		}
 	}
 	change := fmt.Sprintf("%+.1f %%", 100*r.Change)
+	if r.FromNothing {
+		change = "from nothing"
+	}
 	if r.Interval {
 		change += fmt.Sprintf(" [%+.1f, %+.1f]", 100*r.Lo, 100*r.Hi)
 	}

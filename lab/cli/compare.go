@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,10 +57,10 @@ worse by more than that share, with the whole interval.`,
 			if err := c.Write(cmd.OutOrStdout(), format, all); err != nil {
 				return err
 			}
-			if worse := c.Worsened(limit); failAbove != "" && len(worse) > 0 {
-				return thresholdError{fmt.Errorf("%d of %d cells became worse by more than %s, the first: %s", len(worse), len(c.Rows), failAbove, worse[0].Name())}
+			if failAbove == "" {
+				return nil
 			}
-			return nil
+			return gate(c, limit, failAbove)
 		},
 	}
 	cmd.Flags().StringVar(&failAbove, "fail-above", "", "exit with 1 if anything became worse by more than this, for example 5%")
@@ -71,6 +70,21 @@ worse by more than that share, with the whole interval.`,
 	cmd.Flags().StringSliceVar(&o.Across, "across", nil, "match variants that differ in these keys between the runs: kernel, testbed, or a mode's parameter")
 	cmd.Flags().BoolVar(&all, "all", false, "list cells without a significant change too")
 	return cmd
+}
+
+// gate fails if anything became worse by more than a share, and also if nobody can tell: it
+// does not pass because there was nothing to compare.
+func gate(c *compare.Comparison, limit float64, text string) error {
+	if worse := c.Worsened(limit); len(worse) > 0 {
+		return thresholdError{fmt.Errorf("%d of %d cells became worse by more than %s, the first: %s", len(worse), len(c.Rows), text, worse[0].Name())}
+	}
+	if c.Judged() == 0 {
+		return thresholdError{fmt.Errorf("none of %d cells has the four rounds in each run that it takes to tell whether it became worse: measure with --repeat 4 or more", len(c.Rows))}
+	}
+	if len(c.Lost) > 0 {
+		return thresholdError{fmt.Errorf("of %d variants of %s there is nothing in %s, the first: %s", len(c.Lost), c.A, c.B, c.Lost[0])}
+	}
+	return nil
 }
 
 // compareDirs compares two runs, or one with itself.
@@ -99,7 +113,7 @@ func share(s string) (float64, error) {
 		return 0, nil
 	}
 	number, percent := strings.CutSuffix(s, "%")
-	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	v, err := results.Number(strings.TrimSpace(number))
 	if percent {
 		v /= 100
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -190,6 +191,9 @@ func (f *reproduceFlags) conclude(outcomes []reproduce.Outcome, about []string) 
 	fmt.Fprintln(f.stdout, filepath.Join(f.out, "reproduce.md"))
 	if failed := reproduce.Failed(outcomes); len(failed) > 0 {
 		return thresholdError{fmt.Errorf("%d series were not reproduced, the first: %s %s", len(failed), failed[0].Target, failed[0].Series)}
+	}
+	if !slices.ContainsFunc(outcomes, reproduce.Outcome.Compared) {
+		return thresholdError{errors.New("nothing could be compared with what was published")}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -130,6 +131,9 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 		}
 	} else {
 		fmt.Fprintln(stdout, filepath.Join(f.out, "scenario.md"))
+	}
+	if checks == 0 {
+		return thresholdError{fmt.Errorf("no expectation was checked: nothing is expected in the modes that were played (%s)", strings.Join(f.only, ", "))}
 	}
 	if failed > 0 {
 		return thresholdError{fmt.Errorf("%d of %d expectations did not hold", failed, checks)}

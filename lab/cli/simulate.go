@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 
@@ -201,8 +200,10 @@ func (f *simulateFlags) validate() error {
 		return fmt.Errorf("unknown question %q: valid are %s", f.what, strings.Join(f.questions(), ", "))
 	case f.check < 0 || f.check > 0 && f.calibrate == "":
 		return fmt.Errorf("check needs a positive number of Services, and --calibrate with the run to check against")
-	case !(f.churn > 0) || !(f.minSync >= 0) || math.IsInf(f.churn+f.minSync, 0): // nor NaN
-		return fmt.Errorf("churn must be positive and min-sync-period not negative, got %g and %g", f.churn, f.minSync)
+	case !(f.churn >= 1e-6 && f.churn <= 1e6): // nor NaN
+		return fmt.Errorf("churn must be 0.000001 to 1000000 changes a second, got %g", f.churn)
+	case !(f.minSync >= 0 && f.minSync <= 24*60*60): // nor NaN
+		return fmt.Errorf("min-sync-period must be 0 to 86400 seconds, got %g", f.minSync)
 	}
 	return nil
 }

@@ -3,8 +3,10 @@ package play
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+
+	"viplab/modes/catalog"
+	"viplab/results"
 )
 
 // Expectation is a bound on a quantity of a phase, for all modes or some.
@@ -43,11 +45,26 @@ func expectation(args []string) (e Expectation, err error) {
 	if e.Op != "<=" && e.Op != ">=" {
 		return e, fmt.Errorf("expectations compare by <= or >=, not %q", e.Op)
 	}
-	if e.Value, err = strconv.ParseFloat(args[3], 64); err != nil {
-		return e, fmt.Errorf("%q is no number", args[3])
+	if e.Value, err = results.Number(args[3]); err != nil {
+		return e, err
 	}
 	if len(args) == 6 {
 		e.Modes = strings.Split(args[5], ",")
 	}
 	return e, nil
+}
+
+// check refuses an expectation that nothing could ever fail: in a mode that there is not, or
+// that is the control, of which nothing is expected.
+func (e Expectation) check(known catalog.Catalog) error {
+	for _, name := range e.Modes {
+		m, err := known.Find(name)
+		if err != nil {
+			return err
+		}
+		if m.Baseline {
+			return fmt.Errorf("mode %s is the control: nothing is expected of it", name)
+		}
+	}
+	return nil
 }

@@ -50,7 +50,7 @@ func TestBad(t *testing.T) {
 		"which it does not have":        "wait 1s\nexpect failed dawn <= 1",
 		"is no number":                  "wait 1s\nexpect failed end <= x",
 		"only sysctls of the node":      "sysctl kernel.panic 1",
-		"waits for 6m0s, at most 5m0s":  "wait 3m\nwait 3m",
+		"waits for 6m0s, at most 5m0s":  "wait 3m\nwait 3m\nexpect failed end <= 1",
 	} {
 		if _, err := Read("x", strings.NewReader(text), catalog.All()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)

@@ -2,6 +2,7 @@ package play
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -79,7 +80,7 @@ func (s *Script) line(words []string, known catalog.Catalog) (err error) {
 	case "expect":
 		e, err := expectation(args)
 		s.Expect = append(s.Expect, e)
-		return err
+		return cmp.Or(err, e.check(known))
 	}
 	step, err := readStep(words[0], args)
 	s.Steps = append(s.Steps, step)
@@ -106,12 +107,19 @@ func (s *Script) validate() error {
 	switch {
 	case len(s.Steps) == 0:
 		return fmt.Errorf("scenario %s has no step", s.Name)
+	case len(s.Expect) == 0:
+		return fmt.Errorf("scenario %s expects nothing, so that nothing could fail: it needs a line expect QUANTITY PHASE <= VALUE", s.Name)
 	case waits > longest:
 		return fmt.Errorf("scenario %s waits for %s, at most %s", s.Name, waits, longest)
 	}
 	for _, e := range s.Expect {
 		if !slices.Contains(phases, e.Phase) {
 			return fmt.Errorf("scenario %s expects something of phase %q, which it does not have", s.Name, e.Phase)
+		}
+		for _, m := range e.Modes {
+			if !slices.Contains(s.Modes, m) {
+				return fmt.Errorf("scenario %s expects something of mode %s, in which it is not played (%s)", s.Name, m, strings.Join(s.Modes, " "))
+			}
 		}
 	}
 	return nil

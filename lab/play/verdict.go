@@ -69,7 +69,7 @@ func Judge(s Script, sum *summary.Summary) Outcome {
 		}
 		o.Shown[one.Label] = shown(sum.In(one, results.ScenarioShown, this))
 	}
-	for _, one := range o.Series {
+	for _, one := range sum.Series() { // those of which nothing was recorded too
 		for _, e := range s.Expect {
 			if one.Baseline || len(e.Modes) > 0 && !slices.Contains(e.Modes, one.Mode) {
 				continue

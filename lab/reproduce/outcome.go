@@ -82,6 +82,11 @@ func (b Beside) judge(t Target, points []published.Point, runs Runs) Row {
 	return row
 }
 
+// Compared tells whether any series could be set beside the published one.
+func (o Outcome) Compared() bool {
+	return slices.ContainsFunc(o.Rows, func(r Row) bool { return r.Kind != verdict.CannotCompare })
+}
+
 // Failed lists the rows that were not reproduced.
 func Failed(list []Outcome) (out []Row) {
 	for _, o := range list {

@@ -121,7 +121,7 @@ func (p pick) samples(s *summary.Summary) []verdict.Sample {
 
 // number reads a factor that is one.
 func number(s string) (v float64, ok bool) {
-	_, err := fmt.Sscanf(s, "%g", &v)
+	v, err := results.Number(s)
 	return v, err == nil
 }
 
