@@ -69,6 +69,9 @@ func begun(t *testing.T, s syscall.Signal, args ...string) (code int, took time.
 // TestSignals: every command ends soon after a signal, whatever it is in the middle of, with
 // the signal's exit code.
 func TestSignals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: how soon commands end after a signal, which needs a quiet machine: go test ./lab/cli -run 'Signals|Hangup'")
+	}
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := unix.Mkfifo(pipe, 0o666); err != nil {
 		t.Fatal(err)
@@ -90,6 +93,9 @@ func TestSignals(t *testing.T) {
 
 // TestHangup: a run whose terminal goes away ends with a report of what was measured.
 func TestHangup(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: how soon commands end after a signal, which needs a quiet machine: go test ./lab/cli -run 'Signals|Hangup'")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	measured := func() bool {
 		run, err := results.Open(dir)

