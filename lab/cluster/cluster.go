@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"viplab/lab/topo"
+	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/snapshot/kube"
@@ -104,22 +105,11 @@ func (c *Cluster) leave(why func(*modes.Service) error) {
 	})
 }
 
-// Networks are the lab's network, one of each family, as far as Services can have its
-// addresses.
-func Networks() (out []kube.Network) {
-	for _, f := range modes.Dual.Parts() {
-		at := topo.Of(f)
-		out = append(out, kube.Network{VIPs: at.VIPs, Endpoints: at.Endpoints,
-			Taken: []netip.Prefix{at.Client.Masked(), at.Node.Masked()}})
-	}
-	return out
-}
-
 // Move moves the cluster's addresses into the lab's network, one to one. Those that lie
 // there stay.
 func (c *Cluster) Move() error {
 	var err error
-	if c.Snapshot, c.Mapped, err = kube.Into(c.Snapshot, Networks()...); err != nil {
+	if c.Snapshot, c.Mapped, err = kube.Into(c.Snapshot, trial.Networks()...); err != nil {
 		return err
 	}
 	c.Snapshot.ClusterCIDR = topo.Of(modes.IPv4).Endpoints

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"viplab/lab/trial"
-	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 
@@ -51,7 +50,7 @@ func churn(ctx context.Context, st *trial.Stage) error {
 	var (
 		start   = time.Now()
 		since   = func() time.Duration { return time.Since(start) }
-		series  = synth.NewChurn(st.Synth, uint64(st.Round))
+		next    = st.Churn()
 		pace    = pacer{st.Plan.ChurnRate}
 		total   = int(st.Plan.ChurnRate * st.Plan.Churn.Seconds())
 		gate    = bounded{min: st.Plan.MinSync}
@@ -63,7 +62,7 @@ func churn(ctx context.Context, st *trial.Stage) error {
 	)
 	arrive := func() {
 		for ; arrived < total && pace.at(arrived) <= since(); arrived++ {
-			snap = series.Next(snap)
+			snap = next(snap)
 			waiting = append(waiting, pace.at(arrived))
 		}
 	}

@@ -22,7 +22,7 @@ func deltas(ctx context.Context, st *trial.Stage) error {
 	for i := range st.Plan.Deltas {
 		for _, kind := range modes.ChangeKinds() {
 			st.Step("%s %d of %d", kind, i+1, st.Plan.Deltas)
-			next, svc, err := st.Synth.Apply(snap, kind)
+			next, svc, err := st.Apply(snap, kind)
 			if err != nil {
 				return err
 			}

@@ -13,7 +13,7 @@ import (
 func Evenness() trial.Measurement {
 	return trial.Measurement{
 		Name:   "evenness",
-		Wanted: func(st *trial.Stage) bool { return st.Serves() && st.Plan.Packets > 0 && st.Synth.Endpoints > 1 },
+		Wanted: func(st *trial.Stage) bool { return st.Serves() && st.Plan.Packets > 0 && st.Many() != nil },
 		Run:    evenness,
 	}
 }
@@ -22,7 +22,7 @@ func Evenness() trial.Measurement {
 const asksPerEndpoint = 50
 
 func evenness(_ context.Context, st *trial.Stage) error {
-	svc := st.Service((st.Count() - 1) / 2)
+	svc := st.Many()
 	n := asksPerEndpoint * len(svc.Endpoints)
 	seen, err := st.Choices(svc, n)
 	if err != nil {

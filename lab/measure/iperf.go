@@ -19,39 +19,52 @@ func Iperf() trial.Measurement {
 // iperf3 server takes the echo server's place behind every endpoint.
 func iperf(ctx context.Context, st *trial.Stage) error {
 	st.StopServer()
+	for _, pos := range []string{trial.First, trial.Last} {
+		svc, port := st.Bulk(pos)
+		if svc == nil {
+			st.Step("no iperf3: the endpoints of every service listen on several ports")
+			return nil
+		}
+		if err := iperfThrough(ctx, st, pos, svc, port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// iperfThrough measures one Service, whose endpoints listen on a port.
+func iperfThrough(ctx context.Context, st *trial.Stage, pos string, svc *modes.Service, port uint16) error {
+	st.Step("iperf3 through the %s service", pos)
+	to := st.Target(svc)
 	var server *workload.IperfServer
 	err := st.Net.Backend.Do(func() (err error) {
-		server, err = workload.StartIperf(st.Service(0).Family(), st.Synth.TargetPort())
+		server, err = workload.StartIperf(svc.Family(), port)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = st.Net.Backend.Do(func() error { server.Stop(); return nil }) }()
-	for _, pos := range []string{trial.First, trial.Last} {
-		st.Step("iperf3 through the %s service", pos)
-		to := st.Target(st.At(pos, modes.TCP))
-		before, err := workload.ReadMachineCPU()
-		if err != nil {
-			return err
-		}
-		var t workload.Throughput
-		home, _ := st.Home()
-		err = home.Do(func() (err error) {
-			t, err = workload.Iperf(ctx, server, to, st.Plan.Iperf)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		after, err := workload.ReadMachineCPU()
-		if err != nil {
-			return err
-		}
-		st.Record(results.Throughput, st.AtHome(map[string]string{results.Position: pos}), t.BitsPerSecond)
-		for kind, s := range after {
-			st.Record(results.GigabitCPU, st.AtHome(map[string]string{results.Position: pos, results.Kind: kind}), (s-before[kind])/(t.Bits/1e9))
-		}
+	before, err := workload.ReadMachineCPU()
+	if err != nil {
+		return err
+	}
+	var t workload.Throughput
+	home, _ := st.Home()
+	err = home.Do(func() (err error) {
+		t, err = workload.Iperf(ctx, server, to, st.Plan.Iperf)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after, err := workload.ReadMachineCPU()
+	if err != nil {
+		return err
+	}
+	st.Record(results.Throughput, st.AtHome(map[string]string{results.Position: pos}), t.BitsPerSecond)
+	for kind, s := range after {
+		st.Record(results.GigabitCPU, st.AtHome(map[string]string{results.Position: pos, results.Kind: kind}), (s-before[kind])/(t.Bits/1e9))
 	}
 	return nil
 }

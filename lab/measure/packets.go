@@ -38,6 +38,9 @@ func cells(st *trial.Stage) []cell {
 	var out []cell
 	home := homeOf(st)
 	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
+		if !st.Answers(proto) {
+			continue
+		}
 		for _, pos := range trial.Positions() {
 			out = append(out, cell{home, pos, proto})
 		}
@@ -70,7 +73,7 @@ func firstPackets(ctx context.Context, st *trial.Stage) error {
 	samples := map[cell][]float64{}
 	for i := range st.Plan.Warmup + st.Plan.Packets {
 		for _, c := range cells(st) {
-			to := st.Target(st.At(c.position, c.proto))
+			to := st.TargetOver(st.At(c.position, c.proto), c.proto)
 			err := in(st, c.from, func(p *workload.Prober) error {
 				took, err := p.FirstPacket(c.proto, to)
 				if i >= st.Plan.Warmup {
@@ -151,7 +154,7 @@ func established(st *trial.Stage) error {
 		if c.position == trial.Middle || c.position == trial.Random {
 			continue
 		}
-		to := st.Target(st.At(c.position, c.proto))
+		to := st.TargetOver(st.At(c.position, c.proto), c.proto)
 		var took []float64
 		err := in(st, c.from, func(p *workload.Prober) error {
 			each, err := p.Established(c.proto, to, st.Plan.Packets)

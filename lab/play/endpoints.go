@@ -44,7 +44,7 @@ func (p *player) change(add, remove int) error {
 	svc := *p.svc
 	svc.Endpoints = slices.Clone(svc.Endpoints)
 	for range add {
-		a := p.Synth.SpareEndpoint(p.spare)
+		a := p.SpareEndpoint(p.spare)
 		p.spare++
 		p.added[a] = true
 		svc.Endpoints = append(svc.Endpoints, modes.Endpoint{Addr: a})

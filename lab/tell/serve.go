@@ -3,46 +3,23 @@ package tell
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"viplab/lab/topo"
+	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/packet/story"
 	"viplab/workload"
 )
 
-// listens is what the endpoints of a Snapshot listen on.
-func listens(s modes.Snapshot, family modes.Family) workload.Listen {
-	tcp, udp, sctp := map[uint16]bool{}, map[uint16]bool{}, map[netip.AddrPort]bool{}
-	for _, svc := range s.Services {
-		for _, p := range svc.Ports {
-			for _, ep := range svc.Endpoints {
-				at := ep.At(p)
-				switch {
-				case at.Port() == 0 || ep.Only != "" && ep.Only != p.Name:
-				case p.Protocol == modes.TCP:
-					tcp[at.Port()] = true
-				case p.Protocol == modes.UDP:
-					udp[at.Port()] = true
-				default:
-					sctp[at] = true
-				}
-			}
-		}
-	}
-	return workload.Listen{Family: family, TCP: slices.Sorted(maps.Keys(tcp)), UDP: slices.Sorted(maps.Keys(udp)),
-		SCTP: slices.Collect(maps.Keys(sctp))}
-}
-
 // Serve starts servers for those endpoints of a Snapshot that listen elsewhere than the
 // stage's own servers. The error is a [modes.MissingError] where the kernel has no SCTP
 // and the Snapshot does.
 func (t *Teller) Serve(s modes.Snapshot) (stop func(), err error) {
-	on := listens(s, t.Synth.Family)
+	on := trial.Listens(s, t.Synth.Family)
 	first, last := t.Synth.TargetPort(), t.Synth.TargetPort()+uint16(t.Synth.Ports)-1
 	on.TCP = slices.DeleteFunc(on.TCP, func(p uint16) bool { return p >= first && p <= last })
 	on.UDP = slices.DeleteFunc(on.UDP, func(p uint16) bool { return p == first })

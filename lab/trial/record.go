@@ -27,9 +27,11 @@ const UsualKernel = "debian"
 
 // Variant is what the trial's records are of. What has its default is not in it.
 func (s Spec) Variant() results.Variant {
-	v := results.Variant{
-		results.Mode: s.Mode, results.Testbed: s.Testbed,
-		results.Endpoints: strconv.Itoa(s.Synth.Endpoints), results.Ports: strconv.Itoa(s.Synth.Ports),
+	v := results.Variant{results.Mode: s.Mode, results.Testbed: s.Testbed}
+	if s.Input != nil {
+		v[results.Input] = s.Input.Name
+	} else {
+		v[results.Endpoints], v[results.Ports] = strconv.Itoa(s.Synth.Endpoints), strconv.Itoa(s.Synth.Ports)
 	}
 	maps.Copy(v, s.Args)
 	if s.Kernel != "" && s.Kernel != UsualKernel {

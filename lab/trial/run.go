@@ -65,7 +65,7 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 		return err
 	}
 	start := time.Now()
-	st, err := NewStage(known, spec, job.ProxyCommand, out)
+	st, err := newStage(known, spec, job, out)
 	if err == nil {
 		err = st.play(ctx, list)
 	}

@@ -23,6 +23,9 @@ type Spec struct {
 	Mode  string     `json:"mode"`
 	Round int        `json:"round"`
 	Synth synth.Spec `json:"synth"`
+	// Input says that the Services are a user's own, nil for synthetic ones. Of Synth
+	// their number and family hold, and the seed.
+	Input *Input `json:"input,omitempty"`
 	// Args are the mode's arguments; one that is absent has its default.
 	Args modes.Args `json:"args,omitempty"`
 	// Policies is how many filter rules stand beside the mode's, and PolicyPackets
@@ -86,6 +89,8 @@ type Job struct {
 	Trials []Spec `json:"trials"`
 	// ProxyCommand starts the userspace proxy there.
 	ProxyCommand []string `json:"proxy_command"`
+	// Services are a user's own, for trials with an Input; nil where there are none.
+	Services *modes.Snapshot `json:"services,omitempty"`
 }
 
 // Emitter writes events, one JSON line each.

@@ -11,6 +11,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/snapshot/given"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -30,6 +31,8 @@ type Stage struct {
 
 	// Snapshot is what is programmed where no measurement is under way.
 	Snapshot modes.Snapshot
+	// Given is a user's own Services, nil where they are synthetic.
+	Given *given.Set
 	// Proxier, Net and Server are those of the set-up that stands, nil between two.
 	Proxier modes.Proxier
 	Net     *topo.Topology
@@ -45,9 +48,15 @@ type Stage struct {
 	kernel0 workload.KernelMemory
 }
 
-// NewStage makes the Stage of a trial, of a mode in a catalog. Nothing is set up yet.
+// NewStage makes the Stage of a trial with synthetic Services, of a mode in a catalog.
+// Nothing is set up yet.
 func NewStage(known catalog.Catalog, spec Spec, proxyCommand []string, out *Emitter) (*Stage, error) {
-	st := &Stage{Spec: spec, out: out, Machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: proxyCommand}}
+	return newStage(known, spec, Job{ProxyCommand: proxyCommand}, out)
+}
+
+// newStage makes the Stage of a trial of a job.
+func newStage(known catalog.Catalog, spec Spec, job Job, out *Emitter) (*Stage, error) {
+	st := &Stage{Spec: spec, out: out, Machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: job.ProxyCommand}}
 	st.Rand = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	var err error
 	if st.About, err = known.Find(spec.Mode); err != nil {
@@ -57,7 +66,16 @@ func NewStage(known catalog.Catalog, spec Spec, proxyCommand []string, out *Emit
 		return st, err
 	}
 	st.Traits = st.About.TraitsOf(spec.Args)
-	snap := spec.Synth.Snapshot()
+	var snap modes.Snapshot
+	if spec.Input == nil {
+		snap = spec.Synth.Snapshot()
+	} else if job.Services == nil {
+		return st, fmt.Errorf("the trial is of Services out of %s, which were not handed over", spec.Input.Name)
+	} else if st.Given, err = spec.Input.Set(*job.Services, spec.Synth.Family); err != nil {
+		return st, err
+	} else {
+		snap = st.Given.Snapshot
+	}
 	snap.Node.Addrs = topo.NodeAddrs()
 	st.Snapshot, err = snap.Normal()
 	return st, err
@@ -100,12 +118,6 @@ func (st *Stage) PartOf(svc *modes.Service) modes.Proxier {
 	return modes.PartFor(st.Proxier, svc.Family())
 }
 
-// Count is how many Services there are, a dual-stack one counted once.
-func (st *Stage) Count() int { return len(st.Snapshot.Services) / st.Synth.Width() }
-
-// Service is the Service at a position, of a dual-stack one the part of IPv4.
-func (st *Stage) Service(i int) *modes.Service { return st.Snapshot.Services[i*st.Synth.Width()] }
-
 // Positions of Services in the order of the rules.
 const (
 	First, Middle, Last, Random = "first", "middle", "last", "random"
@@ -116,21 +128,20 @@ func Positions() []string { return []string{First, Middle, Last, Random} }
 
 // At picks a Service by position. UDP is served by some positions only.
 func (st *Stage) At(position string, proto modes.Protocol) *modes.Service {
-	places := st.Synth.UDPPositions()
-	pick := func(i int) int { return places[i] }
-	n := len(places)
-	if proto == modes.TCP {
-		n, pick = st.Count(), func(i int) int { return i }
+	pick, n := st.Service, st.Count()
+	if proto != modes.TCP {
+		all := st.overUDP()
+		pick, n = func(i int) *modes.Service { return all[i] }, len(all)
 	}
 	switch position {
 	case First:
-		return st.Service(pick(0))
+		return pick(0)
 	case Middle:
-		return st.Service(pick((n - 1) / 2))
+		return pick((n - 1) / 2)
 	case Last:
-		return st.Service(pick(n - 1))
+		return pick(n - 1)
 	}
-	return st.Service(pick(st.Rand.IntN(n)))
+	return pick(st.Rand.IntN(n))
 }
 
 // RandomTargets draws Services for a client that goes through many of them.
@@ -157,12 +168,8 @@ func (st *Stage) SetUp(ctx context.Context) (err error) {
 		return err
 	}
 	st.Prober, st.InNode = &workload.Prober{}, &workload.Prober{}
-	var ports []uint16
-	for p := range st.Synth.Ports {
-		ports = append(ports, st.Synth.TargetPort()+uint16(p))
-	}
 	err = st.Net.Backend.Do(func() (err error) {
-		st.Server, err = workload.Serve(workload.Listen{Family: st.Synth.Family, TCP: ports, UDP: ports[:1]})
+		st.Server, err = workload.Serve(st.listens())
 		return err
 	})
 	if err != nil {

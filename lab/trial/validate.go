@@ -10,7 +10,7 @@ import (
 
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/snapshot/synth"
+	"viplab/modes/snapshot/given"
 	"viplab/workload"
 )
 
@@ -21,18 +21,16 @@ const Level = 1e-6
 // asksPerEndpoint is the expected count in each cell of that test.
 const asksPerEndpoint = 50
 
-// Front is what clients dial for a Service's first port.
-func Front(svc *modes.Service) netip.AddrPort {
-	return netip.AddrPortFrom(svc.ClusterIP, synth.FirstPort)
-}
-
-// Target is where a probe of a Service goes: its VIP, or without Services one of
+// Target is where a probe of a Service goes over TCP: its VIP, or without Services one of
 // its endpoints.
-func (st *Stage) Target(svc *modes.Service) netip.AddrPort {
-	if st.About.Baseline {
-		return netip.AddrPortFrom(svc.Endpoints[st.Rand.IntN(len(svc.Endpoints))].Addr, st.Synth.TargetPort())
+func (st *Stage) Target(svc *modes.Service) netip.AddrPort { return st.TargetOver(svc, modes.TCP) }
+
+// TargetOver is where a probe of a Service goes over a protocol.
+func (st *Stage) TargetOver(svc *modes.Service, proto modes.Protocol) netip.AddrPort {
+	if p, list, ok := given.Answers(svc, proto); ok && st.About.Baseline {
+		return list[st.Rand.IntN(len(list))].At(p)
 	}
-	return Front(svc)
+	return FrontOver(svc, proto)
 }
 
 // Ask asks a server behind an address from a namespace, and says which answered.
@@ -57,20 +55,20 @@ func (st *Stage) Validate(whole bool) error {
 	}
 	for _, i := range sample {
 		// A dual-stack Service is answered over both families.
-		for _, svc := range st.Snapshot.Services[i*st.Synth.Width() : (i+1)*st.Synth.Width()] {
+		for _, svc := range st.parts(i) {
 			if err := st.RightEndpoint(home, prober, modes.TCP, svc); err != nil {
 				return err
 			}
 		}
 	}
-	if err := st.Unanswered(netip.AddrPortFrom(st.Synth.VIP(n+1000), synth.FirstPort)); err != nil {
+	if err := st.Unanswered(st.Spare()); err != nil {
 		return err
 	}
 	if !whole {
 		return nil
 	}
-	for _, i := range st.Synth.UDPPositions() {
-		if err := st.RightEndpoint(home, prober, modes.UDP, st.Service(i)); err != nil {
+	for _, svc := range sampled(st.overUDP()) {
+		if err := st.RightEndpoint(home, prober, modes.UDP, svc); err != nil {
 			return err
 		}
 	}
@@ -81,15 +79,28 @@ func (st *Stage) Validate(whole bool) error {
 			}
 		}
 	}
-	if !st.EvenChoices() {
-		return nil
+	if svc := st.Many(); svc != nil && st.EvenChoices() {
+		return st.evenChoice(svc)
 	}
-	return st.evenChoice(st.Service((n - 1) / 2))
+	return nil
+}
+
+// sampled is at most some of a list, evenly spread and with its first and last.
+func sampled(list []*modes.Service) []*modes.Service {
+	const most = 16
+	if len(list) <= most {
+		return list
+	}
+	out := make([]*modes.Service, most)
+	for i := range out {
+		out[i] = list[i*(len(list)-1)/(most-1)]
+	}
+	return out
 }
 
 // RightEndpoint proves that a Service is answered by one of its endpoints.
 func (st *Stage) RightEndpoint(ns *topo.Namespace, p *workload.Prober, proto modes.Protocol, svc *modes.Service) error {
-	from, err := st.Ask(ns, p, proto, st.Target(svc))
+	from, err := st.Ask(ns, p, proto, st.TargetOver(svc, proto))
 	if err != nil {
 		return fmt.Errorf("service %s: %w", svc.Key(), err)
 	}
@@ -117,9 +128,6 @@ func (st *Stage) Unanswered(to netip.AddrPort) error {
 // evenChoice tests the hypothesis that every endpoint is equally likely.
 func (st *Stage) evenChoice(svc *modes.Service) error {
 	e := len(svc.Endpoints)
-	if e < 2 {
-		return nil
-	}
 	seen, err := st.Choices(svc, e*asksPerEndpoint)
 	if err != nil {
 		return err

@@ -124,6 +124,22 @@ func (s *Set) Added(n int) *modes.Service {
 	return svc
 }
 
+// Middle is a further Service of some endpoints that stands behind the one in the middle of
+// those that answer.
+func (s *Set) Middle(endpoints int) *modes.Service {
+	at := s.Snapshot.Services[s.dialled[modes.TCP][(len(s.dialled[modes.TCP])-1)/2]]
+	svc := *s.Added(0)
+	svc.Namespace, svc.Name = at.Namespace, at.Name[:min(len(at.Name), modes.MaxName-len(behind))]+behind
+	svc.Endpoints = nil
+	for i := range endpoints {
+		svc.Endpoints = append(svc.Endpoints, modes.Endpoint{Addr: s.SpareEndpoint(firstAdded + i)})
+	}
+	return &svc
+}
+
+// behind is what the name of that Service ends in.
+const behind = "-viplab"
+
 // Ports of a Service that a change adds.
 const AddedPort, AddedTarget = 80, 8080
 
