@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"viplab/analysis/report"
+	"viplab/lab/cluster"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
 	"viplab/modes"
@@ -47,7 +48,9 @@ in interleaved rounds, and writes a run directory with records, plots and report
   viplab bench --services 1,500 --modes iptables,ipvs
   viplab bench --services 5000 --live 10s --churn 20 --repeat 2
   viplab bench --modes iptables --sync append,rewrite,partial --testbed native --backend legacy,nft
-  viplab bench --services 1000 --endpoints 10 --repeat 10 --testbed uml`,
+  viplab bench --services 1000 --endpoints 10 --repeat 10 --testbed uml
+  kubectl get services,endpointslices -A -o yaml > cluster.yaml
+  viplab bench --from cluster.yaml --services 1x,4x,16x --modes iptables,ipvs,nftables`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := f.resolve(cmd)
@@ -64,7 +67,8 @@ in interleaved rounds, and writes a run directory with records, plots and report
 // register makes the flags: those of a run, those of the modes' parameters, those of
 // the command.
 func (f *benchFlags) register(fl *pflag.FlagSet) {
-	fl.IntSliceVar(&f.Services, "services", f.Services, "numbers of Services to measure at")
+	fl.Var(&sizes{&f.Config}, "services", "numbers of Services to measure at; with --from multiples of what is there, such as 1x,4x,16x")
+	f.registerInput(fl)
 	fl.IntVar(&f.upTo, "up-to", 0, "measure at sizes up to this number of Services instead of --services")
 	fl.IntVar(&f.Endpoints, "endpoints", f.Endpoints, "endpoints of each Service")
 	fl.IntVar(&f.Ports, "ports", f.Ports, "TCP ports of each Service")
@@ -146,13 +150,20 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 	if f.Quick {
 		f.MakeQuick(changed("services") || changed("up-to"), changed("repeat"))
 	}
+	if err := f.checkInput(cmd.Flags().Changed); err != nil {
+		return nil, err
+	}
 	slices.Sort(f.Services)
+	slices.Sort(f.Times)
 	if err := f.check(changed); err != nil {
 		return nil, err
 	}
 	s := f.session(f.Config, changed("modes"))
 	s.Dir = f.out
-	return s, f.checkOut(&s.Dir)
+	if err := f.checkOut(&s.Dir); err != nil {
+		return nil, err
+	}
+	return s, takeInput(cmd, s, !changed("family"))
 }
 
 // check says what is wrong with what was asked for.
@@ -224,6 +235,9 @@ func (f *benchFlags) loadConfig(flags *pflag.FlagSet) ([]string, error) {
 		return nil, usagef("read configuration %s: %w", f.config, err)
 	}
 	c.Written = session.Written{} // of the run that wrote the file, if one did
+	if copied := cluster.Copied(filepath.Join(filepath.Dir(f.config), session.InputFolder)); c.From != "" && copied != "" {
+		c.From = copied // the file is a run's own
+	}
 	f.Config = c
 	return given, again()
 }

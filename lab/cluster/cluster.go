@@ -3,9 +3,12 @@
 package cluster
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -25,6 +28,46 @@ type Source struct {
 	Node string
 	// Stdin is what "-" stands for.
 	Stdin io.Reader
+	// Copy is a folder to make, with a copy of what is read; empty for none.
+	Copy string
+}
+
+// Name is the path without the folders that it lies in.
+func (s Source) Name() string {
+	if s.Path == kube.Stdin {
+		return "stdin.yaml"
+	}
+	return filepath.Base(s.Path)
+}
+
+// load reads the objects, and makes the copy.
+func (s Source) load() (*kube.Objects, error) {
+	l := kube.Loader{Stdin: s.Stdin}
+	if s.Copy == "" {
+		return l.Load(s.Path)
+	}
+	into := s.Copy
+	if info, err := os.Stat(s.Path); err == nil && info.IsDir() {
+		into = filepath.Join(s.Copy, s.Name())
+	}
+	if err := os.MkdirAll(into, 0o777); err != nil {
+		return nil, fmt.Errorf("copy %s: %w", s.Path, err)
+	}
+	l.Tee = func(name string) (io.WriteCloser, error) { return os.Create(filepath.Join(into, name)) }
+	objects, err := l.Load(s.Path)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.Copy))
+	}
+	return objects, nil
+}
+
+// Copied is the path of what a Source copied into a folder, empty if there is none.
+func Copied(folder string) string {
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 1 {
+		return ""
+	}
+	return filepath.Join(folder, entries[0].Name())
 }
 
 // Cluster is a node's view of a cluster.
@@ -45,7 +88,7 @@ type Cluster struct {
 
 // Read reads a cluster.
 func Read(s Source) (Cluster, error) {
-	objects, err := kube.Load(s.Path, s.Stdin)
+	objects, err := s.load()
 	if err != nil {
 		return Cluster{}, err
 	}
@@ -53,10 +96,7 @@ func Read(s Source) (Cluster, error) {
 	if err != nil {
 		return Cluster{}, err
 	}
-	c := Cluster{Snapshot: seen.Snapshot, Name: filepath.Base(s.Path), Node: seen.Node, Digest: objects.Digest(), LeftOut: seen.LeftOut}
-	if s.Path == kube.Stdin {
-		c.Name = "stdin"
-	}
+	c := Cluster{Snapshot: seen.Snapshot, Name: s.Name(), Node: seen.Node, Digest: objects.Digest(), LeftOut: seen.LeftOut}
 	if len(c.Snapshot.Services) == 0 {
 		return c, fmt.Errorf("%s: it has no Service that a proxy serves, of %d%s", s.Path, objects.Services(), first(c.LeftOut))
 	}
@@ -174,4 +214,54 @@ func lines[T fmt.Stringer](w io.Writer, what string, list []T) error {
 		_, err = fmt.Fprintf(w, "  %s\n", one)
 	}
 	return err
+}
+
+// WriteAll writes both lists whole, a line each: what is not used, and the addresses that
+// were replaced.
+func (c Cluster) WriteAll(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintf(b, "# %s, SHA-256 %s, as seen from node %q\n# not used: %d\n", c.Name, c.Digest, c.Node, len(c.LeftOut))
+	for _, l := range c.LeftOut {
+		fmt.Fprintln(b, l)
+	}
+	fmt.Fprintf(b, "# addresses replaced: %d\n", len(c.Mapped))
+	for _, m := range c.Mapped {
+		fmt.Fprintln(b, m)
+	}
+	return b.Flush()
+}
+
+// Count is how many Services there are, a dual-stack one counted once.
+func (c Cluster) Count() int {
+	n := 0
+	for i, svc := range c.Snapshot.Services {
+		if i == 0 || svc.Key() != c.Snapshot.Services[i-1].Key() {
+			n++
+		}
+	}
+	return n
+}
+
+// Mean is how many endpoints and ports a Service has on average, rounded up, at least one.
+func (c Cluster) Mean() (endpoints, ports int) {
+	n := max(1, len(c.Snapshot.Services))
+	for _, svc := range c.Snapshot.Services {
+		endpoints, ports = endpoints+len(svc.Endpoints), ports+len(svc.Ports)
+	}
+	return max(1, (endpoints+n-1)/n), max(1, (ports+n-1)/n)
+}
+
+// Families is the address families of its Services.
+func (c Cluster) Families() modes.Family {
+	has := map[modes.Family]bool{}
+	for _, svc := range c.Snapshot.Services {
+		has[svc.Family()] = true
+	}
+	switch {
+	case !has[modes.IPv6]:
+		return modes.IPv4
+	case !has[modes.IPv4]:
+		return modes.IPv6
+	}
+	return modes.Dual
 }

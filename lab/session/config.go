@@ -49,6 +49,7 @@ type Config struct {
 	// Script is a scenario to play instead of measuring.
 	Script *play.Script `yaml:"-"`
 
+	Input   `yaml:",inline"`
 	Written `yaml:",inline"`
 }
 
@@ -63,7 +64,8 @@ type Written struct {
 	// Variants lists what was compared, in order, as records name it.
 	Variants []map[string]string `yaml:"variants,omitempty"`
 	// Baseline is the mode that the others are measured against.
-	Baseline string `yaml:"baseline,omitempty"`
+	Baseline     string `yaml:"baseline,omitempty"`
+	InputWritten `yaml:",inline"`
 }
 
 // KernelAuto stands for the newest built kernel that can run all modes, else the packaged
@@ -142,7 +144,10 @@ func (c Config) Validate(known catalog.Catalog) error {
 	if err := c.validateRules(); err != nil {
 		return err
 	}
-	return c.validateModes(known)
+	if err := c.validateModes(known); err != nil {
+		return err
+	}
+	return c.Input.validate(c, known)
 }
 
 func (c Config) validateRanges() error {

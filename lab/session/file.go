@@ -6,6 +6,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -46,6 +48,9 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 			top.Content[i].Value = name
 		}
 		given = append(given, top.Content[i].Value)
+		if err := multiples(top.Content[i], top.Content[i+1]); err != nil {
+			return c, nil, err
+		}
 	}
 	if err := top.Decode(&c); err != nil {
 		return c, nil, err
@@ -56,4 +61,45 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 		}
 	}
 	return c, given, nil
+}
+
+// multiples makes a key of its own of sizes that are multiples of a cluster: services of
+// 1x, 4x are times of 1, 4.
+func multiples(key, value *yaml.Node) error {
+	if key.Value != "services" || value.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var list []string
+	for _, n := range value.Content {
+		list = append(list, n.Value)
+	}
+	_, times, err := ParseSizes(list)
+	if err != nil || len(times) == 0 {
+		return err
+	}
+	key.Value = "times"
+	for i, n := range value.Content {
+		n.Value, n.Tag = strconv.Itoa(times[i]), ""
+	}
+	return nil
+}
+
+// ParseSizes reads numbers of Services, or all of them as multiples of a cluster: "4x".
+func ParseSizes(list []string) (services, times []int, err error) {
+	for _, text := range list {
+		number, multiple := strings.CutSuffix(strings.TrimSpace(text), "x")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, nil, fmt.Errorf("services: %q is no number of Services, nor a multiple of a cluster such as 4x", text)
+		}
+		if multiple {
+			times = append(times, n)
+		} else {
+			services = append(services, n)
+		}
+	}
+	if len(services) > 0 && len(times) > 0 {
+		return nil, nil, fmt.Errorf("services: numbers and multiples of a cluster exclude each other")
+	}
+	return services, times, nil
 }

@@ -56,10 +56,15 @@ func (s *Session) load() error {
 		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
 	}
 	s.MaxTime = maxTime
-	if err := s.Validate(s.Modes); err != nil || run == nil {
+	if err := s.Validate(s.Modes); err != nil {
 		return err
 	}
-	return s.same(run)
+	if run != nil {
+		if err := s.same(run); err != nil {
+			return err
+		}
+	}
+	return s.takeCopy()
 }
 
 // writtenConfig reads the settings that a run wrote down. A file that says less is none of

@@ -16,6 +16,7 @@ import (
 	"viplab/lab/roles"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
+	"viplab/modes"
 	"viplab/results"
 )
 
@@ -43,6 +44,8 @@ type Runner struct {
 	// MemoryMB of a guest and RealRoot, see [testbed.Command].
 	MemoryMB int
 	RealRoot bool
+	// Services are a user's own, for trials that have an Input.
+	Services *modes.Snapshot
 
 	outcome Outcome
 	trials  map[string]trial.Spec
@@ -126,7 +129,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
 	}
-	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, testbed.RoleProxy}})
+	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, testbed.RoleProxy}, Services: r.Services})
 	if err != nil {
 		return fmt.Errorf("encode job: %w", err)
 	}

@@ -106,6 +106,9 @@ func (s *Session) describe(trials []trial.Spec) error {
 		}
 	}
 	// Settings first: what was killed right after them can be gone on with.
+	if err := s.describeInput(); err != nil {
+		return err
+	}
 	if err := results.WriteYAML(s.Dir, results.ConfigFile, s.Config); err != nil {
 		return err
 	}
@@ -139,7 +142,7 @@ func (s *Session) measure(ctx context.Context, at []place, trials []trial.Spec) 
 		return Outcome{}, err
 	}
 	left := slices.DeleteFunc(trials, func(t trial.Spec) bool { return s.finished[t.ID] })
-	runner := &Runner{Testbed: testbedOf(at), Out: w, Progress: s.Progress, Facts: s.facts(), OnEnv: s.noteKernel, MemoryMB: s.memoryMB(),
+	runner := &Runner{Testbed: testbedOf(at), Out: w, Progress: s.Progress, Facts: s.facts(), OnEnv: s.noteKernel, MemoryMB: s.memoryMB(), Services: s.services(),
 		RealRoot: slices.ContainsFunc(left, s.needsRealRoot)}
 	out, runErr := runner.Run(ctx, left, s.MaxTime)
 	out.Done += len(s.finished)

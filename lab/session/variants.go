@@ -116,7 +116,7 @@ func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
 func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec {
 	t := trial.Spec{ID: fmt.Sprintf("%s-n%d-r%d", v.id(), services, round), Mode: v.mode.Name, Args: v.args, Round: round,
 		Policies: v.policies, PolicyPackets: v.packets, Testbed: c.Testbed, Synth: c.synth(services, samePort), Plan: c.plan(services)}
-	t.Synth.Family = v.family
+	t.Synth.Family, t.Input = v.family, c.inputAt(services)
 	if v.mode.TraitsOf(v.args).SameState {
 		// Only writing them differs.
 		t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0

@@ -18,19 +18,31 @@ const Stdin = "-"
 // extensions are those of the files of a folder that are read.
 var extensions = []string{".yaml", ".yml", ".json"}
 
+// Loader reads objects.
+type Loader struct {
+	// Stdin is what [Stdin] stands for.
+	Stdin io.Reader
+	// Tee makes a copy of each file that is read, nil for none; name is the file's without
+	// the folders that it lies in.
+	Tee func(name string) (io.WriteCloser, error)
+}
+
+// Load is that of a [Loader] which makes no copies.
+func Load(path string, stdin io.Reader) (*Objects, error) { return Loader{Stdin: stdin}.Load(path) }
+
 // Load reads the objects of a file, of the YAML and JSON files of a folder (not of folders
 // in it), or of standard input where the path is [Stdin].
-func Load(path string, stdin io.Reader) (*Objects, error) {
+func (l Loader) Load(path string) (*Objects, error) {
 	o := &Objects{}
 	if path == Stdin {
-		return o, o.Decode("standard input", stdin)
+		return o, l.decode(o, "standard input", "stdin.yaml", l.Stdin)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read Kubernetes objects: %w", err)
 	}
 	if !info.IsDir() {
-		return o, o.file(path)
+		return o, l.file(o, path)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -42,7 +54,7 @@ func Load(path string, stdin io.Reader) (*Objects, error) {
 			continue
 		}
 		files++
-		if err := o.file(filepath.Join(path, e.Name())); err != nil {
+		if err := l.file(o, filepath.Join(path, e.Name())); err != nil {
 			return nil, err
 		}
 	}
@@ -52,13 +64,25 @@ func Load(path string, stdin io.Reader) (*Objects, error) {
 	return o, nil
 }
 
-func (o *Objects) file(path string) error {
+func (l Loader) file(o *Objects, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("read Kubernetes objects: %w", err)
 	}
 	defer f.Close()
-	return o.Decode(path, f)
+	return l.decode(o, path, filepath.Base(path), f)
+}
+
+// decode decodes a stream, and copies it.
+func (l Loader) decode(o *Objects, path, name string, r io.Reader) error {
+	if l.Tee == nil {
+		return o.Decode(path, r)
+	}
+	w, err := l.Tee(name)
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", path, err)
+	}
+	return errors.Join(o.Decode(path, io.TeeReader(r, w)), w.Close())
 }
 
 // Decode adds the objects of a stream, YAML or JSON; name stands for it in errors. The
