@@ -134,10 +134,11 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 	for _, n := range s.Sizes() {
 		sizes = append(sizes, strconv.Itoa(n))
 	}
-	out := []string{
-		fmt.Sprintf("Asked: modes %s at %s Services of %s endpoints each, on identical topologies.",
-			summary.Names(series), strings.Join(sizes, ", "), strings.Join(s.Levels(results.Endpoints), ", ")),
+	of := "of " + strings.Join(s.Levels(results.Endpoints), ", ") + " endpoints each"
+	if in := s.Levels(results.Input); len(in) > 0 && in[0] != "" {
+		of = "out of " + strings.Join(in, ", ")
 	}
+	out := []string{fmt.Sprintf("Asked: modes %s at %s Services %s, on identical topologies.", summary.Names(series), strings.Join(sizes, ", "), of)}
 	if all := conditions(series); all != "" {
 		out = append(out, "All of them with "+all+".")
 	}
@@ -169,7 +170,7 @@ func conditions(series []summary.Series) string {
 		variants = append(variants, one.Variant)
 	}
 	shared := results.Shared(variants)
-	for _, said := range []string{results.Mode, results.Testbed, results.Endpoints} {
+	for _, said := range []string{results.Mode, results.Testbed, results.Endpoints, results.Input} {
 		delete(shared, said)
 	}
 	if shared[results.Ports] == "1" {

@@ -9,7 +9,6 @@ import (
 
 	"viplab/analysis/summary"
 	"viplab/modes"
-	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 
@@ -44,11 +43,11 @@ type Distribution struct {
 	Mean float64 `json:"mean"`
 }
 
-// Predict predicts what a mode costs for a Spec.
-func (c *Calibration) Predict(m modes.Mode, a modes.Args, spec synth.Spec) (Prediction, error) {
-	p := Prediction{Mode: m.Name, Args: a, Services: spec.Services, Costs: map[string]float64{}}
+// Predict predicts what a mode costs for a Topology.
+func (c *Calibration) Predict(m modes.Mode, a modes.Args, t modes.Topology) (Prediction, error) {
+	p := Prediction{Mode: m.Name, Args: a, Services: t.Count(), Costs: map[string]float64{}}
 	var err error
-	if p.State, err = StateOf(m, a, spec); err != nil {
+	if p.State, err = StateOf(m, a, t); err != nil {
 		return p, err
 	}
 	for _, q := range Quantities() {
@@ -59,13 +58,13 @@ func (c *Calibration) Predict(m modes.Mode, a modes.Args, spec synth.Spec) (Pred
 			return p, err
 		}
 	}
-	return p, c.packets(&p, m, spec)
+	return p, c.packets(&p, m, t)
 }
 
 // packets predicts first packets to Services all over the Snapshot.
-func (c *Calibration) packets(p *Prediction, m modes.Mode, spec synth.Spec) error {
-	at := positions("random", spec.Services)
-	w, err := NewWalker(m, p.Args, spec, at)
+func (c *Calibration) packets(p *Prediction, m modes.Mode, t modes.Topology) error {
+	at := positions("random", t.Count())
+	w, err := NewWalker(m, p.Args, t, at)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ func StateOf(m modes.Mode, a modes.Args, t modes.Topology) (modes.Counts, error)
 		return nil, err
 	}
 	own := func(s modes.Snapshot) modes.Program { return m.Program(a, s, node) }
+	if whole, ok := t.(interface{ Whole() modes.Snapshot }); ok {
+		return own(whole.Whole()).Counts(), nil // its Services are not alike
+	}
 	if t.Count() <= sampled {
 		return own(t.Head(t.Count())).Counts(), nil
 	}
@@ -70,7 +73,7 @@ func NewWalker(m modes.Mode, a modes.Args, t modes.Topology, positions []int) (*
 	return w, nil
 }
 
-// First counts the operations on the way of a TCP flow's first packet from a
+// First counts the operations on the way of a flow's first packet from a
 // client to the first port of the Service at a position. The Service is planned
 // alone and its packet traced; what the other Services add is their dispatch,
 // counted by the mode's structure.
@@ -80,7 +83,7 @@ func (w *Walker) First(position int) (modes.Operations, error) {
 		return modes.Operations{}, fmt.Errorf("service %s has no port", svc.Key())
 	}
 	alone := modes.Snapshot{Services: []*modes.Service{svc}, ClusterCIDR: synth.EndpointRange}
-	f := modes.Flow{From: modes.FromClient, Proto: modes.TCP, Pick: position % len(svc.Endpoints),
+	f := modes.Flow{From: modes.FromClient, Proto: svc.Ports[0].Protocol, Pick: position % max(1, len(svc.Endpoints)),
 		Src: netip.AddrPortFrom(synth.EndpointRange.Addr(), 40000), Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port)}
 	out := w.mode.Program(w.args, alone, node).Follow(node, f).Operations
 	out.Add(w.others[position])

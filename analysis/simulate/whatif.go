@@ -8,7 +8,6 @@ import (
 	"github.com/montanaflynn/stats"
 
 	"viplab/modes"
-	"viplab/modes/snapshot/synth"
 )
 
 // Choice is what a value of a mode's parameter would cost.
@@ -24,15 +23,15 @@ type Choice struct {
 // Choices predicts a mode at every value of a parameter that its model knows of, the
 // best first: the least mean first packet, and among equals (within one per cent) the
 // fewest rules.
-func (c *Calibration) Choices(m modes.Mode, param modes.Param, spec synth.Spec) ([]Choice, error) {
+func (c *Calibration) Choices(m modes.Mode, param modes.Param, t modes.Topology) ([]Choice, error) {
 	var out []Choice
 	for _, v := range param.Values {
 		a := modes.Args{param.Name: v}
-		p, err := c.Predict(m, a, spec)
+		p, err := c.Predict(m, a, t)
 		if err != nil {
 			return nil, err
 		}
-		n, err := packetsAt(m, a, spec, positions("random", spec.Services))
+		n, err := packetsAt(m, a, t, positions("random", t.Count()))
 		if err != nil {
 			return nil, err
 		}
@@ -119,8 +118,8 @@ type KeepUp struct {
 
 // KeepUp predicts how long changes wait in a mode, with updates that write only
 // what changed, and with ones that write everything.
-func (c *Calibration) KeepUp(m modes.Mode, a modes.Args, spec synth.Spec, rate, minSync float64) ([]KeepUp, error) {
-	p, err := c.Predict(m, a, spec)
+func (c *Calibration) KeepUp(m modes.Mode, a modes.Args, t modes.Topology, rate, minSync float64, seed uint64) ([]KeepUp, error) {
+	p, err := c.Predict(m, a, t)
 	if err != nil {
 		return nil, err
 	}
@@ -140,11 +139,11 @@ func (c *Calibration) KeepUp(m modes.Mode, a modes.Args, spec synth.Spec, rate, 
 			// Nothing is shared by the changes of one sync but its start.
 			u.churn.PerSync = one
 		}
-		d, err := u.churn.Delays(spec.Seed)
+		d, err := u.churn.Delays(seed)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, KeepUp{spec.Services, m.Name, u.name, u.churn.Sync, d})
+		out = append(out, KeepUp{t.Count(), m.Name, u.name, u.churn.Sync, d})
 	}
 	return out, nil
 }

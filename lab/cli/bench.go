@@ -155,7 +155,7 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 	}
 	slices.Sort(f.Services)
 	slices.Sort(f.Times)
-	if err := f.check(changed); err != nil {
+	if err := f.check(); err != nil {
 		return nil, err
 	}
 	s := f.session(f.Config, changed("modes"))
@@ -167,7 +167,7 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 }
 
 // check says what is wrong with what was asked for.
-func (f *benchFlags) check(changed func(string) bool) error {
+func (f *benchFlags) check() error {
 	if err := f.Validate(f.modes); err != nil {
 		return usageError{err}
 	}
@@ -182,8 +182,9 @@ func (f *benchFlags) check(changed func(string) bool) error {
 	}
 	weighs := func(m modes.Mode) bool { _, lacks := m.Limits[modes.SchedulerChoice]; return !lacks }
 	tunes := func(m modes.Mode) bool { _, ok := m.New(nil, modes.Machine{}).(modes.Tunable); return ok }
+	asked := map[string]bool{"weights": len(f.Weights) > 0, "reuse": f.Reuse}
 	for name, ok := range map[string]func(modes.Mode) bool{"weights": weighs, "reuse": tunes} {
-		if changed(name) && !able(ok) {
+		if asked[name] && !able(ok) {
 			var can []string
 			for _, m := range f.modes {
 				if ok(m) {

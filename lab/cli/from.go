@@ -23,6 +23,7 @@ func registerFrom(fl *pflag.FlagSet, from, node *string) {
 type clusterFlags struct {
 	from, node string
 	ranges     []string // of the pods
+	cluster    cluster.Cluster
 }
 
 func (f *clusterFlags) register(fl *pflag.FlagSet) {
@@ -80,6 +81,9 @@ func (s *sizes) GetSlice() (out []string) {
 // checkInput says which flags a user's cluster leaves no room for.
 func (f *benchFlags) checkInput(changed func(string) bool) error {
 	if f.From == "" {
+		if len(f.Times) > 0 {
+			return usagef("services: multiples such as %dx are of a cluster: name it by --from", f.Times[0])
+		}
 		return nil
 	}
 	for _, name := range []string{"endpoints", "ports", "weights", "affinity", "up-to"} {

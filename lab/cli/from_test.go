@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"viplab/analysis/simulate"
 	"viplab/lab/explain"
+	"viplab/lab/testbed"
 	"viplab/modes"
 	"viplab/modes/snapshot/kube/kubetest"
+	"viplab/results"
 )
 
 // clusterFile writes a cluster of some Services as kubectl prints it.
@@ -118,4 +122,92 @@ func TestFromBadInput(t *testing.T) {
 func lastLine(s string) string {
 	s = strings.TrimSuffix(s, "\n")
 	return s[strings.LastIndex(s, "\n")+1:]
+}
+
+// TestFromSizes: a user's cluster is taken as multiples, by flag and configuration key.
+func TestFromSizes(t *testing.T) {
+	file := clusterFile(t, 40)
+	code, out, errs := run(t, "simulate", "--from", file, "--services", "1x,4x", "--modes", "iptables,ipvs", "--format", "json")
+	var got struct{ Predictions []simulate.Prediction }
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != ExitOK || len(got.Predictions) != 4 {
+		t.Fatalf("exit code %d, %v: %s", code, err, errs)
+	}
+	one, four := got.Predictions[0], got.Predictions[2]
+	if four.Services != 4*one.Services || one.State[modes.CountRules] >= four.State[modes.CountRules] {
+		t.Errorf("once %d services, four times %d", one.Services, four.Services)
+	}
+	for _, want := range []string{"not used: ", "headless", "addresses replaced: ", "172.20.0."} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("want %q in %s", want, errs)
+		}
+	}
+	out2 := t.TempDir()
+	config := write(t, "bench.yaml", "from: "+file+"\nservices: [1y]\n")
+	for want, args := range map[string]string{
+		"multiples such as 4x are of a cluster":                   "simulate --services 4x",
+		"--services are multiples with --from":                    "simulate --services 4 --from " + file,
+		"--from and --check exclude each other":                   "simulate --check 4 --from " + file,
+		"--services are multiples with --from, such as":           "bench --services 4 --from " + file,
+		"--from and --endpoints exclude each other":               "bench --endpoints 4 --from " + file,
+		"times and node are for services out of --from":           "bench --services 1x",
+		"numbers and multiples of a cluster exclude each other":   "bench --services 1x,4 --from " + file,
+		"a cluster is taken 1 to 1000 times, got 0x":              "bench --services 0x --from " + file,
+		"4x is given twice":                                       "bench --services 4x,4x --from " + file,
+		"needs endpoints on the Service's own port":               "bench --modes ipvs --forward dr --from " + file,
+		"services out of --from have one, or dual":                "bench --family ipv4,ipv6 --from " + file,
+		"\"1y\" is no number of Services, nor a multiple of a cl": "bench --config " + config,
+		"node \"moon\" runs no endpoint":                          "bench --node moon --out " + filepath.Join(out2, "run") + " --from " + file,
+	} {
+		code, _, errs := run(t, strings.Fields(args)...)
+		if code != ExitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit code %d, want %q: %s", args, code, want, errs)
+		}
+	}
+	if left, err := os.ReadDir(out2); err != nil || len(left) > 0 {
+		t.Errorf("bad input leaves %v", left)
+	}
+}
+
+// TestBenchFrom: a run of a user's own cluster keeps what it needs to be run again.
+func TestBenchFrom(t *testing.T) {
+	if err := (testbed.Native{}).Probe(t.Context()); err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	file, dir := clusterFile(t, 30), filepath.Join(t.TempDir(), "run")
+	args := []string{"bench", "--from", file, "--modes", "iptables", "--repeat", "1", "--duration", "100ms", "--testbed", "native", "--progress", "none", "--out"}
+	if code, _, errs := run(t, append(args, dir)...); code != ExitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "again")
+	if code, _, errs := run(t, "bench", "--config", filepath.Join(dir, "config.yaml"), "--progress", "none", "--out", again); code != ExitOK {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	var variants []string
+	for _, d := range []string{dir, again} {
+		r, err := results.Open(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range r.Records {
+			if v := rec.Variant; v.Mode() != "" && !slices.Contains(variants, v.Key()) {
+				variants = append(variants, v.Key())
+			}
+		}
+	}
+	if len(variants) != 1 || !strings.Contains(variants[0], "input=cluster.yaml@") {
+		t.Errorf("variants %v", variants)
+	}
+	if code, _, errs := run(t, "bench", "--resume", dir, "--progress", "none"); code != ExitOK {
+		t.Errorf("resume: exit code %d: %s", code, errs)
+	}
+	copied := filepath.Join(dir, "input", "cluster.yaml")
+	if err := os.WriteFile(copied, []byte(oneService), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := run(t, "bench", "--resume", dir, "--progress", "none"); code != ExitUsage || !strings.Contains(errs, "was changed") {
+		t.Errorf("resume with another input: exit code %d: %s", code, errs)
+	}
 }

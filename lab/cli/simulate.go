@@ -12,15 +12,20 @@ import (
 
 	"viplab/analysis/simulate"
 	"viplab/analysis/summary"
+	"viplab/lab/session"
+	"viplab/lab/trial"
 	"viplab/modes"
+	"viplab/modes/snapshot/given"
+	"viplab/modes/snapshot/kube"
 	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 
 type simulateFlags struct {
 	app
-	sizes     []int
-	names     []string // of modes
+	clusterFlags
+	sizes     session.Config // of which the sizes hold
+	names     []string       // of modes
 	spec      synth.Spec
 	args      map[string]*string // by parameter
 	calibrate string
@@ -33,7 +38,7 @@ type simulateFlags struct {
 }
 
 func (a app) simulateCommand() *cobra.Command {
-	f := simulateFlags{app: a, sizes: []int{1, 1000, 5000, 20000, 50000, 200000, 1000000}, args: map[string]*string{},
+	f := simulateFlags{app: a, sizes: session.Config{Services: []int{1, 1000, 5000, 20000, 50000, 200000, 1000000}}, args: map[string]*string{},
 		spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, minSync: 1}
 	for _, m := range a.modes {
 		if m.Model != nil {
@@ -50,15 +55,22 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 		Example: `  viplab simulate                                   # up to a million Services
   viplab simulate --services 30000 --endpoints 10 --modes iptables,ipvs
   viplab simulate --calibrate results/runs/latest   # costs of your machine
+  viplab simulate --from cluster.yaml --services 1x,16x
   viplab simulate --check 5000 --calibrate results/runs/latest
   viplab simulate --what fanout --services 20000    # the best fan-out of the tree
   viplab simulate --what churn --churn 10 --min-sync-period 1 --services 20000
   viplab simulate --what eras                       # old kernels: 11 minutes and 5 hours?`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.takeCluster(cmd); err != nil {
+				return usageError{err}
+			}
+			return f.run(cmd.OutOrStdout())
+		},
 	}
 	fl := cmd.Flags()
-	fl.IntSliceVar(&f.sizes, "services", f.sizes, "numbers of Services")
+	fl.Var(&sizes{&f.sizes}, "services", "numbers of Services; with --from multiples of what is there, such as 1x,4x,16x")
+	f.clusterFlags.register(fl)
 	fl.StringSliceVar(&f.names, "modes", f.names, "modes to predict")
 	fl.IntVar(&f.spec.Endpoints, "endpoints", f.spec.Endpoints, "endpoints of each Service")
 	fl.IntVar(&f.spec.Ports, "ports", f.spec.Ports, "TCP ports of each Service")
@@ -100,8 +112,8 @@ func (f *simulateFlags) run(w io.Writer) error {
 		return f.runChoices(w, c)
 	}
 	var list []simulate.Prediction
-	err = f.each(func(m modes.Mode, spec synth.Spec) error {
-		p, err := c.Predict(m, f.argsOf(m), spec)
+	err = f.each(func(m modes.Mode, t modes.Topology) error {
+		p, err := c.Predict(m, f.argsOf(m), t)
 		list = append(list, p)
 		return err
 	})
@@ -140,21 +152,76 @@ func (f *simulateFlags) argsOf(m modes.Mode) modes.Args {
 }
 
 // each does something for each size and mode that were asked for.
-func (f *simulateFlags) each(do func(modes.Mode, synth.Spec) error) error {
-	for _, n := range f.sizes {
+func (f *simulateFlags) each(do func(modes.Mode, modes.Topology) error) error {
+	return f.eachSize(func(t modes.Topology) error {
 		for _, name := range f.names {
 			m, err := f.modes.Find(name)
 			if err != nil {
 				return usageError{err}
 			}
-			spec := f.spec
-			spec.Services = n
-			if err := do(m, spec); err != nil {
+			if err := do(m, t); err != nil {
 				return usageError{err}
 			}
 		}
+		return nil
+	})
+}
+
+// eachSize makes the Services of each size, one after the other.
+func (f *simulateFlags) eachSize(do func(modes.Topology) error) error {
+	for _, times := range f.sizes.Times {
+		s, err := kube.Times(f.cluster.Snapshot, times, trial.Networks()...)
+		if err != nil {
+			return usageError{err}
+		}
+		if err := do(given.Topology{Snapshot: s}); err != nil {
+			return err
+		}
+	}
+	for _, n := range f.sizes.Services {
+		spec := f.spec
+		spec.Services = n
+		if err := do(spec); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// takeCluster reads the user's cluster, if one is named: its Services of IPv4 that all
+// modes can serve. Packets are then those of a client to ClusterIPs.
+func (f *simulateFlags) takeCluster(cmd *cobra.Command) error {
+	if f.from == "" {
+		if len(f.sizes.Times) > 0 {
+			return fmt.Errorf("services: multiples such as %dx are of a cluster: name it by --from", f.sizes.Times[0])
+		}
+		return nil
+	}
+	for _, name := range []string{"endpoints", "ports", "seed", "check"} {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--from and --%s exclude each other", name)
+		}
+	}
+	if cmd.Flags().Changed("services") && len(f.sizes.Times) == 0 {
+		return fmt.Errorf("--services are multiples with --from, such as 1x,4x,16x")
+	}
+	c, err := f.read(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	c.KeepFamilies(modes.IPv4)
+	c.Keep(slices.DeleteFunc(slices.Clone(f.modes.Serving()), func(m modes.Mode) bool { return !slices.Contains(f.names, m.Name) }))
+	if err := c.Move(); err != nil {
+		return err
+	}
+	if len(c.Snapshot.Services) == 0 {
+		return fmt.Errorf("%s: no Service of IPv4 is left that all of %v can serve: %s", f.from, f.names, c.LeftOut[len(c.LeftOut)-1])
+	}
+	f.cluster, f.sizes.Services = c, nil
+	if len(f.sizes.Times) == 0 {
+		f.sizes.Times = []int{1}
+	}
+	return c.Write(cmd.ErrOrStderr())
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -171,7 +238,7 @@ func writeJSON(w io.Writer, v any) error {
 const bytesPerService = 64
 
 func (f *simulateFlags) validate() error {
-	if len(f.sizes) == 0 || len(f.names) == 0 {
+	if len(f.sizes.Services)+len(f.sizes.Times) == 0 || len(f.names) == 0 {
 		return fmt.Errorf("simulate needs at least one number of Services and one mode")
 	}
 	for _, name := range f.names {
@@ -183,7 +250,7 @@ func (f *simulateFlags) validate() error {
 			return err
 		}
 	}
-	for _, n := range f.sizes {
+	for _, n := range f.sizes.Services {
 		spec := f.spec
 		spec.Services = n
 		if err := spec.Validate(); err != nil {
@@ -265,31 +332,24 @@ func (f *simulateFlags) runCheck(w io.Writer) error {
 func (f *simulateFlags) runChoices(w io.Writer, c *simulate.Calibration) error {
 	m := f.modes.With(f.what)[0]
 	param, _ := m.Param(f.what)
-	for _, n := range f.sizes {
-		spec := f.spec
-		spec.Services = n
-		list, err := c.Choices(m, param, spec)
+	return f.eachSize(func(t modes.Topology) error {
+		list, err := c.Choices(m, param, t)
 		if err != nil {
 			return usageError{err}
 		}
 		if f.format == "json" {
-			err = writeJSON(w, map[string]any{"simulated": true, "services": n, "parameter": f.what, "choices": list})
-		} else {
-			err = simulate.WriteChoices(w, f.what, n, list)
+			return writeJSON(w, map[string]any{"simulated": true, "services": t.Count(), "parameter": f.what, "choices": list})
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return simulate.WriteChoices(w, f.what, t.Count(), list)
+	})
 }
 
 // runChurn says whether each mode keeps up, with updates that write the change
 // only, everything, and one rule a call.
 func (f *simulateFlags) runChurn(w io.Writer, c *simulate.Calibration) error {
 	var rows []simulate.KeepUp
-	err := f.each(func(m modes.Mode, spec synth.Spec) error {
-		list, err := c.KeepUp(m, f.argsOf(m), spec, f.churn, f.minSync)
+	err := f.each(func(m modes.Mode, t modes.Topology) error {
+		list, err := c.KeepUp(m, f.argsOf(m), t, f.churn, f.minSync, f.spec.Seed)
 		rows = append(rows, list...)
 		return err
 	})
