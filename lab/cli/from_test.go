@@ -149,7 +149,7 @@ func TestFromSizes(t *testing.T) {
 		"--from and --check exclude each other":                   "simulate --check 4 --from " + file,
 		"--services are multiples with --from, such as":           "bench --services 4 --from " + file,
 		"--from and --endpoints exclude each other":               "bench --endpoints 4 --from " + file,
-		"times and node are for services out of --from":           "bench --services 1x",
+		"multiples such as 2x are of a cluster":                   "bench --services 2x",
 		"numbers and multiples of a cluster exclude each other":   "bench --services 1x,4 --from " + file,
 		"a cluster is taken 1 to 1000 times, got 0x":              "bench --services 0x --from " + file,
 		"4x is given twice":                                       "bench --services 4x,4x --from " + file,
