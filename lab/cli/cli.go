@@ -38,6 +38,14 @@ type thresholdError struct{ err error }
 func (e thresholdError) Error() string { return e.err.Error() }
 func (e thresholdError) Unwrap() error { return e.err }
 
+// commandError is the exit code of a command that viplab ran for somebody. There is
+// nothing to say of it.
+type commandError int
+
+func (e commandError) Error() string {
+	return fmt.Sprintf("the command ended with exit code %d", int(e))
+}
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // app is what all commands have: the modes that there are, and what was typed.
@@ -57,7 +65,8 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 	grace.Store(int64(graceToReport))
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { grace.Store(int64(graceOf(cmd))) }
 	code, err := untilSignal(root.ExecuteContext, func() time.Duration { return time.Duration(grace.Load()) })
-	if err != nil {
+	var command commandError
+	if err != nil && !errors.As(err, &command) {
 		fmt.Fprintf(stderr, "viplab: %v\n", err)
 	}
 	switch {
@@ -70,11 +79,14 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 }
 
 func exitCode(err error) int {
+	var command commandError
 	var usage usageError
 	var threshold thresholdError
 	var busy *results.BusyError
 	var link *results.LinkError
 	switch {
+	case errors.As(err, &command):
+		return int(command)
 	case errors.As(err, &usage), errors.As(err, &busy), errors.As(err, &link):
 		return ExitUsage
 	case errors.As(err, &threshold):
@@ -96,7 +108,7 @@ which one is faster, at which size, and by how much.`,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: valid are advise, bench, compare, explain, reproduce, scenario, simulate, story, report, runs, pack, doctor, kernel, modes, version", args[0])
+				return usagef("unknown command %q: valid are advise, bench, compare, exec, explain, reproduce, scenario, simulate, story, report, runs, shell, pack, doctor, kernel, modes, version", args[0])
 			}
 			return nil
 		},
@@ -104,7 +116,7 @@ which one is faster, at which size, and by how much.`,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(), a.storyCommand(),
+	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(), a.storyCommand(), a.shellCommand(), a.execCommand(),
 		a.reportCommand(), a.adviseCommand(), runsCommand(), packCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
 	return root
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 
 	"viplab/lab/measure"
+	"viplab/lab/shell"
 	"viplab/lab/tell"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
@@ -26,6 +27,8 @@ const (
 	Capabilities = "__capabilities"
 	// Stories reads a [tell.Job] as JSON and answers with a list of [tell.Result].
 	Stories = "__stories"
+	// Shell reads a [shell.Job] as JSON, and ends with the exit code of its command.
+	Shell = "__shell"
 )
 
 // Dispatch plays the role that this process was started for and ends it; it
@@ -36,6 +39,7 @@ func Dispatch(known catalog.Catalog) {
 		Trials:            func([]string) error { return trials(known) },
 		Capabilities:      func([]string) error { return capabilities(known) },
 		Stories:           func([]string) error { return stories(known) },
+		Shell:             func([]string) error { return command(known) },
 	})
 }
 
@@ -81,4 +85,19 @@ func stories(known catalog.Catalog) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(told)
+}
+
+// command reads on standard input what to set up, and runs a command in it. It does not
+// return: the exit code is the command's, or says what kept it from starting.
+func command(known catalog.Catalog) error {
+	var job shell.Job
+	if err := json.NewDecoder(os.Stdin).Decode(&job); err != nil {
+		return fmt.Errorf("read what to set up: %w", err)
+	}
+	code, err := shell.Run(context.Background(), known, job)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "viplab: %v\n", err)
+	}
+	os.Exit(code)
+	return nil
 }

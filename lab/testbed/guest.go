@@ -154,10 +154,18 @@ func guestCommand(spec umlSpec) (int, error) {
 		return 0, err
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = stdin, stdout, stderr, spec.Dir
+	input, err := guestInput(spec, cmd, stdout)
+	if err != nil {
+		return 0, err
+	}
 	// The kernel gave init a bare environment; programs look for tools.
 	os.Clearenv()
 	cmd.Env = append([]string{"PATH=/run/bin:" + toolPath, "HOME=/run", "TMPDIR=/run/tmp", "LANG=C"}, spec.Env...)
-	err = cmd.Run()
+	if err = cmd.Start(); err == nil {
+		input.started()
+		err = cmd.Wait()
+	}
+	input.ended()
 	drain(stdout)
 	drain(stderr)
 	var exit *exec.ExitError
@@ -167,9 +175,48 @@ func guestCommand(spec umlSpec) (int, error) {
 	return exitCode(err)
 }
 
+// guestInput gives the command what comes on the wire of the input, if something does.
+func guestInput(spec umlSpec, cmd *exec.Cmd, stdout *os.File) (*joint, error) {
+	if !spec.Input {
+		return nil, nil
+	}
+	if err := guestTerminals(); err != nil {
+		return nil, err
+	}
+	wire, err := openTTY("/dev/tty4")
+	if err != nil {
+		return nil, err
+	}
+	j, err := newJoint(spec.Terminal, spec.Size, stdout)
+	if err != nil {
+		return nil, err
+	}
+	j.give(cmd)
+	go func() { _ = j.receive(wire) }()
+	control, err := openTTY("/dev/tty3")
+	if err != nil {
+		return nil, err
+	}
+	defer control.Close()
+	_, err = control.WriteString(readyWord)
+	return j, err
+}
+
+// guestTerminals makes a place for terminals.
+func guestTerminals() error {
+	const at = "/dev/pts"
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", at, err)
+	}
+	if err := unix.Mount("devpts", at, "devpts", 0, "mode=620,ptmxmode=666"); err != nil {
+		return fmt.Errorf("mount %s: %w", at, err)
+	}
+	return nil
+}
+
 // openTTY opens a console as a plain wire: no line editing, no new lines added.
 func openTTY(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -178,7 +225,8 @@ func openTTY(path string) (*os.File, error) {
 		return nil, fmt.Errorf("set up %s: %w", path, err)
 	}
 	t.Oflag &^= unix.OPOST
-	t.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG
+	t.Iflag &^= unix.ICRNL | unix.INLCR | unix.IGNCR | unix.IXON | unix.ISTRIP | unix.BRKINT | unix.PARMRK
+	t.Lflag &^= unix.ECHO | unix.ICANON | unix.ISIG | unix.IEXTEN
 	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t); err != nil {
 		return nil, fmt.Errorf("set up %s: %w", path, err)
 	}

@@ -39,7 +39,14 @@ func (Native) Run(ctx context.Context, c Command) (int, error) {
 	cmd.Dir = c.Dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(c.Stdin), c.Stdout, c.Stderr
 	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
+	input, err := c.Input.join(cmd, c.Stdout)
+	if err != nil {
+		return -1, err
+	}
+	defer input.ended()
+	err = cmd.Start()
+	input.started()
+	if err != nil {
 		return -1, fmt.Errorf("start %s in namespaces: %w", c.Args[0], err)
 	}
 	code, err := exitCode(cmd.Wait())

@@ -29,6 +29,9 @@ type Command struct {
 	Stdin  []byte
 	Stdout io.Writer
 	Stderr io.Writer
+	// Input comes while the command runs, beside Stdin, which is all there at its start;
+	// nil for none.
+	Input *Input
 	// MemoryMB is how much memory a guest gets, 2048 if 0. Only what the guest
 	// touches is taken from the host.
 	MemoryMB int

@@ -25,6 +25,8 @@ const (
 	rolePanic  = "test-panic"
 	roleFlood  = "test-flood"
 	roleSleep  = "test-sleep"
+
+	roleTerminal = "test-terminal"
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +51,8 @@ func TestMain(m *testing.M) {
 			}
 			return nil
 		},
-		roleSleep: func([]string) error { fmt.Println("ready"); time.Sleep(time.Minute); return nil },
+		roleSleep:    func([]string) error { fmt.Println("ready"); time.Sleep(time.Minute); return nil },
+		roleTerminal: terminalRole,
 		roleParent: func(args []string) error {
 			tb, err := Find(args[0])
 			if err == nil {

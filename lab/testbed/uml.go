@@ -57,6 +57,10 @@ type umlSpec struct {
 	Env      []string
 	Dir      string
 	Stdin    []byte
+	// Input says that a wire brings an Input, Terminal and Size what that is like.
+	Input    bool
+	Terminal bool
+	Size     Size
 }
 
 // Name implements [Testbed].
@@ -132,7 +136,7 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		}
 		defer done()
 	}
-	g := &guest{stdout: c.Stdout, stderr: c.Stderr, console: &tail{max: 4096}}
+	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 4096}}
 	return g.run(ctx, j, spec)
 }
 
@@ -144,6 +148,9 @@ func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 	s := umlSpec{
 		Kernel: k.Path, Boot: k.Args, Modules: k.Modules, MemoryMB: c.MemoryMB, Init: self, CPU: freeCPU(),
 		Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true,
+	}
+	if c.Input != nil {
+		s.Input, s.Terminal, s.Size = true, c.Input.Terminal, c.Input.Size
 	}
 	if s.MemoryMB == 0 {
 		s.MemoryMB = 2048
@@ -176,6 +183,7 @@ next:
 // guest is one running guest, seen from outside.
 type guest struct {
 	stdout, stderr io.Writer
+	input          *Input
 	console        *tail
 }
 
@@ -190,10 +198,10 @@ func (g *guest) run(ctx context.Context, j jail, spec umlSpec) (int, error) {
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), g.console, g.console
 	cmd.WaitDelay = 5 * time.Second
-	var control bytes.Buffer
+	control := &control{ready: make(chan struct{})}
 	var copies sync.WaitGroup
 	var ends []*os.File
-	for _, to := range []io.Writer{g.stdout, g.stderr, &control} {
+	for _, to := range []io.Writer{g.stdout, g.stderr, control} {
 		r, w, err := os.Pipe()
 		if err != nil {
 			return -1, fmt.Errorf("make a pipe for the guest: %w", err)
@@ -206,6 +214,23 @@ func (g *guest) run(ctx context.Context, j jail, spec umlSpec) (int, error) {
 			}
 			_, _ = io.Copy(to, r)
 		})
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		return -1, fmt.Errorf("make a pipe for the guest: %w", err)
+	}
+	defer out.Close()
+	cmd.ExtraFiles, ends = append(cmd.ExtraFiles, in), append(ends, in)
+	if g.input != nil {
+		over := make(chan struct{})
+		defer close(over)
+		go func() {
+			select {
+			case <-control.ready:
+				g.input.send(out)
+			case <-over:
+			}
+		}()
 	}
 	err = cmd.Start()
 	for _, w := range ends {
@@ -220,7 +245,26 @@ func (g *guest) run(ctx context.Context, j jail, spec umlSpec) (int, error) {
 	if ctx.Err() != nil {
 		return -1, ctx.Err()
 	}
-	return g.verdict(control.String(), werr)
+	return g.verdict(control.text.String(), werr)
+}
+
+// readyWord is what a guest says on the control wire when it takes input.
+const readyWord = "ready\n"
+
+// control is what a guest says on the control wire.
+type control struct {
+	text  bytes.Buffer
+	ready chan struct{} // closed by the readyWord
+}
+
+// Write takes what the guest says.
+func (c *control) Write(p []byte) (int, error) {
+	had := bytes.Contains(c.text.Bytes(), []byte(readyWord))
+	n, err := c.text.Write(p)
+	if !had && bytes.Contains(c.text.Bytes(), []byte(readyWord)) {
+		close(c.ready)
+	}
+	return n, err
 }
 
 // verdict reads the guest's last word; without one it died.
@@ -292,13 +336,13 @@ func EnterUML() error {
 		fmt.Sprintf("mem=%dM", spec.MemoryMB),
 		"root=/dev/root", "rootfstype=hostfs", "ro", "init=" + spec.Init,
 		// The consoles are the wires to the outside: kernel messages,
-		// standard output, standard error, and the last word.
-		"con=null", "con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5",
+		// standard output, standard error, the last word, and input.
+		"con=null", "con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5", "con4=fd:6,null",
 		guestMark, "uml_dir=" + spec.Work, "quiet", GuestEnv + "=" + spec.Work,
 	}, spec.Boot...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	for fd := 3; fd <= 5; fd++ {
+	for fd := 3; fd <= 6; fd++ {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "wire"))
 	}
 	if err := cmd.Run(); err != nil {

@@ -1,0 +1,123 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"viplab/lab/testbed"
+	"viplab/lab/topo"
+	"viplab/modes"
+	"viplab/modes/catalog"
+)
+
+// Exit codes of a set-up that failed.
+const (
+	exitFailed  = 3
+	exitMissing = 4 // something that the mode needs is missing
+)
+
+// Run sets a job up in the testbed that this process is in, and runs its command. What it
+// returns is the command's exit code, or with an error one that says what failed. Nothing
+// is taken down: all of it goes with the testbed, when this process ends.
+func Run(ctx context.Context, known catalog.Catalog, job Job) (int, error) {
+	unix.CloseOnExec(testbed.InputFD)
+	input := os.NewFile(testbed.InputFD, "input")
+	net, err := setUp(ctx, known, job)
+	if modes.IsMissing(err) {
+		return exitMissing, err
+	}
+	if err == nil {
+		err = writeCommands(net, job)
+	}
+	if err != nil {
+		return exitFailed, err
+	}
+	if job.Hello {
+		hello(input, job)
+	}
+	return job.run(net.Node, input)
+}
+
+// setUp makes the network, its servers, and programs the Services.
+func setUp(ctx context.Context, known catalog.Catalog, job Job) (*topo.Topology, error) {
+	mode, err := known.Find(job.Mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := mode.CheckArgs(job.Args, job.Family); err != nil {
+		return nil, err
+	}
+	traits := mode.TraitsOf(job.Args)
+	net, err := topo.Build(topo.Options{Family: job.Family, DirectServerReturn: traits.DirectServerReturn, Tunnel: traits.Tunnel, SamePort: traits.DirectServerReturn})
+	if err != nil {
+		return nil, err
+	}
+	if !traits.DirectServerReturn { // there the backend answers for the VIPs itself
+		if err := net.LetPodsDial(); err != nil {
+			return nil, err
+		}
+	}
+	if err := serve(net.Backend, job); err != nil {
+		return nil, err
+	}
+	if len(job.Snapshot.Node.Addrs) == 0 {
+		job.Snapshot.Node.Addrs = topo.NodeAddrs()
+	}
+	snap, err := job.Snapshot.Normal()
+	if err != nil {
+		return nil, err
+	}
+	proxier := mode.Make(job.Args, modes.Machine{Family: job.Family, ProxyCommand: job.ProxyCommand})
+	err = net.Node.Do(func() error {
+		if err := proxier.Probe(ctx); err != nil {
+			return err
+		}
+		_, err := proxier.Sync(ctx, snap)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("program the Services: %w", err)
+	}
+	return net, nil
+}
+
+// run starts the command in the node's namespace and waits for it.
+func (job Job) run(node *topo.Namespace, input *os.File) (int, error) {
+	path, err := exec.LookPath(job.Command[0])
+	if err != nil {
+		return startCode(err), fmt.Errorf("%s: %w", job.Command[0], errors.Unwrap(err))
+	}
+	cmd := exec.Command(path, job.Command[1:]...)
+	cmd.Args[0] = job.Command[0]
+	cmd.Dir, cmd.Env = job.Dir, append(os.Environ(), job.Env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, os.Stdout, os.Stderr
+	if job.Terminal {
+		cmd.Stdout, cmd.Stderr = input, input
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	}
+	if err := node.Do(cmd.Start); err != nil {
+		return startCode(err), fmt.Errorf("start %s: %w", job.Command[0], err)
+	}
+	// What it left running in the background would keep the terminal.
+	_ = input.Close()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if err == nil || errors.As(err, &exit) {
+		return exitCode(cmd.ProcessState), nil
+	}
+	return exitFailed, fmt.Errorf("wait for %s: %w", job.Command[0], err)
+}
+
+// hello tells people where they are.
+func hello(w io.Writer, job Job) {
+	first := job.Snapshot.Services[0]
+	fmt.Fprintf(w, "%d Services in mode %s; you are in the node's namespace.\n", len(job.Snapshot.Services), job.Mode)
+	fmt.Fprintf(w, "Commands: services, client CMD, node CMD, backend CMD. Try: client curl %s\n", urlOf(first))
+}

@@ -1,0 +1,211 @@
+package testbed
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// InputFD is the descriptor at which a command finds its [Input].
+const InputFD = 3
+
+// Input is what somebody gives a command while it runs. The command reads it at
+// descriptor [InputFD].
+type Input struct {
+	// From is read as it comes. A read that waits when the command ends is left alone.
+	From io.Reader
+	// Terminal makes the descriptor a terminal of the command's own, with line editing and
+	// signals by keys. What is written to it goes to the command's Stdout.
+	Terminal bool
+	// Size is that of the terminal at its start, and Resized takes later ones, if it is not
+	// nil.
+	Size    Size
+	Resized <-chan Size
+}
+
+// Size is that of a terminal, in characters.
+type Size struct{ Rows, Cols uint16 }
+
+func (s Size) set(terminal *os.File) error {
+	return pty.Setsize(terminal, &pty.Winsize{Rows: s.Rows, Cols: s.Cols})
+}
+
+// flushLimit is how long what a terminal's last user wrote may take to come out. What
+// still holds the terminal then is a process that was left behind.
+const flushLimit = 2 * time.Second
+
+// joint is a command's descriptor, seen from outside.
+type joint struct {
+	// inner goes to the command, and is closed here once that runs.
+	inner *os.File
+	// outer is the other end, a terminal's if terminal is set.
+	outer    *os.File
+	terminal bool
+	copied   chan struct{}
+}
+
+// newJoint makes a terminal of a size, or a pipe. What is written to the terminal goes to
+// out.
+func newJoint(terminal bool, size Size, out io.Writer) (*joint, error) {
+	j := &joint{terminal: terminal, copied: make(chan struct{})}
+	var err error
+	if !terminal {
+		close(j.copied)
+		if j.inner, j.outer, err = os.Pipe(); err != nil {
+			return nil, fmt.Errorf("make a pipe for the command's input: %w", err)
+		}
+		return j, nil
+	}
+	if j.outer, j.inner, err = pty.Open(); err != nil {
+		return nil, fmt.Errorf("make a terminal for the command: %w", err)
+	}
+	_ = size.set(j.outer)
+	go func() {
+		defer close(j.copied)
+		_, _ = io.Copy(out, j.outer) // ends with an error, when nobody has the terminal any more
+	}()
+	return j, nil
+}
+
+// give makes the joint descriptor [InputFD] of a command that is started next.
+func (j *joint) give(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{j.inner} }
+
+// started is called when the command runs, or could not be started. A nil joint is that of
+// a command without input, or with the source itself.
+func (j *joint) started() {
+	if j != nil {
+		_ = j.inner.Close()
+	}
+}
+
+// ended waits for what the command wrote last.
+func (j *joint) ended() {
+	if j == nil {
+		return
+	}
+	select {
+	case <-j.copied:
+	case <-time.After(flushLimit):
+	}
+	_ = j.outer.Close()
+}
+
+// feed copies the input and the sizes until the input ends.
+func (in *Input) feed(j *joint) {
+	if j.terminal && in.Resized != nil {
+		go func() {
+			for s := range in.Resized {
+				_ = s.set(j.outer)
+			}
+		}()
+	}
+	_, _ = io.Copy(j.outer, in.From)
+	if !j.terminal { // the end of a terminal's input is a key
+		_ = j.outer.Close()
+	}
+}
+
+// join gives an input, if there is one, to a command of this kernel.
+func (in *Input) join(cmd *exec.Cmd, out io.Writer) (*joint, error) {
+	if in == nil {
+		return nil, nil
+	}
+	if f, ok := in.From.(*os.File); ok && !in.Terminal {
+		cmd.ExtraFiles = []*os.File{f}
+		return nil, nil
+	}
+	j, err := newJoint(in.Terminal, in.Size, out)
+	if err != nil {
+		return nil, err
+	}
+	j.give(cmd)
+	go in.feed(j)
+	return j, nil
+}
+
+// Kinds of frames on the wire into a guest. A frame is its kind, the length of what
+// follows in two bytes, and that.
+const (
+	frameData = 'd'
+	frameEnd  = 'e'
+	frameSize = 's' // rows and columns, two bytes each
+)
+
+// frames writes to the wire.
+type frames struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write sends data.
+func (f *frames) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		part := p[:min(len(p), 4096)]
+		if err = f.send(frameData, part); err == nil {
+			n, p = n+len(part), p[len(part):]
+		}
+	}
+	return n, err
+}
+
+func (f *frames) send(kind byte, payload []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := binary.BigEndian.AppendUint16([]byte{kind}, uint16(len(payload)))
+	_, err := f.w.Write(append(b, payload...))
+	return err
+}
+
+// size sends that of the terminal.
+func (f *frames) size(s Size) error {
+	return f.send(frameSize, binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, s.Rows), s.Cols))
+}
+
+// send puts the input on the wire into a guest, until it ends.
+func (in *Input) send(wire io.Writer) {
+	f := &frames{w: wire}
+	if in.Terminal && in.Resized != nil {
+		go func() {
+			for s := range in.Resized {
+				_ = f.size(s)
+			}
+		}()
+	}
+	_, _ = io.Copy(f, in.From)
+	_ = f.send(frameEnd, nil)
+}
+
+// receive takes the input off the wire, inside the guest, until it ends.
+func (j *joint) receive(wire io.Reader) error {
+	r := bufio.NewReader(wire)
+	head, payload := make([]byte, 3), make([]byte, 1<<16)
+	for {
+		if _, err := io.ReadFull(r, head); err != nil {
+			return err
+		}
+		body := payload[:binary.BigEndian.Uint16(head[1:])]
+		if _, err := io.ReadFull(r, body); err != nil {
+			return err
+		}
+		switch {
+		case head[0] == frameData:
+			// A command that takes no more must not keep sizes from its children.
+			_, _ = j.outer.Write(body)
+		case head[0] == frameSize && len(body) == 4 && j.terminal:
+			_ = Size{binary.BigEndian.Uint16(body), binary.BigEndian.Uint16(body[2:])}.set(j.outer)
+		case head[0] == frameEnd && j.terminal:
+		case head[0] == frameEnd:
+			return j.outer.Close()
+		default:
+			return errors.New("a frame of no known kind on the wire")
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package testbed
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestInput: what comes while the command runs reaches it whole, and so does its end.
+func TestInput(t *testing.T) {
+	each(t, func(t *testing.T, tb Testbed) {
+		r, w := io.Pipe()
+		sent := bytes.Repeat([]byte("\x03\x04 line\r\n\x00\xff"), 20000) // what a terminal would take for keys
+		go func() {
+			for i := 0; i < len(sent); i += 50000 {
+				_, _ = w.Write(sent[i:min(i+50000, len(sent))])
+				time.Sleep(10 * time.Millisecond)
+			}
+			_ = w.Close()
+		}()
+		var out bytes.Buffer
+		code, err := tb.Run(t.Context(), Command{Args: []string{"/bin/sh", "-c", "cat <&3; exit 5"}, Input: &Input{From: r}, Stdout: &out})
+		if err != nil || code != 5 {
+			t.Fatal(code, err)
+		}
+		if !bytes.Equal(out.Bytes(), sent) {
+			t.Errorf("%d bytes of %d arrived", out.Len(), len(sent))
+		}
+	})
+}
+
+// TestInputUnread: a command that does not read its input ends all the same.
+func TestInputUnread(t *testing.T) {
+	each(t, func(t *testing.T, tb Testbed) {
+		r, w := io.Pipe()
+		defer w.Close()
+		start := time.Now()
+		code, err := tb.Run(t.Context(), Command{Args: []string{"/bin/true"}, Input: &Input{From: r}})
+		if err != nil || code != 0 || time.Since(start) > 10*time.Second {
+			t.Errorf("exit %d, %v, after %s", code, err, time.Since(start))
+		}
+	})
+}
+
+// screen waits for what a terminal shows.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) await(t *testing.T, want string) {
+	t.Helper()
+	for range 600 {
+		s.mu.Lock()
+		ok := strings.Contains(s.text.String(), want)
+		s.mu.Unlock()
+		if ok {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("the terminal never showed %q but %q", want, s.text.String())
+}
+
+// TestTerminal: the command's terminal has the size that it is given and the one that it
+// is changed to, edits lines, and makes a signal of Control-C.
+func TestTerminal(t *testing.T) {
+	each(t, func(t *testing.T, tb Testbed) {
+		keys, typed := io.Pipe()
+		defer typed.Close()
+		sizes := make(chan Size, 1)
+		shown := &screen{}
+		go func() {
+			shown.await(t, "size 30 100")
+			sizes <- Size{40, 120}
+			shown.await(t, "size 40 120")
+			fmt.Fprint(typed, "wrong\x15right\r") // Control-U
+			shown.await(t, "got <right>")
+			fmt.Fprint(typed, "\x03")
+		}()
+		code, err := tb.Run(t.Context(), Command{Args: []string{self(t), roleTerminal}, Stdout: shown,
+			Input: &Input{From: keys, Terminal: true, Size: Size{30, 100}, Resized: sizes}})
+		if err != nil || code != 130 {
+			t.Errorf("exit %d, %v, shown %q", code, err, shown.text.String())
+		}
+	})
+}
+
+// terminalRole starts one that has the terminal.
+func terminalRole(args []string) error {
+	terminal := os.NewFile(InputFD, "terminal")
+	if len(args) > 0 {
+		return atTerminal()
+	}
+	cmd := exec.Command("/proc/self/exe", roleTerminal, "there")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	code, err := exitCode(cmd.Run())
+	if err != nil {
+		return err
+	}
+	os.Exit(code)
+	return nil
+}
+
+// atTerminal shows the terminal's sizes and a line, and waits for a signal.
+func atTerminal() error {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	for seen := (unix.Winsize{}); seen.Row != 40; time.Sleep(10 * time.Millisecond) {
+		now, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ)
+		if err != nil {
+			return err
+		}
+		if *now != seen {
+			fmt.Println("size", now.Row, now.Col)
+		}
+		seen = *now
+	}
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	fmt.Printf("got <%s>\n", strings.TrimSpace(line))
+	<-interrupted
+	os.Exit(130)
+	return nil
+}
