@@ -75,6 +75,7 @@ const (
 	HostLoad          = "host_load"
 	Objects           = "objects"
 	TrialSeconds      = "trial_seconds"
+	MachineStep       = "machine_step_seconds"
 )
 
 // Factors of a record: where in its trial the samples belong.
@@ -94,6 +95,8 @@ const (
 	Quantity     = "quantity" // of a scenario
 	Line         = "line"     // that a scenario wrote down
 	Rules        = "rules"    // of plain rules, how many there are
+	Step         = "step"     // of a trial, that its time went into
+	Loop         = "loop"     // of the machine's own speed: compute, walk, chase, syscall
 )
 
 // Record is one or more samples of one metric, of one variant, at one place of its

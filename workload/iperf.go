@@ -85,17 +85,34 @@ func (s *IperfServer) Stop() {
 	_ = s.cmd.Wait()
 }
 
+// tasteBytes is what is sent to learn the rate, before a stream of less than a second: some
+// 50 ms of it in a guest.
+const tasteBytes = 32 << 20
+
 // Iperf runs an iperf3 client with one TCP stream against an address that leads to a
-// server.
+// server. Since iperf3 counts its time in whole seconds, a length that is none is measured
+// as so many bytes, of which a short stream before has shown how long they take.
 func Iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, length time.Duration) (Throughput, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*length+15*time.Second)
+	defer cancel()
+	if length%time.Second == 0 {
+		return iperf(ctx, server, to, "-t", strconv.Itoa(int(length/time.Second)))
+	}
+	taste, err := iperf(ctx, server, to, "-n", strconv.Itoa(tasteBytes))
+	if err != nil {
+		return taste, err
+	}
+	bytes := max(tasteBytes, int(taste.BitsPerSecond/8*length.Seconds()))
+	return iperf(ctx, server, to, "-n", strconv.Itoa(bytes))
+}
+
+// iperf runs one client, with arguments that say how long.
+func iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, long ...string) (Throughput, error) {
 	if err := server.await(); err != nil {
 		return Throughput{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, length+15*time.Second)
-	defer cancel()
-	seconds := max(1, int(length.Round(time.Second).Seconds()))
-	cmd := exec.CommandContext(ctx, "iperf3", "-c", to.Addr().String(), "-p", strconv.Itoa(int(to.Port())),
-		"-t", strconv.Itoa(seconds), "-J", "--connect-timeout", "5000")
+	cmd := exec.CommandContext(ctx, "iperf3", append([]string{"-c", to.Addr().String(), "-p", strconv.Itoa(int(to.Port())),
+		"-J", "--connect-timeout", "5000"}, long...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	runErr := cmd.Run()

@@ -42,6 +42,9 @@ type Row struct {
 	P        float64 `json:"p"`
 	// Significant is whether P is below Alpha.
 	Significant bool `json:"significant"`
+	// Explained is set where the change is no larger than that of the machine's own speed
+	// between the runs, see [Comparison.Machine].
+	Explained bool `json:"explained,omitempty"`
 	// FromNothing is set where A is 0 throughout and B is not, so that there is no share
 	// by which it changed.
 	FromNothing bool `json:"from_nothing,omitempty"`
@@ -60,14 +63,28 @@ type Comparison struct {
 	OnlyB int `json:"only_b"`
 	// Lost lists the variants of A of which B has no cell.
 	Lost []string `json:"lost,omitempty"`
+	// Machine is by what share each fixed loop of the lab's own, which no mode touches, takes
+	// longer in B than in A, by loop.
+	Machine map[string]float64 `json:"machine,omitempty"`
 	// Differences are facts of the environments that differ.
 	Differences []string `json:"differences,omitempty"`
 }
 
-// Significant counts the rows that chance alone would not explain.
+// Significant counts the rows that neither chance nor the machine's own speed explains.
 func (c *Comparison) Significant() (n int) {
 	for _, r := range c.Rows {
-		if r.Significant {
+		if r.Significant && !r.Explained {
+			n++
+		}
+	}
+	return n
+}
+
+// Explained counts the rows whose change is significant, but no larger than that of the
+// machine's own speed.
+func (c *Comparison) Explained() (n int) {
+	for _, r := range c.Rows {
+		if r.Significant && r.Explained {
 			n++
 		}
 	}
@@ -75,13 +92,13 @@ func (c *Comparison) Significant() (n int) {
 }
 
 // Worsened lists the rows whose whole interval is a change for the worse by more
-// than a share.
+// than a share, and that the machine's own speed does not explain.
 func (c *Comparison) Worsened(share float64) (out []Row) {
 	for _, r := range c.Rows {
 		if r.Worse && r.FromNothing && r.Significant {
 			out = append(out, r)
 		}
-		if !r.Interval || !r.Worse {
+		if !r.Interval || !r.Worse || r.Explained {
 			continue
 		}
 		least := r.Lo
@@ -148,8 +165,11 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 			return nil, &DifferentError{[]string{fmt.Sprintf("neither has a variant with a %s to compare across", key)}}
 		}
 	}
-	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff)}
+	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff), Machine: machine(a, b)}
 	c.match(cellsA, cellsB)
+	for i := range c.Rows {
+		c.Rows[i].Explained = explained(c.Rows[i], c.Machine)
+	}
 	if len(c.Rows) == 0 {
 		return nil, &DifferentError{[]string{"they have no cell in common (modes, sizes and factors differ)"}}
 	}

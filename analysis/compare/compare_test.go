@@ -77,6 +77,37 @@ func TestSameThing(t *testing.T) {
 	}
 }
 
+// TestMachine: what changed by no more than the machine itself did is no finding, and what
+// changed by more, or the other way, is one.
+func TestMachine(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	speed := func(r *results.Run, step float64) *results.Run {
+		for round := range 8 {
+			r.Records = append(r.Records, results.Record{Metric: results.MachineStep, Round: round, Values: []float64{step}, Factors: map[string]string{results.Loop: "walk"}})
+		}
+		return r
+	}
+	a := speed(run(rng, 8, 0.01, map[string]float64{"as it": 1, "more": 1, "faster": 1}), 2e-9)
+	b := speed(run(rng, 8, 0.01, map[string]float64{"as it": 1.2, "more": 1.6, "faster": 0.8}), 2.6e-9)
+	c, err := Runs(a, b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by := c.Machine["walk"]; by < 0.299 || by > 0.301 {
+		t.Errorf("the machine: %v", c.Machine)
+	}
+	for _, r := range c.Rows {
+		// Connections of "faster" are fewer, as on a slower machine.
+		want := r.Variant.Mode() == "as it" && r.Metric == results.SyncFull || r.Variant.Mode() == "faster" && r.Metric == results.ConnectionsRate
+		if r.Explained != want || !r.Significant {
+			t.Errorf("%s: explained %t, significant %t, %.2f", r.Name(), r.Explained, r.Significant, r.Change)
+		}
+	}
+	if c.Explained() != 2 || c.Significant() != 4 {
+		t.Errorf("%d explained, %d significant", c.Explained(), c.Significant())
+	}
+}
+
 // TestHalves: a run that does not drift does not differ from itself, and one of few
 // rounds is not asked.
 func TestHalves(t *testing.T) {

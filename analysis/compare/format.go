@@ -30,7 +30,7 @@ func (c *Comparison) Write(w io.Writer, format string, all bool) error {
 	head := []string{"quantity", "of", "A", "B", "change [95 %]", "p (Mann-Whitney)"}
 	var rows [][]string
 	for _, r := range c.Rows {
-		if all || r.Significant {
+		if all || r.Significant && !r.Explained {
 			rows = append(rows, r.text())
 		}
 	}
@@ -62,6 +62,16 @@ func (c *Comparison) Write(w io.Writer, format string, all bool) error {
 func (c *Comparison) sentence() string {
 	s := fmt.Sprintf("%d of %d cells differ significantly (%.1f %%); of cells in which nothing changed, %.0f %% look so by chance.",
 		c.Significant(), len(c.Rows), 100*float64(c.Significant())/float64(len(c.Rows)), 100*Alpha)
+	if n := c.Explained(); n > 0 {
+		s += fmt.Sprintf(" %d more changed by no more than the machine itself did.", n)
+	}
+	if len(c.Machine) > 0 {
+		var each []string
+		for _, loop := range slices.Sorted(maps.Keys(c.Machine)) {
+			each = append(each, fmt.Sprintf("%s %+.1f %%", loop, 100*c.Machine[loop]))
+		}
+		s += " The machine's own speed, in time a step of fixed loops: " + strings.Join(each, ", ") + "."
+	}
 	if c.OnlyA+c.OnlyB > 0 {
 		s += fmt.Sprintf(" %d cells are only in A, %d only in B.", c.OnlyA, c.OnlyB)
 	}
@@ -87,8 +97,11 @@ func (r Row) text() []string {
 	if r.Interval {
 		change += fmt.Sprintf(" [%+.1f, %+.1f]", 100*r.Lo, 100*r.Hi)
 	}
-	if !r.Significant {
+	switch {
+	case !r.Significant:
 		change = "~ " + change
+	case r.Explained:
+		change = "~ " + change + ", as the machine"
 	}
 	value := func(v float64) string {
 		u := summary.UnitFor(r.Metric, v)

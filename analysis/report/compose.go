@@ -112,8 +112,10 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 		more = append(more,
 			kinds(s, series, n, "Kernel memory", results.KernelMemoryPart, nil),
 			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, the whole machine)", results.GigabitCPU,
-				summary.With(nil, results.Position, "last")))
+				summary.With(nil, results.Position, "last")),
+			relative(s, series, n))
 	}
+	more = append(more, machine(s), spent(s, series))
 	for _, t := range more {
 		if t != nil {
 			p.Tables = append(p.Tables, *t)

@@ -25,6 +25,9 @@ import (
 // runsDir is where runs land unless --out says otherwise.
 const runsDir = "results/runs"
 
+// precision is asked of a run's main figures unless --precision says otherwise.
+const precision = 0.05
+
 // benchFlags are the flags of bench and what comes of them.
 type benchFlags struct {
 	app
@@ -76,6 +79,9 @@ func (f *benchFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.Testbed, "testbed", f.Testbed, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.StringSliceVar(&f.Kernels, "kernel", f.Kernels, "kernels of the guest, as viplab kernel list names them, or paths; several are compared")
 	fl.IntVar(&f.Repeat, "repeat", f.Repeat, "rounds through the whole matrix")
+	f.Precision = precision
+	fl.Var(&f.Precision, "precision", "after the rounds, measure again where the interval of a main figure is wider than this to either side, "+
+		"for at most a quarter of the time more (0: never; the default where --repeat is given)")
 	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of each connection loop and iperf3 run")
 	fl.IntVar(&f.Warmup, "warmup", f.Warmup, "packets to discard before first packets are timed")
 	fl.DurationVar(&f.Live, "live", f.Live, "run a steady client beside periodic full syncs for this long in each trial (0: not at all)")
@@ -146,6 +152,9 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 			return nil, usagef("--services and --up-to exclude each other")
 		}
 		f.Services = session.Sweep(f.upTo)
+	}
+	if changed("repeat") && !changed("precision") {
+		f.Precision = 0
 	}
 	if f.Quick {
 		f.MakeQuick(changed("services") || changed("up-to"), changed("repeat"))

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -42,9 +41,11 @@ worse by more than that share, with the whole interval.`,
 			if !slices.Contains(compare.Formats(), format) {
 				return usagef("unknown format %q: valid are %v", format, compare.Formats())
 			}
-			limit, err := share(failAbove)
-			if err != nil {
-				return err
+			var limit results.Portion
+			if failAbove != "" {
+				if err := limit.Set(failAbove); err != nil {
+					return usagef("fail-above: %v", err)
+				}
 			}
 			c, err := compareDirs(args, o)
 			var different *compare.DifferentError
@@ -60,7 +61,7 @@ worse by more than that share, with the whole interval.`,
 			if failAbove == "" {
 				return nil
 			}
-			return gate(c, limit, failAbove)
+			return gate(c, float64(limit), failAbove)
 		},
 	}
 	cmd.Flags().StringVar(&failAbove, "fail-above", "", "exit with 1 if anything became worse by more than this, for example 5%")
@@ -105,20 +106,4 @@ func compareDirs(dirs []string, o compare.Options) (*compare.Comparison, error) 
 		return nil, usagef("%s has too few rounds to be compared with itself: eight are the least", dirs[0])
 	}
 	return c, err
-}
-
-// share reads a share such as "5%" or "0.05"; empty is none.
-func share(s string) (float64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	number, percent := strings.CutSuffix(s, "%")
-	v, err := results.Number(strings.TrimSpace(number))
-	if percent {
-		v /= 100
-	}
-	if err != nil || v < 0 || v > 100 {
-		return 0, usagef("fail-above must be a share such as 5%% or 0.05, got %q", s)
-	}
-	return v, nil
 }

@@ -34,7 +34,10 @@ func connections(ctx context.Context, st *trial.Stage) error {
 	if err != nil {
 		return err
 	}
-	if c.Failed+warm.Failed > 0 || c.Done == 0 {
+	if c.Failed+warm.Failed == 0 && c.Done == 0 {
+		return fmt.Errorf("no connection was made in %s", st.Plan.Connect)
+	}
+	if c.Failed+warm.Failed > 0 {
 		return fmt.Errorf("%d of %d connections failed: %w", c.Failed+warm.Failed, c.Done+c.Failed+warm.Done+warm.Failed, c.Err)
 	}
 	random := st.AtHome(map[string]string{results.Position: trial.Random})

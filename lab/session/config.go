@@ -13,37 +13,39 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/snapshot/synth"
+	"viplab/results"
 )
 
 // Config is what to run. It is written to the run directory as resolved. Its keys are
 // the names of the flags.
 type Config struct {
-	Services  []int         `yaml:"services"`
-	Endpoints int           `yaml:"endpoints"`
-	Ports     int           `yaml:"ports"`
-	Modes     []string      `yaml:"modes"`
-	Testbed   string        `yaml:"testbed"`
-	Kernels   []string      `yaml:"kernel"`     // of the guest
-	OnMissing string        `yaml:"on-missing"` // what to do about a mode that the kernel lacks
-	Repeat    int           `yaml:"repeat"`     // rounds through the matrix
-	Duration  time.Duration `yaml:"duration"`   // of the closed loop and each iperf3
-	Warmup    int           `yaml:"warmup"`     // packets discarded
-	Live      time.Duration `yaml:"live"`       // steady client beside periodic full syncs, 0: none
-	Churn     float64       `yaml:"churn"`      // changes a second, 0: none
-	ChurnFor  time.Duration `yaml:"churn-for"`
-	MinSync   time.Duration `yaml:"min-sync-period"`
-	MaxTime   time.Duration `yaml:"max-time"` // 0: no limit
-	Seed      uint64        `yaml:"seed"`
-	Policies  []int         `yaml:"policies"`       // filter rules beside the modes' own
-	PolicyFor string        `yaml:"policy-packets"` // which packets cross them
-	Plain     []int         `yaml:"plain-rules"`    // plain rules to time iptables itself with
-	Reuse     bool          `yaml:"reuse"`          // clients that reuse ports
-	Families  []string      `yaml:"family"`         // of Services
-	Weights   []int         `yaml:"weights"`        // of endpoints, in turn
-	Affinity  time.Duration `yaml:"affinity"`       // of Services, 0: none
-	Limit     time.Duration `yaml:"sample-limit"`   // of an installation by one call an object
-	SyncLimit time.Duration `yaml:"sync-limit"`     // of one sync, 0: none
-	Quick     bool          `yaml:"quick"`
+	Services  []int           `yaml:"services"`
+	Endpoints int             `yaml:"endpoints"`
+	Ports     int             `yaml:"ports"`
+	Modes     []string        `yaml:"modes"`
+	Testbed   string          `yaml:"testbed"`
+	Kernels   []string        `yaml:"kernel"`     // of the guest
+	OnMissing string          `yaml:"on-missing"` // what to do about a mode that the kernel lacks
+	Repeat    int             `yaml:"repeat"`     // rounds through the matrix
+	Precision results.Portion `yaml:"precision"`  // asked of the main figures, as a share of their median; 0: none
+	Duration  time.Duration   `yaml:"duration"`   // of the closed loop and each iperf3
+	Warmup    int             `yaml:"warmup"`     // packets discarded
+	Live      time.Duration   `yaml:"live"`       // steady client beside periodic full syncs, 0: none
+	Churn     float64         `yaml:"churn"`      // changes a second, 0: none
+	ChurnFor  time.Duration   `yaml:"churn-for"`
+	MinSync   time.Duration   `yaml:"min-sync-period"`
+	MaxTime   time.Duration   `yaml:"max-time"` // 0: no limit
+	Seed      uint64          `yaml:"seed"`
+	Policies  []int           `yaml:"policies"`       // filter rules beside the modes' own
+	PolicyFor string          `yaml:"policy-packets"` // which packets cross them
+	Plain     []int           `yaml:"plain-rules"`    // plain rules to time iptables itself with
+	Reuse     bool            `yaml:"reuse"`          // clients that reuse ports
+	Families  []string        `yaml:"family"`         // of Services
+	Weights   []int           `yaml:"weights"`        // of endpoints, in turn
+	Affinity  time.Duration   `yaml:"affinity"`       // of Services, 0: none
+	Limit     time.Duration   `yaml:"sample-limit"`   // of an installation by one call an object
+	SyncLimit time.Duration   `yaml:"sync-limit"`     // of one sync, 0: none
+	Quick     bool            `yaml:"quick"`
 	// Params are values of the modes' own parameters that are to be compared, by name.
 	Params map[string]Values `yaml:",inline"`
 	// Script is a scenario to play instead of measuring.
@@ -83,7 +85,7 @@ const (
 func Default(known catalog.Catalog) Config {
 	return Config{
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
-		Modes: known.Usual().Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, OnMissing: OnMissingFail, Repeat: 6, Duration: time.Second, Warmup: 10,
+		Modes: known.Usual().Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, OnMissing: OnMissingFail, Repeat: 6, Duration: 300 * time.Millisecond, Warmup: 10,
 		Seed: 1, Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
@@ -119,7 +121,8 @@ func (c *Config) MakeQuick(keepSizes, keepRounds bool) {
 	if !keepRounds {
 		c.Repeat = quickRounds
 	}
-	c.Duration = min(c.Duration, 300*time.Millisecond)
+	c.Precision = 0
+	c.Duration = min(c.Duration, 200*time.Millisecond)
 }
 
 // Validate says in one sentence what is wrong, for modes of a catalog.
@@ -152,6 +155,8 @@ func (c Config) Validate(known catalog.Catalog) error {
 
 func (c Config) validateRanges() error {
 	switch {
+	case !(c.Precision >= 0 && c.Precision <= 1):
+		return fmt.Errorf("precision must be 0 (none asked for) to 100%%, got %s", c.Precision)
 	case c.Repeat < 1 || c.Repeat > 1000:
 		return fmt.Errorf("repeat must be 1 to 1000, got %d", c.Repeat)
 	case c.Duration < 100*time.Millisecond || c.Duration > time.Hour:
@@ -304,8 +309,6 @@ func (c Config) plan(services int) trial.Plan {
 		p.Deltas = 2
 	} else if services <= 1000 {
 		p.FullSyncs, p.Deltas = 2, 3
-	} else if services <= 5000 {
-		p.Deltas = 2
 	}
 	return p
 }

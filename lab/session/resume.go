@@ -88,7 +88,11 @@ func writtenConfig(dir string, known catalog.Catalog) (Config, error) {
 
 // same refuses settings that are not those of the records beside them.
 func (s *Session) same(run *results.Run) error {
-	trials, err := s.Trials(s.Modes)
+	possible := s.Config
+	if s.Precision > 0 {
+		possible.Repeat *= mostRounds
+	}
+	trials, err := possible.Trials(s.Modes)
 	if err != nil {
 		return err
 	}

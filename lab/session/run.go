@@ -60,7 +60,9 @@ type Runner struct {
 // fails, and a guest that dies in the middle of one, is recorded, and the rest
 // goes on. When ctx ends, what was measured is kept and ctx's error returned.
 func (r *Runner) Run(ctx context.Context, trials []trial.Spec, maxTime time.Duration) (Outcome, error) {
-	r.trials = make(map[string]trial.Spec, len(trials))
+	if r.trials == nil {
+		r.trials = make(map[string]trial.Spec, len(trials))
+	}
 	for _, t := range trials {
 		r.trials[t.ID] = t
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
@@ -144,7 +145,11 @@ func (s *Session) measure(ctx context.Context, at []place, trials []trial.Spec) 
 	left := slices.DeleteFunc(trials, func(t trial.Spec) bool { return s.finished[t.ID] })
 	runner := &Runner{Testbed: testbedOf(at), Out: w, Progress: s.Progress, Facts: s.facts(), OnEnv: s.noteKernel, MemoryMB: s.memoryMB(), Services: s.services(),
 		RealRoot: slices.ContainsFunc(left, s.needsRealRoot)}
+	deadline := time.Now().Add(s.MaxTime)
 	out, runErr := runner.Run(ctx, left, s.MaxTime)
+	if runErr == nil {
+		out, runErr = s.runFurther(ctx, runner, out, deadline)
+	}
 	out.Done += len(s.finished)
 	return out, errors.Join(runErr, w.Close())
 }

@@ -83,6 +83,19 @@ func (c Config) Asked(known catalog.Catalog) ([]trial.Variant, error) {
 // hits all alike.
 func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
 	rng := rand.New(rand.NewPCG(c.Seed, 0))
+	var out []trial.Spec
+	for round := range c.Repeat {
+		trials, err := c.round(known, round, rng)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, trials...)
+	}
+	return out, nil
+}
+
+// round lists the trials of one round.
+func (c Config) round(known catalog.Catalog, round int, rng *rand.Rand) ([]trial.Spec, error) {
 	kernels := c.kernels()
 	all, err := c.variants(known)
 	if err != nil {
@@ -91,21 +104,19 @@ func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
 	// Where one variant needs endpoints on the Service's own port, all trials have
 	// them, so that they can be compared.
 	samePort := slices.ContainsFunc(all, func(v variant) bool { return v.mode.TraitsOf(v.args).DirectServerReturn })
-	plainDone := map[int]bool{}
+	plainDone := false
 	var out []trial.Spec
-	for round := range c.Repeat {
-		for _, k := range rng.Perm(len(kernels)) {
-			for _, n := range c.Services {
-				for _, i := range rng.Perm(len(all)) {
-					t := c.trial(all[i], round, n, samePort)
-					if t.Kernel = kernels[k]; len(kernels) > 1 {
-						t.ID = fmt.Sprintf("%s-k%s", t.ID, strings.ReplaceAll(t.Kernel, "/", "_"))
-					}
-					if all[i].mode.Baseline && !plainDone[round] {
-						t.Plan.Plain, plainDone[round] = c.Plain, true
-					}
-					out = append(out, t)
+	for _, k := range rng.Perm(len(kernels)) {
+		for _, n := range c.Services {
+			for _, i := range rng.Perm(len(all)) {
+				t := c.trial(all[i], round, n, samePort)
+				if t.Kernel = kernels[k]; len(kernels) > 1 {
+					t.ID = fmt.Sprintf("%s-k%s", t.ID, strings.ReplaceAll(t.Kernel, "/", "_"))
 				}
+				if all[i].mode.Baseline && !plainDone {
+					t.Plan.Plain, plainDone = c.Plain, true
+				}
+				out = append(out, t)
 			}
 		}
 	}

@@ -37,11 +37,12 @@ func RunJob(ctx context.Context, known catalog.Catalog, list []Measurement, job 
 	if err := out.Emit(Event{Env: inspect()}); err != nil {
 		return err
 	}
+	machine := workload.NewMachine()
 	for _, spec := range job.Trials {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := runOne(ctx, known, list, spec, job, out); err != nil {
+		if err := runOne(ctx, known, list, spec, job, machine, out); err != nil {
 			return err
 		}
 		debug.FreeOSMemory()
@@ -60,19 +61,24 @@ func inspect() *Env {
 	return e
 }
 
-func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec Spec, job Job, out *Emitter) error {
+func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec Spec, job Job, machine *workload.Machine, out *Emitter) error {
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
 	start := time.Now()
+	before := machine.Measure()
 	st, err := newStage(known, spec, job, out)
 	if err == nil {
 		err = st.play(ctx, list)
 	}
+	after := machine.Measure()
+	for _, loop := range workload.Loops() {
+		st.Record(results.MachineStep, map[string]string{results.Loop: loop}, before[loop], after[loop])
+	}
 	if u, uerr := workload.SelfUsage(); uerr == nil {
 		st.Record(results.LabPeakRSS, nil, float64(u.PeakRSS))
 	}
-	st.Record(results.TrialSeconds, nil, time.Since(start).Seconds())
+	st.recordSpent(time.Since(start))
 	end := spec.NewRecord(results.Done, nil)
 	if end.Mark = st.Mark(); err != nil {
 		end.Err = err.Error()
@@ -84,7 +90,7 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 func (st *Stage) play(ctx context.Context, list []Measurement) (err error) {
 	for _, m := range list {
 		if m.Alone && m.Wanted(st) {
-			if err := errors.Join(st.measure(ctx, m), st.TearDown()); err != nil {
+			if err := errors.Join(st.measure(ctx, m), st.tearDown()); err != nil {
 				return err
 			}
 		}
@@ -106,7 +112,7 @@ func (st *Stage) play(ctx context.Context, list []Measurement) (err error) {
 			break
 		}
 	}
-	return errors.Join(err, st.TearDown())
+	return errors.Join(err, st.tearDown())
 }
 
 // measure runs one measurement.
@@ -116,7 +122,7 @@ func (st *Stage) measure(ctx context.Context, m Measurement) error {
 	if m.Quiet {
 		run = func() error { return workload.Quiet(func() error { return m.Run(ctx, st) }) }
 	}
-	if err := run(); err != nil {
+	if err := st.spend(m.Name, run); err != nil {
 		return fmt.Errorf("%s: %w", m.Name, err)
 	}
 	return nil
@@ -126,8 +132,8 @@ func (st *Stage) measure(ctx context.Context, m Measurement) error {
 // says, and leaves it so. over says that a limit ended the trial.
 func (st *Stage) program(ctx context.Context) (over bool, err error) {
 	for i := range st.Plan.FullSyncs {
-		if err := st.SetUp(ctx); err != nil {
-			return false, errors.Join(err, st.TearDown())
+		if err := st.spend(stepSetUp, func() error { return st.SetUp(ctx) }); err != nil {
+			return false, errors.Join(err, st.tearDown())
 		}
 		last := i == st.Plan.FullSyncs-1
 		if steps := st.Stepwise(); steps != nil {
@@ -143,16 +149,18 @@ func (st *Stage) program(ctx context.Context) (over bool, err error) {
 		case errors.Is(err, ErrOver):
 			return true, st.Abandon()
 		case err != nil:
-			return false, errors.Join(err, st.TearDown())
+			return false, errors.Join(err, st.tearDown())
 		case last:
 			return false, nil
 		}
-		if err := st.TearDown(); err != nil {
+		if err := st.tearDown(); err != nil {
 			return false, err
 		}
 	}
 	return false, nil
 }
+
+func (st *Stage) tearDown() error { return st.spend(stepTearDown, st.TearDown) }
 
 // Stepwise is the Proxier if it writes by one call an object with the trial's arguments,
 // nil if it does not.

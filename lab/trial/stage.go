@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"time"
 
 	"viplab/lab/topo"
 	"viplab/modes"
@@ -46,6 +47,7 @@ type Stage struct {
 	drops0  uint64
 	mark    string
 	kernel0 workload.KernelMemory
+	spent   map[string]time.Duration // of the trial so far, by step
 }
 
 // NewStage makes the Stage of a trial with synthetic Services, of a mode in a catalog.

@@ -66,7 +66,11 @@ func (st *Stage) SyncWithin(ctx context.Context, snap modes.Snapshot, metric str
 // records what it took, if it is to be timed. whole asks for the full proof.
 func (st *Stage) fullSync(ctx context.Context, whole, timed bool) error {
 	st.Step("program %d services", st.Synth.Services)
-	s, err := st.SyncWithin(ctx, st.Snapshot, results.SyncFull, nil)
+	var s Synced
+	err := st.spend(stepProgram, func() (err error) {
+		s, err = st.SyncWithin(ctx, st.Snapshot, results.SyncFull, nil)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("full sync: %w", err)
 	}
@@ -75,7 +79,7 @@ func (st *Stage) fullSync(ctx context.Context, whole, timed bool) error {
 		return err
 	}
 	st.Step("validate")
-	if err := st.Validate(whole); err != nil {
+	if err := st.spend(stepValidate, func() error { return st.Validate(whole) }); err != nil {
 		return fmt.Errorf("forwarding is not right, so nothing is timed: %w", err)
 	}
 	if !st.Serves() || !timed {

@@ -1,0 +1,60 @@
+package compare
+
+import (
+	"github.com/montanaflynn/stats"
+
+	"viplab/results"
+)
+
+// machine is by what share each loop of the machine's own speed takes longer in B than in
+// A, by the medians of all trials; nil where one of them has none.
+func machine(a, b *results.Run) map[string]float64 {
+	before, after := loops(a), loops(b)
+	var out map[string]float64
+	for loop, values := range before {
+		x, err := stats.Median(values)
+		y, err2 := stats.Median(after[loop])
+		if err != nil || err2 != nil || x <= 0 {
+			continue
+		}
+		if out == nil {
+			out = map[string]float64{}
+		}
+		out[loop] = y/x - 1
+	}
+	return out
+}
+
+func loops(run *results.Run) map[string][]float64 {
+	out := map[string][]float64{}
+	for _, r := range run.Records {
+		if r.Metric == results.MachineStep {
+			out[r.Factors[results.Loop]] = append(out[r.Factors[results.Loop]], r.Values...)
+		}
+	}
+	return out
+}
+
+// explained tells whether a change is no larger than that of the machine's own speed: a
+// time or a rate that changed by no more than the loop that changed most, in the same
+// direction. What is no time, such as memory, does not follow the machine's speed.
+func explained(r Row, machine map[string]float64) bool {
+	m, _ := results.FindMetric(r.Metric)
+	longer := 1 + r.Change // as a ratio of times
+	switch m.Unit {
+	case results.Seconds, results.SecondsPerConnection, results.SecondsPerGigabit:
+	case results.ConnectionsPerSecond, results.AnswersPerSecond, results.BitsPerSecond:
+		if longer <= 0 {
+			return false
+		}
+		longer = 1 / longer
+	default:
+		return false
+	}
+	for _, by := range machine {
+		if by > 0 && longer >= 1 && longer <= 1+by || by < 0 && longer <= 1 && longer >= 1+by {
+			return true
+		}
+	}
+	return false
+}
