@@ -85,32 +85,35 @@ func (s *IperfServer) Stop() {
 	_ = s.cmd.Wait()
 }
 
-// tasteBytes is what is sent to learn the rate, before a stream of less than a second: some
-// 50 ms of it in a guest.
+// tasteBytes is what is sent to learn a rate: some 50 ms of it in a guest.
 const tasteBytes = 32 << 20
+
+// IperfRate is the rate of a short stream, for [Iperf] to know what to expect.
+func IperfRate(ctx context.Context, server *IperfServer, to netip.AddrPort) (bitsPerSecond float64, err error) {
+	t, err := iperf(ctx, server, to, 0, "-n", strconv.Itoa(tasteBytes))
+	return t.BitsPerSecond, err
+}
 
 // Iperf runs an iperf3 client with one TCP stream against an address that leads to a
 // server. Since iperf3 counts its time in whole seconds, a length that is none is measured
-// as so many bytes, of which a short stream before has shown how long they take.
-func Iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, length time.Duration) (Throughput, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*length+15*time.Second)
-	defer cancel()
+// as so many bytes as are expected to take it, in bits per second.
+func Iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, length time.Duration, expected float64) (Throughput, error) {
 	if length%time.Second == 0 {
-		return iperf(ctx, server, to, "-t", strconv.Itoa(int(length/time.Second)))
+		return iperf(ctx, server, to, length, "-t", strconv.Itoa(int(length/time.Second)))
 	}
-	taste, err := iperf(ctx, server, to, "-n", strconv.Itoa(tasteBytes))
-	if err != nil {
-		return taste, err
-	}
-	bytes := max(tasteBytes, int(taste.BitsPerSecond/8*length.Seconds()))
-	return iperf(ctx, server, to, "-n", strconv.Itoa(bytes))
+	return iperf(ctx, server, to, length, "-n", strconv.Itoa(max(tasteBytes, int(expected/8*length.Seconds()))))
 }
 
-// iperf runs one client, with arguments that say how long.
-func iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, long ...string) (Throughput, error) {
+// iperfOver is how much longer than expected a client may take.
+const iperfOver = 15 * time.Second
+
+// iperf runs one client for about a length of time, which its arguments say.
+func iperf(ctx context.Context, server *IperfServer, to netip.AddrPort, length time.Duration, long ...string) (Throughput, error) {
 	if err := server.await(); err != nil {
 		return Throughput{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, length+iperfOver)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, "iperf3", append([]string{"-c", to.Addr().String(), "-p", strconv.Itoa(int(to.Port())),
 		"-J", "--connect-timeout", "5000"}, long...)...)
 	var out, errs bytes.Buffer

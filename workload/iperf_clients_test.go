@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -16,8 +15,13 @@ func TestIperfClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
+	to := netip.MustParseAddrPort("127.0.0.1:25201")
 	for range 3 {
-		got, err := Iperf(context.Background(), server, netip.MustParseAddrPort("127.0.0.1:25201"), time.Second)
+		rate, err := IperfRate(t.Context(), server, to)
+		if err != nil || rate <= 0 {
+			t.Fatalf("%g, %v", rate, err)
+		}
+		got, err := Iperf(t.Context(), server, to, 200*time.Millisecond, rate)
 		if err != nil || got.Bits <= 0 {
 			t.Fatalf("%+v, %v", got, err)
 		}

@@ -167,7 +167,7 @@ func BenchmarkProxyThroughput(b *testing.B) {
 		defer server.Stop()
 		var got workload.Throughput
 		err = net.Client.Do(func() (err error) {
-			got, err = workload.Iperf(context.Background(), server, to, 2*time.Second)
+			got, err = workload.Iperf(context.Background(), server, to, 2*time.Second, 0)
 			return err
 		})
 		if err != nil {
