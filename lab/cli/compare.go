@@ -44,7 +44,7 @@ worse by more than that share, with the whole interval.`,
 			var limit results.Portion
 			if failAbove != "" {
 				if err := limit.Set(failAbove); err != nil {
-					return usagef("fail-above: %v", err)
+					return usagef("fail-above must be a share such as 5%% or 0.05, got %q", failAbove)
 				}
 			}
 			c, err := compareDirs(args, o)
