@@ -7,7 +7,7 @@ ARGS     ?=
 KERNEL   ?=
 export PATH := $(CURDIR)/.build/go/bin:$(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
-.PHONY: test-peers help setup build kernel peers guest bench quick test bench-self fuzz clean
+.PHONY: test-exact test-peers help setup build kernel peers guest bench quick test bench-self fuzz clean
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
@@ -44,6 +44,11 @@ test: setup ## run every test that this machine can run
 
 test-peers: peers ## run the whole conformance suite for the real kube-proxy (half an hour)
 	@go test ./modes/modetest -run TestPeers -timeout 90m -v
+
+test-exact: build ## run trials in a virtual machine that counts instructions, twice, and hold them against each other
+	@.ci/setup qemu-system-x86_64
+	@./viplab kernel fetch
+	@go test ./lab/cli -run TestExact -v -timeout 20m
 
 bench-self: ## the lab beside the bare tools and HAProxy, as ratios (half an hour)
 	@.ci/setup haproxy

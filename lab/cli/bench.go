@@ -34,6 +34,7 @@ type benchFlags struct {
 	session.Config
 	params                map[string]*[]string // values of the modes' parameters, by name
 	out, config, progress string
+	exact                 bool
 	upTo                  int
 	resume                string
 }
@@ -52,6 +53,7 @@ in interleaved rounds, and writes a run directory with records, plots and report
   viplab bench --services 5000 --live 10s --churn 20 --repeat 2
   viplab bench --modes iptables --sync append,rewrite,partial --testbed native --backend legacy,nft
   viplab bench --services 1000 --endpoints 10 --repeat 10 --testbed uml
+  viplab bench --testbed qemu --exact --modes direct,iptables --services 1,100 --quick   # instructions; after viplab kernel fetch
   kubectl get services,endpointslices -A -o yaml > cluster.yaml
   viplab bench --from cluster.yaml --services 1x,4x,16x --modes iptables,ipvs,nftables`,
 		Args: noArgs,
@@ -77,6 +79,7 @@ func (f *benchFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&f.Ports, "ports", f.Ports, "TCP ports of each Service")
 	fl.StringSliceVar(&f.Modes, "modes", f.Modes, "modes to compare (see viplab modes)")
 	fl.StringVar(&f.Testbed, "testbed", f.Testbed, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
+	fl.BoolVar(&f.exact, "exact", false, "with --testbed qemu: count instructions instead of time, the same in every run and on every machine")
 	fl.StringSliceVar(&f.Kernels, "kernel", f.Kernels, "kernels of the guest, as viplab kernel list names them, or paths; several are compared")
 	fl.IntVar(&f.Repeat, "repeat", f.Repeat, "rounds through the whole matrix")
 	f.Precision = precision
@@ -152,6 +155,11 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 			return nil, usagef("--services and --up-to exclude each other")
 		}
 		f.Services = session.Sweep(f.upTo)
+	}
+	if f.exact && f.Testbed != testbed.QEMUName && f.Testbed != testbed.ExactName {
+		return nil, usagef("--exact is for --testbed %s", testbed.QEMUName)
+	} else if f.exact {
+		f.Testbed = testbed.ExactName
 	}
 	if changed("repeat") && !changed("precision") {
 		f.Precision = 0

@@ -64,7 +64,7 @@ was not reproduced.`,
 	fl.BoolVar(&f.list, "list", false, "list the targets and where they come from")
 	fl.BoolVar(&f.quick, "quick", false, "small sizes and one round: a look, without intervals")
 	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/reproduce-TIME)")
-	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, native, uml")
+	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.IntVar(&f.rounds, "repeat", 0, "rounds of each experiment (default 5, quick 1)")
 	fl.DurationVar(&f.maxTime, "max-time", 0, "end each experiment after this time (0: no limit)")
 	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")

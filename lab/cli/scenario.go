@@ -54,7 +54,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl := cmd.Flags()
 	fl.BoolVar(&f.list, "list", false, "list the scenarios and their questions")
 	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/scenario-TIME)")
-	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, native, uml")
+	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.StringSliceVar(&f.only, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
 	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")

@@ -159,6 +159,9 @@ func (f *shellFlags) set(cmd *cobra.Command) (set, error) {
 	if err := c.Validate(f.modes); err != nil {
 		return set{}, usageError{err}
 	}
+	if testbed.Emulated(f.testbed) {
+		return set{}, usagef("testbed %s takes no input while a command runs: use %s or %s", f.testbed, testbed.UMLName, testbed.NativeName)
+	}
 	if f.testbed != testbed.Auto {
 		if _, err := testbed.Find(f.testbed); err != nil {
 			return set{}, usageError{err}

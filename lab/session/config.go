@@ -239,8 +239,8 @@ func (c Config) validateNames() error {
 			return fmt.Errorf("kernel: %q is no kernel to compare with others", k)
 		}
 	}
-	if c.Testbed == testbed.NativeName && !slices.Equal(c.Kernels, []string{KernelAuto}) {
-		return fmt.Errorf("kernels are the guest's: testbed %s has the machine's own", c.Testbed)
+	if (c.Testbed == testbed.NativeName || testbed.Emulated(c.Testbed)) && !slices.Equal(c.Kernels, []string{KernelAuto}) {
+		return fmt.Errorf("kernels are those of testbed %s: testbed %s has one of its own", testbed.UMLName, c.Testbed)
 	}
 	if err := oneOf("family", c.Families, modes.Families()); err != nil {
 		return err
@@ -304,6 +304,9 @@ func (c Config) plan(services int) trial.Plan {
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,
 		Connect: c.Duration, Workers: 4, Iperf: c.Duration, Install: c.Limit, SyncLimit: c.SyncLimit, Live: c.Live,
 		ChurnRate: c.Churn, Reuse: c.Reuse, Churn: c.ChurnFor, MinSync: c.MinSync,
+	}
+	if c.Testbed == testbed.ExactName {
+		p.Iperf = 0 // bulk data takes no time there
 	}
 	if c.Quick {
 		p.Deltas = 2

@@ -30,6 +30,8 @@ func Dispatch(roles map[string]Role) {
 		role = EnterNative
 	case RoleUML:
 		role = func([]string) error { return EnterUML() }
+	case RoleQEMU:
+		role = func([]string) error { return EnterQEMU() }
 	}
 	if role == nil {
 		return

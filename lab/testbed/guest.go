@@ -19,6 +19,9 @@ const GuestEnv = "VIPLAB_GUEST"
 
 const ordersFile = "orders.json"
 
+// consoles are the wires to the outside of a guest of user-mode-linux.
+const consoles = "/dev/tty"
+
 // conntrackMax is the guest's limit of conntrack entries: its default, 65536
 // with 2 GB, is less than a few seconds of new connections leave behind.
 const conntrackMax = "1048576"
@@ -26,8 +29,15 @@ const conntrackMax = "1048576"
 // GuestInit is process 1 of a guest: it mounts what a program expects, runs the
 // command of its orders, says how that ended, and powers off. It never returns.
 func GuestInit() {
-	code, err := guestMain(os.Getenv(GuestEnv))
-	if last, oerr := openTTY("/dev/tty3"); oerr == nil {
+	wire := os.Getenv(wiresEnv)
+	if wire != "" {
+		// The first file system is of memory, with nothing mounted.
+		_ = unix.Mount("dev", "/dev", "devtmpfs", 0, "mode=755")
+	} else {
+		wire = consoles
+	}
+	code, err := guestMain(os.Getenv(GuestEnv), wire)
+	if last, oerr := openTTY(wire + "3"); oerr == nil {
 		if err != nil {
 			fmt.Fprintf(last, "error %v\n", err)
 		} else {
@@ -40,7 +50,7 @@ func GuestInit() {
 	time.Sleep(time.Hour)
 }
 
-func guestMain(work string) (int, error) {
+func guestMain(work, wire string) (int, error) {
 	b, err := os.ReadFile(filepath.Join(work, ordersFile))
 	if err != nil {
 		return 0, fmt.Errorf("read orders: %w", err)
@@ -52,7 +62,12 @@ func guestMain(work string) (int, error) {
 	if err := guestMounts(); err != nil {
 		return 0, err
 	}
-	if spec.Modules != "" {
+	switch {
+	case wire != consoles:
+		if out, err := exec.Command("/sbin/modprobe", "-a", "nf_conntrack").CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("load modules: %w: %s", err, out)
+		}
+	case spec.Modules != "":
 		if err := guestModules(spec.Modules); err != nil {
 			return 0, err
 		}
@@ -63,7 +78,7 @@ func guestMain(work string) (int, error) {
 	if lo, err := netlink.LinkByName("lo"); err == nil {
 		_ = netlink.LinkSetUp(lo)
 	}
-	return guestCommand(spec)
+	return guestCommand(spec, wire)
 }
 
 func guestMounts() error {
@@ -133,7 +148,7 @@ func guestSysctls() error {
 	return nil
 }
 
-func guestCommand(spec umlSpec) (int, error) {
+func guestCommand(spec umlSpec, wire string) (int, error) {
 	stdin, err := os.CreateTemp("/run", "stdin")
 	if err != nil {
 		return 0, fmt.Errorf("make the command's input: %w", err)
@@ -145,11 +160,11 @@ func guestCommand(spec umlSpec) (int, error) {
 		return 0, fmt.Errorf("make the command's input: %w", err)
 	}
 	cmd := exec.Command(spec.Args[0], spec.Args[1:]...)
-	stdout, err := openTTY("/dev/tty1")
+	stdout, err := openTTY(wire + "1")
 	if err != nil {
 		return 0, err
 	}
-	stderr, err := openTTY("/dev/tty2")
+	stderr, err := openTTY(wire + "2")
 	if err != nil {
 		return 0, err
 	}

@@ -20,6 +20,7 @@ const (
 	RoleCheck  = "__jail-check"
 	RoleNative = "__jail-native"
 	RoleUML    = "__jail-uml"
+	RoleQEMU   = "__jail-qemu"
 )
 
 // jail is a set of namespaces that a process can be started in.

@@ -53,7 +53,7 @@ func CacheEnv() []string {
 
 // Testbed is a place to run trials.
 type Testbed interface {
-	// Name is "native" or "uml".
+	// Name is that of a user's choice, such as "native" or "uml".
 	Name() string
 	// Probe says what is missing for this testbed, as a [modes.MissingError].
 	Probe(ctx context.Context) error
@@ -69,12 +69,18 @@ const (
 	Auto       = "auto"
 )
 
-// All lists the testbeds, first the one that auto prefers.
+// All lists the testbeds that auto chooses from, first the one that it prefers.
 func All() []Testbed { return []Testbed{Native{}, &UML{}} }
 
-// Names lists their names.
+// emulated lists those that are too slow to be chosen by anybody but the user.
+func emulated() []Testbed { return []Testbed{QEMU{}, QEMU{Exact: true}} }
+
+// Emulated tells whether the testbed of that name has an emulated processor.
+func Emulated(name string) bool { return name == QEMUName || name == ExactName }
+
+// Names lists the names of all testbeds.
 func Names() (out []string) {
-	for _, t := range All() {
+	for _, t := range append(All(), emulated()...) {
 		out = append(out, t.Name())
 	}
 	return out
@@ -82,7 +88,7 @@ func Names() (out []string) {
 
 // Find is the testbed of that name.
 func Find(name string) (Testbed, error) {
-	for _, t := range All() {
+	for _, t := range append(All(), emulated()...) {
 		if t.Name() == name {
 			return t, nil
 		}

@@ -137,7 +137,7 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		defer done()
 	}
 	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 4096}}
-	return g.run(ctx, j, spec)
+	return g.run(ctx, j, RoleUML, spec)
 }
 
 func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
@@ -187,8 +187,8 @@ type guest struct {
 	console        *tail
 }
 
-func (g *guest) run(ctx context.Context, j jail, spec umlSpec) (int, error) {
-	cmd, err := j.command(ctx, RoleUML)
+func (g *guest) run(ctx context.Context, j jail, role string, spec any) (int, error) {
+	cmd, err := j.command(ctx, role)
 	if err != nil {
 		return -1, err
 	}
