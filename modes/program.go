@@ -59,6 +59,7 @@ const (
 	ToNode     Fate = "node"    // a socket of the node itself, or its reset
 	Closed     Fate = "closed"  // accepted by the proxy, which then closes it
 	Unchanged  Fate = "no rule" // routed on as if there were no Service
+	Undecided  Fate = "unknown" // it met something of which is not known what it does
 )
 
 // Way is a packet's whole way.
@@ -71,7 +72,19 @@ type Way struct {
 	Seen netip.Addr `json:"seen,omitzero"`
 	// Masqueraded is whether that is the node's address in place of the sender's.
 	Masqueraded bool `json:"masqueraded"`
-	Operations  `json:"operations"`
+	// Unknown is what the packet met of which is not known what it does: if Fate is
+	// Undecided it decides what becomes of the packet, else it does not.
+	Unknown string `json:"unknown,omitempty"`
+	// Chances are the ends that chance can lead the packet to, if there are several.
+	Chances    []Chance `json:"chances,omitempty"`
+	Operations `json:"operations"`
+}
+
+// Chance is an end that chance leads packets to, with its probability.
+type Chance struct {
+	Fate        Fate           `json:"fate"`
+	To          netip.AddrPort `json:"to,omitzero"`
+	Probability float64        `json:"probability"`
 }
 
 // Step is something that a packet met: a rule that it matched, a look-up.

@@ -35,6 +35,12 @@ type Program struct {
 	// Nodes are the node's addresses beside the one that [Follow] is given and those of
 	// loopback.
 	Nodes []netip.Addr
+	// Index is that of Rules; nil: each Follow makes its own.
+	Index rules.Index
+	// Stations are what packets pass beside Rules and Servers.
+	Stations []Station
+	// Given is what is known of the packets beside their flow.
+	Given Given
 }
 
 // walk is the state of following one packet.
@@ -42,8 +48,9 @@ type walk struct {
 	Program
 	*rules.Tracer
 	node netip.Addr
-	pick int
 	p    rules.Packet
+	// looped is set when a packet of the node's own comes back to it.
+	looped bool
 	// before is the endpoint that the client had lately.
 	before netip.Addr
 	// copied is set when the flow ends at the proxy, which began another.
@@ -53,13 +60,20 @@ type walk struct {
 // Follow implements [modes.Program]; the node's address is the one by which it reaches
 // endpoints.
 func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
-	w := &walk{Program: prog, Tracer: rules.NewTracer(prog.Rules), node: node, pick: f.Pick}
+	index := prog.Index
+	if index == nil {
+		index = rules.NewIndex(prog.Rules)
+	}
+	w := &walk{Program: prog, Tracer: index.Tracer(), node: node}
 	if f.From == modes.FromNode && !f.Src.IsValid() {
 		f.Src = netip.AddrPortFrom(w.source(f.Dst.Addr()), modes.FirstLocalPort)
 	}
-	w.p = rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: "NEW"}
-	w.Pick, w.Local, w.InSet = f.Pick, w.local, w.inSet
+	w.p = prog.Given.packet(f)
+	w.Pick, w.Local, w.InSet, w.Assume = f.Pick, w.local, w.inSet, prog.Given.Assume
 	w.before, w.Seen = f.Before, w.seen
+	if prog.Given.After != nil {
+		defer prog.Given.After(w.Tracer)
+	}
 	var way modes.Way
 	way.Fate = w.travel(f.From)
 	way.Steps, way.Operations = w.Steps, w.Operations
@@ -70,6 +84,7 @@ func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	if way.Fate == modes.ToEndpoint {
 		way.To = w.p.Dst
 	}
+	way.Unknown = w.Stop
 	return way
 }
 
@@ -135,60 +150,10 @@ func (w *walk) say(hook, table, where, text, does string) {
 	w.Steps = append(w.Steps, modes.Step{Hook: hook, Table: table, Chain: where, Text: text, Does: does})
 }
 
-// travel takes the packet through the hooks, in the kernel's order.
-func (w *walk) travel(from modes.From) modes.Fate {
-	before := w.p.Dst
-	if from == modes.FromNode {
-		w.Hook("nat", "OUTPUT", &w.p)
-		// IPVS comes before the filter, which sees what it takes on later.
-		if fate, done := w.served(); done {
-			return fate
-		}
-		if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
-			return fate
-		}
-		if w.local(w.p.Dst.Addr()) {
-			if fate, done := verdict(w.Hook("filter", "INPUT", &w.p)); done {
-				return fate
-			}
-			return w.arrive()
-		}
-	} else {
-		w.Hook("nat", "PREROUTING", &w.p)
-		if w.local(w.p.Dst.Addr()) {
-			if fate, done := verdict(w.Hook("filter", "INPUT", &w.p)); done {
-				return fate
-			}
-			if fate, done := w.served(); done {
-				return fate
-			}
-			return w.arrive()
-		}
-		if fate, done := verdict(w.Hook("filter", "FORWARD", &w.p)); done {
-			return fate
-		}
-	}
-	fate := w.leave()
-	if w.p.Dst == before {
-		return modes.Unchanged
-	}
-	return fate
-}
-
-func verdict(v rules.Verdict) (modes.Fate, bool) {
-	switch v {
-	case rules.Dropped:
-		return modes.Lost, true
-	case rules.Rejected:
-		return modes.Refused, true
-	}
-	return "", false
-}
-
 // served looks the packet up among the virtual servers. One that is for it takes it
 // on to a real server or, having none, answers with an ICMP error.
 func (w *walk) served() (modes.Fate, bool) {
-	if w.Servers == nil {
+	if w.Servers == nil || w.p.Via.IsValid() {
 		return "", false
 	}
 	w.Operations.Servers++
@@ -206,7 +171,7 @@ func (w *walk) served() (modes.Fate, bool) {
 	w.p.Via, w.p.Dst = w.p.Dst, w.choose(at, real)
 	say("gets destination " + w.p.Dst.String())
 	// What IPVS takes on leaves the node as if it were the node's own.
-	if fate, done := verdict(w.Hook("filter", "OUTPUT", &w.p)); done {
+	if fate, done := w.at("OUTPUT"); done {
 		return fate, true
 	}
 	if w.local(w.p.Dst.Addr()) {
@@ -223,7 +188,7 @@ func (w *walk) choose(at modes.Front, from []netip.AddrPort) netip.AddrPort {
 			return to
 		}
 	}
-	return from[w.pick%len(from)]
+	return from[w.Draw(len(from))]
 }
 
 // seen tells whether the client is in a list of recent ones: that of the chain that
@@ -249,7 +214,8 @@ func (w *walk) arrive() modes.Fate {
 	}
 	w.say("", "", "proxy", "accepts on "+w.p.Dst.String(), "opens a connection of its own to "+to.String())
 	w.copied = true
-	w.p = rules.Packet{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.source(to.Addr()), modes.FirstLocalPort), Dst: to, State: "NEW"}
+	w.p = rules.Packet{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.source(to.Addr()), modes.FirstLocalPort), Dst: to, State: rules.New}
+	w.looped = false
 	if fate := w.travel(modes.FromNode); fate != modes.Unchanged {
 		return fate
 	}
@@ -266,7 +232,9 @@ func (w *walk) leave() modes.Fate {
 	if src := w.p.Src.Addr(); src.Is6() && src.IsLoopback() {
 		return modes.Lost
 	}
-	w.Hook("nat", "POSTROUTING", &w.p)
+	if fate, done := w.at("POSTROUTING"); done {
+		return fate
+	}
 	return modes.ToEndpoint
 }
 

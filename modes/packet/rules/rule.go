@@ -29,6 +29,7 @@ const (
 	Masquerade // --random-fully
 	OrMark     // set the rule's Mark bits
 	XorMark    // flip the rule's Mark bits
+	Other      // what the rule's Foreign says
 )
 
 // Rule is one rule. Zero fields do not match on anything. Rules are comparable
@@ -61,6 +62,8 @@ type Rule struct {
 	// Proto.
 	Virtual bool
 	Mark    uint32
+	// Foreign is what a rule of a real node has beyond all that; nil in rules of modes.
+	Foreign *Foreign
 }
 
 // Chain is a named list of rules. A Chain is immutable once it stands in a
@@ -68,6 +71,8 @@ type Rule struct {
 type Chain struct {
 	Name  string
 	Rules []Rule
+	// Shut is set for a built-in chain whose policy is DROP. No mode sets policies.
+	Shut bool
 }
 
 // Table is one iptables table. Built-in chains (PREROUTING and so on) hold

@@ -19,13 +19,28 @@ type Packet struct {
 	Redirected bool
 	// Via is the virtual server of IPVS that took the packet on, invalid for none.
 	Via netip.AddrPort
+
+	// What only rules of real nodes ask for. SentFrom and SentTo are where it came from and
+	// was sent to at first; ConnMark is the mark of its flow.
+	SentFrom, SentTo netip.AddrPort
+	ConnMark         uint32
+	// In and Out are the devices that it comes in and goes out by: "" if that is not known,
+	// [NoDevice] for none.
+	In, Out string
 }
+
+// New is conntrack's state of a flow's first packet.
+const New = "NEW"
+
+// NoDevice is in place of the device's name where there is none: a packet that starts at
+// the node comes in by none, one that is for it goes out by none.
+const NoDevice = "-"
 
 // Front is what the packet is sent to.
 func (p Packet) Front() modes.Front { return modes.Front{Proto: p.Proto, Addr: p.Dst} }
 
 // inState tells whether conntrack has the packet in one of some states.
-func (p Packet) inState(states string) bool {
+func (p *Packet) inState(states string) bool {
 	list := strings.Split(states, ",")
 	return slices.Contains(list, p.State) || p.Redirected && slices.Contains(list, "DNAT")
 }
@@ -40,6 +55,7 @@ const (
 	Dropped  Verdict = "drop"
 	Rejected Verdict = "reject" // answered by ICMP
 	Rewrote  Verdict = "rewrite"
+	Stopped  Verdict = "stop" // what comes next is not known
 )
 
 // Tracer walks packets through a Ruleset, as netfilter does.
@@ -53,36 +69,59 @@ type Tracer struct {
 	// Pick is which of the rules with a Chance, in the order in which a packet
 	// comes to them, matches; one without alternatives always does.
 	Pick int
+	// Odds is how likely it is that chance decides as it did.
+	Odds float64
+	// Assume says of the conditions that are not known, in the order in which a packet
+	// comes to them, whether they hold.
+	Assume []bool
+	// Stop is why the trace stopped, "" if it came to an end. It is Open if a further one of
+	// Assume would let it go on.
+	Stop string
+	Open bool
 
-	chains map[string]map[string]*Chain
-	tables []string
-	picked int
+	chains      Index
+	picked, met int
+	more        bool
+	why         string
 
 	Steps []modes.Step
 	modes.Operations
 }
 
-// NewTracer indexes a Ruleset's chains. Tables are walked in its order.
-func NewTracer(rs Ruleset) *Tracer {
-	t := &Tracer{chains: map[string]map[string]*Chain{}}
+// Index finds the chains of a Ruleset, by table and name.
+type Index map[string]map[string]*Chain
+
+// NewIndex is that of a Ruleset.
+func NewIndex(rs Ruleset) Index {
+	out := Index{}
 	for _, table := range rs.Tables {
-		t.tables = append(t.tables, table.Name)
 		chains := map[string]*Chain{}
 		for c := range table.All() {
 			chains[c.Name] = c
 		}
-		t.chains[table.Name] = chains
+		out[table.Name] = chains
 	}
-	return t
+	return out
 }
+
+// Tracer is one that has met no packet yet.
+func (x Index) Tracer() *Tracer { return &Tracer{chains: x, Odds: 1} }
+
+// NewTracer is a Tracer of a Ruleset.
+func NewTracer(rs Ruleset) *Tracer { return NewIndex(rs).Tracer() }
 
 // Hook walks a packet through one table's chain of a hook, such as PREROUTING
 // of nat. A table or chain that is not there passes it.
 func (t *Tracer) Hook(table, hook string, p *Packet) Verdict {
-	if !slices.Contains(t.tables, table) || t.chains[table][hook] == nil {
+	c := t.chains[table][hook]
+	if c == nil {
 		return Pass
 	}
-	v, _ := t.chain(table, hook, hook, p)
+	v, done := t.chain(table, hook, hook, p)
+	if !done && c.Shut {
+		t.Steps = append(t.Steps, modes.Step{Hook: hook, Table: table, Chain: hook, Text: "policy DROP", Does: "is dropped"})
+		return Dropped
+	}
 	return v
 }
 
@@ -107,18 +146,38 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 		r := &c.Rules[i]
 		t.Rules++
 		looked++
-		if !t.matches(r, *p) {
+		met := t.matches(r, p)
+		if met == No || met == Yes && t.passedOver(r) {
 			continue
 		}
-		t.Steps = append(t.Steps, modes.Step{Hook: hook, Table: table, Chain: name, Rule: i + 1, Looked: looked,
-			Text: strings.TrimSpace(string(AppendRule(nil, r))), Does: r.does()})
+		step := modes.Step{Hook: hook, Table: table, Chain: name, Rule: i + 1, Looked: looked, Text: r.text()}
 		looked = 0
-		if r.Target == Return {
-			return Pass, false
+		if met == Unknown {
+			holds, ok := t.Suppose(step)
+			if !ok {
+				return Stopped, true
+			}
+			if !holds || t.passedOver(r) {
+				continue
+			}
+			step.Looked = 1
 		}
-		if r.Target == Jump {
+		step.Does = r.does()
+		at := len(t.Steps)
+		t.Steps = append(t.Steps, step)
+		switch r.Target {
+		case Return:
+			return Pass, false
+		case Jump:
 			t.Jumps++
-			if v, done := t.chain(table, hook, r.Chain, p); done {
+			v, done := t.chain(table, hook, r.Chain, p)
+			if done || r.Foreign != nil && r.Foreign.Goto {
+				return v, done
+			}
+			continue
+		case Other:
+			v, done := r.Foreign.Action.Apply(t, p)
+			if t.Steps[at].Does = r.Foreign.Action.Does(p); done {
 				return v, true
 			}
 			continue
@@ -131,7 +190,7 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 }
 
 // matches tells whether all matches of a rule hold.
-func (t *Tracer) matches(r *Rule, p Packet) bool {
+func (t *Tracer) matches(r *Rule, p *Packet) Truth {
 	switch {
 	case r.Proto != "" && r.Proto != p.Proto,
 		r.Dst.IsValid() && r.Dst.Contains(p.Dst.Addr()) == r.NotDst,
@@ -145,19 +204,37 @@ func (t *Tracer) matches(r *Rule, p Packet) bool {
 		r.SrcLocal && (t.Local == nil || !t.Local(p.Src.Addr())),
 		r.Virtual && p.Via != r.To,
 		r.Seconds != 0 && (t.Seen == nil || !t.Seen(r.Recent)):
-		return false
+		return No
 	}
 	if r.Set != "" {
 		t.Sets++
-		if t.InSet == nil || !t.InSet(r.Set, r.SetDirs, p) {
-			return false
+		if t.InSet == nil || !t.InSet(r.Set, r.SetDirs, *p) {
+			return No
 		}
 	}
-	if r.Chance > 1 {
-		t.picked++
-		return t.picked > t.Pick
+	if r.Foreign != nil {
+		return t.all(r.Foreign.Matches, p)
 	}
-	return true
+	return Yes
+}
+
+// passedOver tells whether chance passes a rule over that the packet matches.
+func (t *Tracer) passedOver(r *Rule) bool {
+	switch {
+	case r.Chance > 1:
+		return !t.Chance(1 / float64(r.Chance))
+	case r.Foreign != nil && r.Foreign.Chance < 1:
+		return !t.Chance(r.Foreign.Chance)
+	}
+	return false
+}
+
+// text is the rule as it was found, or as a mode writes it.
+func (r *Rule) text() string {
+	if r.Foreign != nil {
+		return r.Foreign.Text
+	}
+	return strings.TrimSpace(string(AppendRule(nil, r)))
 }
 
 // apply does what a rule's target does to a packet; done ends the table.
