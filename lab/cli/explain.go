@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type explainFlags struct {
 	app
 	explain.Question
 	clusterFlags
+	rules      rulesFlags
 	args       map[string]*string
 	packets    []string
 	to, format string
@@ -42,6 +44,7 @@ operations that takes. It needs no kernel and no rights.`,
   viplab explain --modes ipvs --lookup rules --packet all   # what ipsets spare
   viplab explain --from cluster.yaml --to shop/web --modes iptables,nftables
   viplab explain --from cluster.yaml --packet "client tcp 192.0.2.10:443" --packet "node udp [fd00::a]:53"
+  viplab explain --rules iptables.txt --node-addr 192.0.2.5 --packet "client tcp 10.96.0.10:80"   # a real node's rules
   viplab explain --family ipv6 --format json`,
 		Args: noArgs,
 		RunE: f.run,
@@ -63,6 +66,7 @@ operations that takes. It needs no kernel and no rights.`,
 	fl.BoolVar(&f.list, "list", false, "list all that each mode programs too")
 	fl.StringVar(&f.format, "format", "text", "text or json")
 	f.clusterFlags.register(fl)
+	f.rules.register(fl)
 	fl.StringSliceVar(&f.ranges, "cluster-cidr", nil, "with --from: the ranges of the pods, which Kubernetes objects do not tell")
 	return cmd
 }
@@ -77,6 +81,12 @@ func (f *explainFlags) run(cmd *cobra.Command, _ []string) error {
 	f.Synth.Family = modes.Family(f.family)
 	if err := f.readPackets(); err != nil {
 		return usageError{err}
+	}
+	if err := f.rules.check(cmd.Flags().Changed, f.exceptRules()); err != nil {
+		return err
+	}
+	if len(f.rules.files) > 0 {
+		return f.explainRules(cmd)
 	}
 	if f.from != "" {
 		if err := f.given(cmd); err != nil {
@@ -99,6 +109,12 @@ func (f *explainFlags) run(cmd *cobra.Command, _ []string) error {
 		return writeJSON(cmd.OutOrStdout(), answers)
 	}
 	return explain.Write(cmd.OutOrStdout(), answers, f.list)
+}
+
+// exceptRules lists the flags that say what to plan, which the dumps of a node leave no
+// room for.
+func (f *explainFlags) exceptRules() []string {
+	return append(slices.Sorted(maps.Keys(f.args)), "services", "endpoints", "ports", "seed", "modes", "to", "family", "from", "node", "cluster-cidr")
 }
 
 // readPackets tells the cases from packets that are spelt out.

@@ -6,6 +6,7 @@ package explain
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -53,10 +54,15 @@ type Answer struct {
 	Programs modes.Counts `json:"programs"`
 	// LeftOut are the Services that the mode cannot serve, and why.
 	LeftOut []string `json:"left_out,omitempty"`
-	Ways    []Way    `json:"ways"`
+	// Notes say what was assumed, and what the dumps of a node do not tell.
+	Notes []string `json:"notes,omitempty"`
+	Ways  []Way    `json:"ways"`
 
-	program modes.Program
+	program writer
 }
+
+// writer writes all that a mode programs.
+type writer interface{ Write(w io.Writer) error }
 
 // Way is the way of one packet.
 type Way struct {
@@ -203,9 +209,9 @@ func (q Question) in(mode modes.Mode) (Answer, error) {
 		f = f.At(at.Client.Addr())
 		a.Ways = append(a.Ways, Way{mode.Name, f.String(), f, program.Follow(at.Node.Addr(), f)})
 	}
-	var err error
-	if a.program, err = p.program(q.Snapshot(""), q.shown(), false); err == nil {
-		a.Programs = a.program.Counts()
+	shown, err := p.program(q.Snapshot(""), q.shown(), false)
+	if err == nil {
+		a.program, a.Programs = shown, shown.Counts()
 	}
 	return a, err
 }

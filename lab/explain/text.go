@@ -27,7 +27,10 @@ func Write(w io.Writer, answers []Answer, programs bool) error {
 			}
 			fmt.Fprintln(b, why)
 		}
-		if len(a.LeftOut) > 0 {
+		for _, n := range a.Notes {
+			fmt.Fprintln(b, n)
+		}
+		if len(a.LeftOut)+len(a.Notes) > 0 {
 			fmt.Fprintln(b)
 		}
 		for _, way := range a.Ways {
@@ -59,11 +62,41 @@ func writeWay(b *bufio.Writer, w Way) {
 		}
 		fmt.Fprintf(b, "  %2d. %s: %s\n      %s\n", i+1, where, s.Text, s.Does)
 	}
-	fmt.Fprintf(b, "  => %s\n     %d rules looked at, %d jumps, %d set and %d server look-ups, %d connections copied\n\n",
-		fate(w), w.Rules, w.Jumps, w.Sets, w.Servers, w.Copies)
+	fmt.Fprintf(b, "  => %s\n", fate(w))
+	if w.Unknown != "" && w.Fate != modes.Undecided {
+		fmt.Fprintf(b, "     met what is not known, which decides nothing: %s\n", w.Unknown)
+	}
+	writeChances(b, w.Chances)
+	fmt.Fprintf(b, "     %d rules looked at, %d jumps, %d set and %d server look-ups, %d connections copied\n\n",
+		w.Rules, w.Jumps, w.Sets, w.Servers, w.Copies)
+}
+
+// maxChances is how many ends are named that chance leads to.
+const maxChances = 10
+
+func writeChances(b *bufio.Writer, list []modes.Chance) {
+	if len(list) < 2 {
+		return
+	}
+	var out []string
+	for i, c := range list {
+		if i == maxChances {
+			out = append(out, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		end := string(c.Fate)
+		if c.To.IsValid() {
+			end = c.To.String()
+		}
+		out = append(out, fmt.Sprintf("%s with %.3g %%", end, 100*c.Probability))
+	}
+	fmt.Fprintf(b, "     by chance: %s\n", strings.Join(out, ", "))
 }
 
 func fate(w Way) string {
+	if w.Mode == OfRules {
+		return fateOfRules(w)
+	}
 	switch w.Fate {
 	case modes.ToEndpoint:
 		source := "which sees the sender's own address"

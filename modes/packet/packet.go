@@ -70,7 +70,7 @@ func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	}
 	w.p = prog.Given.packet(f)
 	w.Pick, w.Local, w.InSet, w.Assume = f.Pick, w.local, w.inSet, prog.Given.Assume
-	w.before, w.Seen = f.Before, w.seen
+	w.before, w.Seen, w.Node = f.Before, w.seen, node
 	if prog.Given.After != nil {
 		defer prog.Given.After(w.Tracer)
 	}
@@ -79,7 +79,9 @@ func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	way.Steps, way.Operations = w.Steps, w.Operations
 	way.Masqueraded = w.copied || !w.p.Src.IsValid()
 	if way.Seen = w.p.Src.Addr(); !w.p.Src.IsValid() {
-		way.Seen = node
+		if way.Seen = node; w.Source.IsValid() {
+			way.Seen = w.Source
+		}
 	}
 	if way.Fate == modes.ToEndpoint {
 		way.To = w.p.Dst

@@ -51,8 +51,9 @@ type Action interface {
 
 // Foreign is what a rule of a real node has beyond the fields of a [Rule].
 type Foreign struct {
-	// Where is its place in the dump: "FILE:LINE".
-	Where string
+	// File and Line say where it stands.
+	File string
+	Line int
 	// Text is the rule as it stands there, without its chain.
 	Text    string
 	Matches []Match
@@ -63,6 +64,9 @@ type Foreign struct {
 	Goto bool
 }
 
+// place is where the rule stands.
+func (f *Foreign) place() string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
+
 // Unsure is the Truth of what is not known; why says what that is, for people.
 func (t *Tracer) Unsure(why string) Truth {
 	t.why = why
@@ -71,7 +75,9 @@ func (t *Tracer) Unsure(why string) Truth {
 
 // Halt ends the trace, at something of which is not known what it does.
 func (t *Tracer) Halt(why string) (Verdict, bool) {
-	t.Stop = why
+	if t.Stop = why; t.Place != "" {
+		t.Stop = t.Place + ": " + why
+	}
 	return Stopped, true
 }
 
@@ -103,14 +109,14 @@ func (t *Tracer) More() bool { return t.more }
 func (t *Tracer) Suppose(s modes.Step) (holds, ok bool) {
 	why := t.why
 	if t.met++; t.met > len(t.Assume) {
-		s.Does = "not known: " + why
-		t.Steps = append(t.Steps, s)
 		t.Halt(why)
+		s.Does = "not known: " + t.Stop
+		t.Steps = append(t.Steps, s)
 		t.Open = true
 		return false, false
 	}
 	holds = t.Assume[t.met-1]
-	s.Does = fmt.Sprintf("not known: %s; here taken as if it %s", why, map[bool]string{true: "held", false: "did not hold"}[holds])
+	s.Does = fmt.Sprintf("not known: %s: %s; here taken as if it %s", t.Place, why, map[bool]string{true: "held", false: "did not hold"}[holds])
 	t.Steps = append(t.Steps, s)
 	return holds, true
 }

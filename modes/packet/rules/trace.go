@@ -66,6 +66,9 @@ type Tracer struct {
 	Local func(netip.Addr) bool
 	// Seen tells whether a client is in a list of recent ones, nil: in none.
 	Seen func(list string) bool
+	// Node is the address that redirected packets get, where they come from outside; Source
+	// is set to that which the packet got as its source, if it is not Node's.
+	Node, Source netip.Addr
 	// Pick is which of the rules with a Chance, in the order in which a packet
 	// comes to them, matches; one without alternatives always does.
 	Pick int
@@ -78,6 +81,8 @@ type Tracer struct {
 	// Assume would let it go on.
 	Stop string
 	Open bool
+	// Place is where what was met last stands that may be not known.
+	Place string
 
 	chains      Index
 	picked, met int
@@ -153,6 +158,7 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 		step := modes.Step{Hook: hook, Table: table, Chain: name, Rule: i + 1, Looked: looked, Text: r.text()}
 		looked = 0
 		if met == Unknown {
+			t.Place = r.Foreign.place()
 			holds, ok := t.Suppose(step)
 			if !ok {
 				return Stopped, true
@@ -176,6 +182,7 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 			}
 			continue
 		case Other:
+			t.Place = r.Foreign.place()
 			v, done := r.Foreign.Action.Apply(t, p)
 			if t.Steps[at].Does = r.Foreign.Action.Does(p); done {
 				return v, true
