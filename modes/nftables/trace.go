@@ -20,6 +20,7 @@ type walk struct {
 	mark       uint32
 	translated bool // its destination was rewritten
 	masked     bool // its source will be the node
+	looped     bool // it started at the node, and comes back to it
 
 	hook  HookPoint
 	steps []modes.Step
@@ -48,30 +49,35 @@ func (p *Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 // travel takes the packet through the hooks, in the kernel's order.
 func (w *walk) travel(from modes.From) modes.Fate {
 	before := w.dst
-	first, next := Prerouting, Forward
+	first := Prerouting
 	if from == modes.FromNode {
-		first, next = Output, Output
+		first = Output
 	}
 	// What a hook does to the destination decides about the next one.
 	if fate, done := w.at(first); done {
 		return fate
 	}
+	next := []HookPoint{Forward, Postrouting}
 	local := w.local(w.dst.Addr())
-	if local && from != modes.FromNode {
-		next = Input
+	switch {
+	case local && from == modes.FromNode:
+		// It goes out by lo, and comes in again.
+		next = []HookPoint{Postrouting, Prerouting, Input}
+		w.looped = true
+	case local:
+		next = []HookPoint{Input}
+	case from == modes.FromNode:
+		next = []HookPoint{Postrouting}
 	}
-	if next != first {
-		if fate, done := w.at(next); done {
+	for _, h := range next {
+		if fate, done := w.at(h); done {
 			return fate
 		}
 	}
-	if local {
+	switch {
+	case local:
 		return modes.ToNode
-	}
-	if fate, done := w.at(Postrouting); done {
-		return fate
-	}
-	if w.dst == before {
+	case w.dst == before:
 		return modes.Unchanged
 	}
 	return modes.ToEndpoint
@@ -81,6 +87,9 @@ func (w *walk) travel(from modes.From) modes.Fate {
 func (w *walk) at(h HookPoint) (modes.Fate, bool) {
 	w.hook = h
 	for _, c := range w.hooks[h] {
+		if c.Hook.Type == "nat" && h == Prerouting && w.looped {
+			continue // conntrack knows already
+		}
 		if v, done := w.chain(c); done && v.Kind == Drop {
 			if w.rejected {
 				return modes.Refused, true

@@ -144,7 +144,10 @@ func (w *walk) rewritable(hook string) bool {
 	destination := NATPriority(hook) == DestinationNAT
 	switch w.p.State {
 	case rules.New, "RELATED":
-		return !destination && w.p.Src.IsValid() || destination && !w.p.Redirected && !w.p.Via.IsValid() && !w.looped
+		if w.looped && (destination || hook == "INPUT") {
+			return false // what goes out by lo has passed OUTPUT and POSTROUTING
+		}
+		return !destination && w.p.Src.IsValid() || destination && !w.p.Redirected && !w.p.Via.IsValid()
 	case "ESTABLISHED":
 		n := w.Given.Natted
 		switch {

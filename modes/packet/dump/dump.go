@@ -38,9 +38,12 @@ type Dump struct {
 	servers  servers
 }
 
+// New is one without anything in it.
+func New() *Dump { return &Dump{sets: ipset.Sets{}} }
+
 // Read reads the dumps of some files.
 func Read(paths []string, stdin io.Reader) (*Dump, error) {
-	d := &Dump{sets: ipset.Sets{}}
+	d := New()
 	for _, path := range paths {
 		name, data, err := load(path, stdin)
 		if err != nil {
@@ -50,13 +53,13 @@ func Read(paths []string, stdin io.Reader) (*Dump, error) {
 			return nil, err
 		}
 	}
-	d.finish()
+	d.Finish()
 	return d, nil
 }
 
-// finish is what can be said when all dumps are there: iptables-save shows the tables of
+// Finish is what can be said when all dumps are added: iptables-save shows the tables of
 // iptables-nft better than nft, which does not know what its matches and targets are.
-func (d *Dump) finish() {
+func (d *Dump) Finish() {
 	for _, rs := range d.rulesets {
 		rs.Drop(func(f modes.Family, name string) bool {
 			return slices.ContainsFunc(d.tables, func(t save.Table) bool { return t.NFT && t.Family == f && t.Name == name })

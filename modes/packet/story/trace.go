@@ -33,11 +33,17 @@ func (b Book) Trace(mode modes.Mode, args modes.Args, hosts func(modes.Family) H
 			return nil, fmt.Errorf("plan %s in mode %s: %w", b.Name, mode.Name, err)
 		}
 	}
+	return b.Follow(programs, mode.Name, hosts), nil
+}
+
+// Follow tells the stories of a mode with the tracer, in what is programmed for each
+// family.
+func (b Book) Follow(programs map[modes.Family]modes.Program, mode string, hosts func(modes.Family) Hosts) []Outcome {
 	had := map[string]netip.Addr{}
 	out := make([]Outcome, len(b.Stories))
 	for i, s := range b.Stories {
 		family := modes.FamilyOf(s.Flow.Dst.Addr())
-		h, f, want := hosts(family), s.Flow.At(hosts(family).Client), s.In(mode.Name)
+		h, f, want := hosts(family), s.Flow.At(hosts(family).Client), s.In(mode)
 		if want.Kind == Stays {
 			f.Before, f.Pick = had[s.Flow.String()], 1
 		}
@@ -46,7 +52,7 @@ func (b Book) Trace(mode modes.Mode, args modes.Args, hosts func(modes.Family) H
 		isNode := func(a netip.Addr) bool { return a == h.Node || slices.Contains(b.Snapshot.Node.Addrs, a) }
 		out[i] = Outcome{s, w, want.wrong(w, f, isNode)}
 	}
-	return out, nil
+	return out
 }
 
 // wrong says what of a packet's way is not as told.
