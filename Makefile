@@ -59,6 +59,7 @@ fuzz: setup ## fuzz the parsers for a minute each
 	@go test ./workload -run '^$$' -fuzz FuzzParseIperf -fuzztime 1m
 	@go test ./modes/packet/story -run '^$$' -fuzz FuzzRead -fuzztime 1m
 	@go test ./modes/snapshot/kube -run '^$$' -fuzz FuzzDecode -fuzztime 1m
+	@go test ./modes/packet/dump -run '^$$' -fuzz FuzzAdd -fuzztime 1m
 	@go test ./lab/play -run '^$$' -fuzz FuzzRead -fuzztime 1m
 
 clean: ## remove what was built (runs stay)

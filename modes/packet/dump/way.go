@@ -13,6 +13,8 @@ import (
 const (
 	maxUnknown = 7
 	maxChances = 512
+	// maxBoth is that of chances where there are conditions that are not known.
+	maxBoth = 16
 )
 
 // trail is a way with what the tracer has to say of it.
@@ -32,7 +34,11 @@ func (p *Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	if !out.more || out.Fate == modes.Undecided {
 		return out.Way
 	}
-	out.Chances = p.chances(node, f)
+	most := maxChances
+	if out.Unknown != "" {
+		most = maxBoth
+	}
+	out.Chances = p.chances(node, f, most)
 	return out.Way
 }
 
@@ -90,9 +96,9 @@ func end(w modes.Way) string {
 
 // chances are the ends that chance can lead a packet to. They are told only if they are
 // all: where chance decides twice there are more than are tried.
-func (p *Program) chances(node netip.Addr, f modes.Flow) (out []modes.Chance) {
+func (p *Program) chances(node netip.Addr, f modes.Flow, most int) (out []modes.Chance) {
 	sum := 0.0
-	for f.Pick = 0; f.Pick < maxChances; f.Pick++ {
+	for f.Pick = 0; f.Pick < most; f.Pick++ {
 		w := p.decided(p.Given, node, f, nil)
 		if w.Fate == modes.Undecided {
 			return nil

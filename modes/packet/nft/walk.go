@@ -79,6 +79,9 @@ func (w *walk) chain(c *chain) verdict {
 			}
 		}
 	}
+	if w.Tired() {
+		return finally(rules.Stopped)
+	}
 	return verdict{}
 }
 

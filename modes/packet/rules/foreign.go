@@ -104,6 +104,19 @@ func (t *Tracer) Draw(n int) int {
 // More tells whether chance could have decided in a way that a higher Pick leads to.
 func (t *Tracer) More() bool { return t.more }
 
+// maxLooked bounds how many rules a packet is held against: chains that lead into each
+// other again and again can be walked for ever, almost.
+const maxLooked = 2_000_000
+
+// Tired tells whether the packet has met so many rules that the trace stops.
+func (t *Tracer) Tired() bool {
+	if t.Rules > maxLooked {
+		t.Halt(fmt.Sprintf("more than %d rules", maxLooked))
+		return true
+	}
+	return false
+}
+
 // Suppose decides about a condition that is not known, by what is assumed of it. Without
 // that the trace stops; ok is false.
 func (t *Tracer) Suppose(s modes.Step) (holds, ok bool) {

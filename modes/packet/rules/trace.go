@@ -193,6 +193,9 @@ func (t *Tracer) chain(table, hook, name string, p *Packet) (v Verdict, done boo
 			return v, true
 		}
 	}
+	if t.Tired() {
+		return Stopped, true
+	}
 	return Pass, false
 }
 
