@@ -2,7 +2,6 @@ package dump_test
 
 import (
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,17 +90,6 @@ func packet(t testing.TB) modes.Flow {
 
 // FuzzAdd: whatever a file has, it is read or refused, and packets come to an end in it.
 func FuzzAdd(f *testing.F) {
-	paths, err := filepath.Glob("testdata/kube-proxy/*4-local.txt")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, path := range paths {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
 	for _, o := range oddities {
 		f.Add([]byte(o.dump))
 	}

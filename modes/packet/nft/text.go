@@ -64,7 +64,7 @@ func spell(name string, arg any) string {
 	switch name {
 	case "match":
 		op := text(m["op"]) + " "
-		if op == "== " || op == "in " {
+		if left, _ := m["left"].(map[string]any); (op == "== " || op == "in ") && left["&"] == nil {
 			op = ""
 		}
 		return text(m["left"]) + " " + op + text(m["right"])
