@@ -239,8 +239,12 @@ func (r *Run) read(src io.Reader) error {
 
 func (r *Run) parse(n int, text string) {
 	rec, err := r.decode(text)
-	if err != nil || rec.Metric == "" {
+	if err != nil {
 		r.warn("line %d of %s is damaged and was left out", n, SamplesFile)
+		return
+	}
+	if err := rec.Fault(); err != nil {
+		r.warn("the record in line %d of %s %v, and was set aside", n, SamplesFile, err)
 		return
 	}
 	if rec.Metric == Begin {
@@ -263,9 +267,9 @@ func (r *Run) decode(text string) (Record, error) {
 
 // warnUnknown names the metrics that this program does not know, once each.
 func (r *Run) warnUnknown() {
-	seen := map[string]bool{Done: true, Environment: true}
+	seen := map[string]bool{}
 	for _, rec := range r.Records {
-		if seen[rec.Metric] {
+		if !rec.Sample() || seen[rec.Metric] {
 			continue
 		}
 		seen[rec.Metric] = true

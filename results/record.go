@@ -143,6 +143,10 @@ const Begin = "begin"
 // failed. A trial without one was cut off.
 const Done = "trial"
 
+// Ended is the metric of a record of how a run ended before all of its trials: Err says
+// why. The last one counts, and only while trials are missing.
+const Ended = "ended"
+
 // Environment is the metric of a record whose Factors are facts of where the
 // trials after it ran (kernel, program, CPU). It has no values. Its Variant says which
 // trials it is about, if not all. A run whose facts differ was resumed somewhere else,

@@ -33,20 +33,20 @@ func TestLabel(t *testing.T) {
 // that time, and the place in the trial.
 func TestFirstSchema(t *testing.T) {
 	for text, want := range map[string]Record{
-		`{"metric":"m","factors":{"mode":"iptables","sync":"partial","backend":"legacy","services":"5","testbed":"uml","policies":"0","policy-packets":"all"}}`: {
+		`{"metric":"m","factors":{"mode":"iptables","sync":"partial","backend":"legacy","services":"5","testbed":"uml","policies":"0","policy-packets":"all"},"values":[1]}`: {
 			Variant: Variant{Mode: "iptables", Testbed: "uml"}, Factors: map[string]string{Services: "5"}},
-		`{"metric":"m","factors":{"mode":"ipvs","tracking":"off","scheduler":"sh","bind":"address","forward":"dr","position":"last","vs.conntrack":"1"}}`: {
-			Variant: Variant{Mode: "ipvs", "conntrack": "off", "scheduler": "sh", "forward": "dr"}, Factors: map[string]string{Position: "last", VSConntrack: "1"}},
-		`{"metric":"m","factors":{"mode":"iptables-tree","fanout":"8","family":"dual","policies":"1000","policy-packets":"all"}}`: {
-			Variant: Variant{Mode: "iptables-tree", Family: "dual", Policies: "1000", Packets: "all"}, Factors: map[string]string{}},
-		`{"metric":"m","factors":{"mode":"iptables-tree","fanout":"16","tracking":"on","run":"a"}}`: {
-			Variant: Variant{Mode: "iptables-tree", "fanout": "16", RunName: "a"}, Factors: map[string]string{}},
+		`{"metric":"m","factors":{"mode":"ipvs","tracking":"off","scheduler":"sh","bind":"address","forward":"dr","position":"last","vs.conntrack":"1","services":"5"},"values":[1]}`: {
+			Variant: Variant{Mode: "ipvs", "conntrack": "off", "scheduler": "sh", "forward": "dr"}, Factors: map[string]string{Position: "last", VSConntrack: "1", Services: "5"}},
+		`{"metric":"m","factors":{"mode":"iptables-tree","fanout":"8","family":"dual","policies":"1000","policy-packets":"all","services":"5"},"values":[1]}`: {
+			Variant: Variant{Mode: "iptables-tree", Family: "dual", Policies: "1000", Packets: "all"}, Factors: map[string]string{Services: "5"}},
+		`{"metric":"m","factors":{"mode":"iptables-tree","fanout":"16","tracking":"on","run":"a","services":"5"},"values":[1]}`: {
+			Variant: Variant{Mode: "iptables-tree", "fanout": "16", RunName: "a"}, Factors: map[string]string{Services: "5"}},
 	} {
 		run := &Run{}
 		if err := run.read(strings.NewReader(`{"schema":"viplab/1"}` + "\n" + text + "\n")); err != nil || len(run.Records) != 1 {
 			t.Fatalf("%s: %v", text, err)
 		}
-		want.Metric = "m"
+		want.Metric, want.Values = "m", []float64{1}
 		if !reflect.DeepEqual(run.Records[0], want) {
 			t.Errorf("%s: %+v", text, run.Records[0])
 		}

@@ -216,7 +216,7 @@ func Halves(run *results.Run) (*Comparison, error) {
 	even.Dir, odd.Dir = run.Dir+" (even rounds)", run.Dir+" (odd rounds)"
 	rounds := map[int]bool{}
 	for _, r := range run.Records {
-		if r.Metric == results.Environment {
+		if r.Metric == results.Environment || r.Metric == results.Ended {
 			continue
 		}
 		rounds[r.Round] = true

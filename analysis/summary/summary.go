@@ -116,7 +116,7 @@ func Make(records []results.Record) (*Summary, error) {
 	aside := s.outcomes(records)
 	byName := map[string]*Cell{}
 	for _, r := range records {
-		if r.Metric == results.Done || r.Metric == results.Environment || aside[r.Trial] {
+		if !r.Sample() || aside[r.Trial] {
 			continue
 		}
 		name := r.Cell()

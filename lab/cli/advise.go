@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ do. Without any run all of it is simulated.`,
 			case budget < 0:
 				return usagef("budget must not be negative, got %s", budget)
 			}
-			run, err := runOrLatest(args)
+			run, err := runOrLatest(args, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ do. Without any run all of it is simulated.`,
 }
 
 // runOrLatest reads the run of an argument, or the latest one; without either it is nil.
-func runOrLatest(args []string) (*results.Run, error) {
+func runOrLatest(args []string, stderr io.Writer) (*results.Run, error) {
 	dir := filepath.Join(runsDir, results.LatestLink)
 	if len(args) > 0 {
 		dir = args[0]
@@ -79,9 +80,5 @@ func runOrLatest(args []string) (*results.Run, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("look for the latest run: %w", err)
 	}
-	run, err := results.Open(dir)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return run, nil
+	return openRun(dir, stderr)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,7 @@ worse by more than that share, with the whole interval.`,
 					return usagef("fail-above must be a share such as 5%% or 0.05, got %q", failAbove)
 				}
 			}
-			c, err := compareDirs(args, o)
+			c, err := compareDirs(args, o, cmd.ErrOrStderr())
 			var different *compare.DifferentError
 			if errors.As(err, &different) {
 				return usagef("%w (--force compares nevertheless what has a counterpart)", err)
@@ -89,12 +90,12 @@ func gate(c *compare.Comparison, limit float64, text string) error {
 }
 
 // compareDirs compares two runs, or one with itself.
-func compareDirs(dirs []string, o compare.Options) (*compare.Comparison, error) {
+func compareDirs(dirs []string, o compare.Options, stderr io.Writer) (*compare.Comparison, error) {
 	var runs []*results.Run
 	for _, dir := range dirs {
-		run, err := results.Open(dir)
+		run, err := openRun(dir, stderr)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, err
 		}
 		runs = append(runs, run)
 	}

@@ -33,12 +33,9 @@ of its own; runs of different testbeds or kernels only with --force.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var runs []*results.Run
 			for _, dir := range args {
-				run, err := results.Open(dir)
+				run, err := openRun(dir, cmd.ErrOrStderr())
 				if err != nil {
-					return usageError{err}
-				}
-				for _, w := range run.Warnings {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: %s\n", dir, w)
+					return err
 				}
 				runs = append(runs, run)
 			}

@@ -35,6 +35,7 @@ type simulateFlags struct {
 	what      string
 	churn     float64
 	minSync   float64
+	stderr    io.Writer
 }
 
 func (a app) simulateCommand() *cobra.Command {
@@ -65,6 +66,7 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 			if err := f.takeCluster(cmd); err != nil {
 				return usageError{err}
 			}
+			f.stderr = cmd.ErrOrStderr()
 			return f.run(cmd.OutOrStdout())
 		},
 	}
@@ -290,9 +292,9 @@ func availableMemory() uint64 {
 
 // measured reads the run to calibrate with.
 func (f *simulateFlags) measured() (*results.Run, *summary.Summary, error) {
-	run, err := results.Open(f.calibrate)
+	run, err := openRun(f.calibrate, f.stderr)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	s, err := summary.Of(run)
 	return run, s, err

@@ -49,7 +49,7 @@ func (s *Session) load() error {
 	case run.Schema != results.Schema:
 		return &results.SchemaError{Dir: s.Dir, Schema: run.Schema}
 	default:
-		s.Resume, s.finished = true, run.Finished()
+		s.Resume, s.finished, s.warnings = true, run.Finished(), run.Warnings
 	}
 	maxTime := s.MaxTime
 	if s.Config, err = writtenConfig(s.Dir, s.Modes); err != nil {

@@ -39,6 +39,7 @@ type Session struct {
 	Version string
 
 	finished map[string]bool // trials of a run that goes on
+	warnings []string        // about what was damaged of it
 	env      results.Env     // of this machine, learnt once
 	unlock   func()          // gives Dir free for others, nil if it was not taken
 }
@@ -56,6 +57,9 @@ func (s *Session) Run(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	fmt.Fprintf(s.Log, "testbed %s: %s\nseed %d, run directory %s\n", at[0].Name(), why, s.Seed, s.Dir)
+	for _, w := range s.warnings {
+		fmt.Fprintf(s.Log, "warning: %s: %s\n", s.Dir, w)
+	}
 	for _, n := range s.Notes {
 		fmt.Fprintln(s.Log, n)
 	}

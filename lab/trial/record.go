@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strconv"
@@ -77,8 +78,13 @@ func (st *Stage) Censored(metric string, at map[string]string, took time.Duratio
 	st.emit(rec)
 }
 
-// emit sends a record out; the first failure ends the trial later.
+// emit sends a record out; the first failure ends the trial later. What can be no figure of a
+// measurement is not recorded, and makes a failure of the trial.
 func (st *Stage) emit(rec results.Record) {
+	if err := rec.Fault(); err != nil {
+		st.fault = cmp.Or(st.fault, fmt.Errorf("the record of %s %w", rec.Cell(), err))
+		return
+	}
 	if err := st.out.Emit(Event{Record: &rec}); err != nil && st.emitErr == nil {
 		st.emitErr = err
 	}

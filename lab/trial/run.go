@@ -79,6 +79,7 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 		st.Record(results.LabPeakRSS, nil, float64(u.PeakRSS))
 	}
 	st.recordSpent(time.Since(start))
+	err = errors.Join(err, st.fault)
 	end := spec.NewRecord(results.Done, nil)
 	if end.Mark = st.Mark(); err != nil {
 		end.Err = err.Error()

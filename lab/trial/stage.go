@@ -44,6 +44,7 @@ type Stage struct {
 
 	out     *Emitter
 	emitErr error
+	fault   error // of a record that could not be taken
 	drops0  uint64
 	mark    string
 	kernel0 workload.KernelMemory
