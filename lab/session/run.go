@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"viplab/lab/pulse"
 	"viplab/lab/roles"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
@@ -54,6 +55,7 @@ type Runner struct {
 	failure error // of writing records
 	host    hostLoad
 	at      results.Variant // where trials run now
+	beats   *pulse.Pulse
 }
 
 // Run runs the trials, one guest or set of namespaces a round and kernel. A trial that
@@ -66,6 +68,8 @@ func (r *Runner) Run(ctx context.Context, trials []trial.Spec, maxTime time.Dura
 	for _, t := range trials {
 		r.trials[t.ID] = t
 	}
+	r.beats = pulse.Start()
+	defer r.beats.Stop()
 	r.Progress.Begin(trials)
 	defer r.Progress.End()
 	inner, cancel := ctx, context.CancelFunc(func() {})
@@ -180,6 +184,7 @@ func (r *Runner) event(line []byte) {
 		}
 	case ev.Start != "":
 		r.running, r.started = ev.Start, time.Now()
+		_ = r.beats.Take() // between trials nothing is timed
 		r.add(results.Record{Metric: results.Begin, Trial: ev.Start, Round: r.trials[ev.Start].Round})
 		r.Progress.Start(r.trials[ev.Start])
 	case ev.Step != "":
@@ -213,7 +218,7 @@ func (r *Runner) noteHost(first trial.Spec) {
 func (r *Runner) add(rec results.Record) {
 	if rec.Metric == results.Done {
 		now := time.Now()
-		rec.Mark = cmp.Or(rec.Mark, clockStep(now.Round(0).Sub(r.started.Round(0)), now.Sub(r.started)))
+		rec.Mark = cmp.Or(rec.Mark, r.beats.Take(), clockStep(now.Round(0).Sub(r.started.Round(0)), now.Sub(r.started)))
 	}
 	if err := r.Out.Add(rec); err != nil && r.failure == nil {
 		r.failure = err

@@ -155,7 +155,25 @@ func (s *Session) measure(ctx context.Context, at []place, trials []trial.Spec) 
 		out, runErr = s.runFurther(ctx, runner, out, deadline)
 	}
 	out.Done += len(s.finished)
+	if why := s.whyEnded(out, runErr); why != "" {
+		_ = w.Add(results.Record{Metric: results.Ended, Err: why}) // a full disk takes no last word
+	}
 	return out, errors.Join(runErr, w.Close())
+}
+
+// whyEnded says what ended a run before all of its trials, empty if nothing did.
+func (s *Session) whyEnded(out Outcome, err error) string {
+	switch {
+	case out.Left == 0:
+		return ""
+	case out.OutOfTime:
+		return fmt.Sprintf("its time was up (--max-time %s)", s.MaxTime)
+	case errors.Is(err, context.Canceled):
+		return "it was interrupted"
+	case err != nil:
+		return firstLine(err.Error())
+	}
+	return ""
 }
 
 func (s *Session) needsRealRoot(t trial.Spec) bool {

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"viplab/lab/pulse"
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/results"
@@ -37,12 +39,14 @@ func RunJob(ctx context.Context, known catalog.Catalog, list []Measurement, job 
 	if err := out.Emit(Event{Env: inspect()}); err != nil {
 		return err
 	}
-	machine := workload.NewMachine()
+	machine, beats := workload.NewMachine(), pulse.Start()
+	defer beats.Stop()
 	for _, spec := range job.Trials {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := runOne(ctx, known, list, spec, job, machine, out); err != nil {
+		_ = beats.Take() // between trials nothing is timed
+		if err := runOne(ctx, known, list, spec, job, machine, beats, out); err != nil {
 			return err
 		}
 		debug.FreeOSMemory()
@@ -61,7 +65,7 @@ func inspect() *Env {
 	return e
 }
 
-func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec Spec, job Job, machine *workload.Machine, out *Emitter) error {
+func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec Spec, job Job, machine *workload.Machine, beats *pulse.Pulse, out *Emitter) error {
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
@@ -81,7 +85,7 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 	st.recordSpent(time.Since(start))
 	err = errors.Join(err, st.fault)
 	end := spec.NewRecord(results.Done, nil)
-	if end.Mark = st.Mark(); err != nil {
+	if end.Mark = cmp.Or(beats.Take(), st.Mark()); err != nil {
 		end.Err = err.Error()
 	}
 	return errors.Join(st.emitErr, out.Emit(Event{Record: &end}))
