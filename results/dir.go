@@ -158,6 +158,8 @@ type Run struct {
 	Records []Record
 	// Warnings say what was damaged or missing, for people.
 	Warnings []string
+	// Parts are the runs that this one was put together of, if it was; see [Run.All].
+	Parts []Part
 }
 
 // NoRunError says that a directory holds no run, or is not there.

@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode"
 
 	"viplab/results"
 )
@@ -15,15 +17,35 @@ func again(run *results.Run) []string {
 	if len(words) > 1 && words[1] == "report" {
 		return []string{commandLine(words)}
 	}
-	report := commandLine([]string{"viplab", "report", run.Dir}) + "   # plots and report from the same records"
+	program := "viplab"
+	if len(words) > 0 {
+		program = words[0]
+	}
+	report := commandLine([]string{program, "report", run.Dir}) + "   # plots and report from the same records"
+	config := commandLine([]string{program, "bench", "--config", filepath.Join(run.Dir, results.ConfigFile)})
 	switch {
+	case len(words) > 0 && slices.Contains(words, "-"):
+		return []string{config + "   # the same settings, with the run's copy of what came on standard input", report}
 	case len(words) > 0:
-		return []string{commandLine(words), report}
+		return []string{commandLine(withoutOut(words)), report}
 	case len(run.Config) > 0:
-		config := commandLine([]string{"viplab", "bench", "--config", filepath.Join(run.Dir, results.ConfigFile)})
 		return []string{config + "   # the command was not recorded, but its settings were", report}
 	}
 	return []string{"# the command of this run was not recorded", report}
+}
+
+// withoutOut is a command without the directory that it wrote to: that is no longer empty, so
+// that the same words would be refused.
+func withoutOut(words []string) (out []string) {
+	for i := 0; i < len(words); i++ {
+		switch {
+		case words[i] == "--out":
+			i++
+		case !strings.HasPrefix(words[i], "--out="):
+			out = append(out, words[i])
+		}
+	}
+	return out
 }
 
 // commandLine writes words so that a POSIX shell reads the same words.
@@ -34,8 +56,28 @@ func commandLine(words []string) string {
 		if w == "" || strings.ContainsFunc(w, needsQuotes) {
 			quoted[i] = fmt.Sprintf("'%s'", strings.ReplaceAll(w, "'", `'\''`))
 		}
+		if strings.ContainsFunc(w, unicode.IsControl) {
+			quoted[i] = singleLine(w)
+		}
 	}
 	return strings.Join(quoted, " ")
+}
+
+// singleLine quotes a word with control characters in it, of which the last must not be a
+// line feed.
+func singleLine(w string) string {
+	var b strings.Builder
+	for i := range len(w) {
+		switch c := w[i]; {
+		case c == '%':
+			b.WriteString("%%")
+		case c == '\'' || c == '\\' || c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return `"$(printf -- '` + b.String() + `')"`
 }
 
 // needsQuotes tells of characters which a shell might take for more than themselves.

@@ -38,6 +38,7 @@ func Combine(runs []*results.Run, dir string, anyway bool) (*results.Run, error)
 			name = fmt.Sprintf("%s (%d)", name, i+1)
 		}
 		names[name] = true
+		out.Parts = append(out.Parts, results.Part{Name: name, Run: r})
 		for _, f := range [][3]string{{"testbed", runs[0].Env.Testbed, r.Env.Testbed}, {"kernel", runs[0].Env.Kernel, r.Env.Kernel}} {
 			if f[1] != f[2] {
 				different = append(different, fmt.Sprintf("%s %q in the first, %q in %s", f[0], f[1], f[2], name))
@@ -68,7 +69,11 @@ func combineConfigs(runs []*results.Run, dir string, anyway bool) map[string]any
 	if out == nil {
 		out = map[string]any{}
 	}
-	command := []any{"viplab", "report", "--out", dir}
+	program := "viplab"
+	if words := runs[0].Command(); len(words) > 0 {
+		program = words[0]
+	}
+	command := []any{program, "report", "--out", dir}
 	if anyway {
 		command = append(command, "--force")
 	}

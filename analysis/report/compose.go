@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 type page struct {
 	Title    string
 	Answer   []sentence // what the data support
+	Missing  []string   // of what was asked for
 	Asked    []string   // what was asked, where it ran
 	Series   []seriesKey
 	Sizes    []int
@@ -95,7 +97,7 @@ func rows() []row {
 func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 	p := &page{Title: "Service data planes, measured", Failures: s.Failures}
 	series := s.Series()
-	p.Asked = asked(run, s, series)
+	p.Asked, p.Missing = asked(run, s, series), incomplete(run, s)
 	sizes := s.Sizes()
 	for _, n := range slices.Backward(sizes) {
 		if t := sizeTable(s, series, n); len(t.Rows) > 0 {
@@ -127,7 +129,7 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 	p.Method, p.Limits = method(), limits(run, known, s)
 	p.Notes = notes(run, s)
 	p.Again = again(run)
-	p.Env = environment(run.Env)
+	p.Env = environments(run)
 	return p
 }
 
@@ -144,15 +146,8 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 	if all := conditions(series); all != "" {
 		out = append(out, "All of them with "+all+".")
 	}
-	e := run.Env
-	where := fmt.Sprintf("Ran: %s on testbed %s (kernel %s, %d CPU) of a machine with %d × %s, %s.",
-		e.Time.Format("2006-01-02 15:04 UTC"), e.Testbed, e.Kernel, e.KernelCPUs, e.CPUs, e.CPU, e.OS)
-	if e.Testbed == "" {
-		where = "Ran: on a machine that is not known, since the run's environment is missing."
-	}
-	out = append(out, where)
-	if e.Why != "" {
-		out = append(out, "Testbed: "+e.Why+".")
+	for _, part := range run.All() {
+		out = append(out, ran(part)...)
 	}
 	if notes, ok := run.Config["notes"].([]any); ok {
 		for _, n := range notes {
@@ -163,6 +158,23 @@ func asked(run *results.Run, s *summary.Summary, series []summary.Series) []stri
 		out = append(out, "This was a quick run: too few samples for intervals. Look at orders of magnitude only.")
 	}
 	return append(out, grade(run, s), fmt.Sprintf("Trials: %d ended well, %d failed.", s.Trials, len(s.Failures)))
+}
+
+// ran says where and when a run took place.
+func ran(part results.Part) (out []string) {
+	name, e := "", part.Run.Env
+	if part.Name != "" {
+		name = " " + part.Name
+	}
+	if e.Testbed == "" {
+		return []string{fmt.Sprintf("Ran%s: on a machine that is not known, since the run's environment is missing.", name)}
+	}
+	out = append(out, fmt.Sprintf("Ran%s: %s on testbed %s (kernel %s, %d CPU) of a machine with %d × %s, %s.",
+		name, e.Time.Format("2006-01-02 15:04 UTC"), e.Testbed, e.Kernel, e.KernelCPUs, e.CPUs, e.CPU, e.OS))
+	if e.Why != "" {
+		out = append(out, fmt.Sprintf("Testbed%s: %s.", name, e.Why))
+	}
+	return out
 }
 
 // conditions is what all series have in common beside what the report says elsewhere.
@@ -193,6 +205,33 @@ func sizeTable(s *summary.Summary, series []summary.Series, n int) table {
 		}
 	}
 	return t
+}
+
+// environments lists what is known of the machines of all runs: once what is the same in all,
+// and by the run's name what is not.
+func environments(run *results.Run) (out [][2]string) {
+	parts := run.All()
+	var names []string
+	values := map[string][]string{}
+	for i, part := range parts {
+		for _, kv := range environment(part.Run.Env) {
+			if values[kv[0]] == nil {
+				names = append(names, kv[0])
+				values[kv[0]] = make([]string, len(parts))
+			}
+			values[kv[0]][i] = kv[1]
+		}
+	}
+	for _, name := range names {
+		if all := values[name]; len(slices.Compact(slices.Clone(all))) == 1 {
+			out = append(out, [2]string{name, all[0]})
+			continue
+		}
+		for i, part := range parts {
+			out = append(out, [2]string{name + ", " + part.Name, cmp.Or(values[name][i], "not known")})
+		}
+	}
+	return out
 }
 
 // environment lists what is known of the machine.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // markdown writes the page for reading in a repository or a review.
@@ -11,9 +12,10 @@ func (p *page) markdown() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# %s\n\n", p.Title)
 	for _, s := range p.Answer {
-		fmt.Fprintf(&b, "- %s**%s**%s\n", s.About, s.Lead, s.Rest)
+		fmt.Fprintf(&b, "- %s**%s**%s\n", plainText(s.About), plainText(s.Lead), plainText(s.Rest))
 	}
 	b.WriteString("\n")
+	list(&b, "", p.Missing)
 	list(&b, "Failed trials", p.Failures)
 	list(&b, "What was measured", p.Asked)
 	for _, pic := range p.Pictures {
@@ -21,7 +23,7 @@ func (p *page) markdown() []byte {
 		list(&b, "", pic.Notes)
 	}
 	for _, t := range p.Tables {
-		fmt.Fprintf(&b, "## %s\n\n%s|%s\n", t.Title, markdownRow(t.Head), strings.Repeat("---|", len(t.Head)))
+		fmt.Fprintf(&b, "## %s\n\n%s|%s\n", plainText(t.Title), markdownRow(t.Head), strings.Repeat("---|", len(t.Head)))
 		for _, r := range t.Rows {
 			b.WriteString(markdownRow(r))
 		}
@@ -39,7 +41,7 @@ func (p *page) markdown() []byte {
 	}
 	b.WriteString("## Environment\n\n| | |\n|---|---|\n")
 	for _, kv := range p.Env {
-		fmt.Fprintf(&b, "| %s | %s |\n", kv[0], kv[1])
+		fmt.Fprintf(&b, "| %s | %s |\n", plainText(kv[0]), plainText(kv[1]))
 	}
 	return b.Bytes()
 }
@@ -47,7 +49,7 @@ func (p *page) markdown() []byte {
 func markdownRow(row []entry) string {
 	var b strings.Builder
 	for _, e := range row {
-		b.WriteString("| " + e.String() + " ")
+		b.WriteString("| " + plainText(e.String()) + " ")
 	}
 	return b.String() + "|\n"
 }
@@ -60,7 +62,18 @@ func list(b *bytes.Buffer, title string, items []string) {
 		fmt.Fprintf(b, "## %s\n\n", title)
 	}
 	for _, it := range items {
-		fmt.Fprintf(b, "- %s\n", strings.ReplaceAll(it, "\n", " "))
+		fmt.Fprintf(b, "- %s\n", plainText(it))
 	}
 	b.WriteString("\n")
+}
+
+// plainText writes a text in one line so that Markdown shows it as it is: names and messages
+// in a run's records are anybody's, and may look like markup.
+func plainText(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' || unicode.IsControl(r) && r != '\t' }), " ")
+	s = strings.NewReplacer("&", "&amp;", "<", "&lt;", `\`, `\\`, "`", "\\`", "|", `\|`, "*", `\*`, "](", `]\(`, "]:", `]\:`, "~~", `\~~`).Replace(s)
+	if strings.HasPrefix(s, "#") || strings.HasPrefix(s, "[") || strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
+		return `\` + s
+	}
+	return s
 }

@@ -103,15 +103,17 @@ func TestNothingLost(t *testing.T) {
 // TestAgain: the command that made the run stands in the report so that a shell reads
 // it as it was.
 func TestAgain(t *testing.T) {
-	words := []string{"viplab", "bench", "--out", "a b", "--config", "it's.yaml", "", "$HOME", "--services", "1,1000", "*"}
+	words := []string{"./viplab", "bench", "--config", "it's.yaml", "", "$HOME", "--services", "1,1000", "*", "100%\n'\\x"}
 	run := &results.Run{Dir: "runs/x", Config: map[string]any{}}
 	var list []any
 	for _, w := range words {
 		list = append(list, w)
 	}
 	run.Config[results.ConfigCommand] = list
+	list = append(list, "--out=x", "--out", "a b") // which is no longer empty
+	run.Config[results.ConfigCommand] = list
 	lines := again(run)
-	if len(lines) != 2 || !strings.HasPrefix(lines[0], "viplab bench --out 'a b'") || !strings.HasPrefix(lines[1], "viplab report runs/x ") {
+	if len(lines) != 2 || strings.Contains(lines[0], "\n") || !strings.HasPrefix(lines[1], "./viplab report runs/x ") {
 		t.Errorf("%q", lines)
 	}
 	out, err := exec.Command("sh", "-c", "printf '%s\\n' "+lines[0]).Output()

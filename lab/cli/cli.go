@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +59,7 @@ type app struct {
 // Run is the whole command, with the modes of a catalog: data on stdout, everything else
 // on stderr.
 func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
-	root := app{known, append([]string{"viplab"}, args...)}.rootCommand()
+	root := app{known, append([]string{programName()}, args...)}.rootCommand()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -76,6 +78,15 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 		return exitCode(err)
 	}
 	return ExitOK
+}
+
+// programName is how the program was called, so that commands which it prints work as
+// printed.
+func programName() string {
+	if filepath.Base(os.Args[0]) == "viplab" {
+		return os.Args[0]
+	}
+	return "viplab"
 }
 
 func exitCode(err error) int {
