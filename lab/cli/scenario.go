@@ -25,11 +25,12 @@ type scenarioFlags struct {
 	out, testbed, progress string
 	only                   []string // modes
 	seed                   uint64
-	quick, json            bool
+	kernels                []string
+	quick, json, travel    bool
 }
 
 func (a app) scenarioCommand() *cobra.Command {
-	f := scenarioFlags{app: a, seed: 1}
+	f := scenarioFlags{app: a, seed: 1, kernels: []string{session.KernelAuto}}
 	cmd := &cobra.Command{
 		Use:   "scenario NAME...",
 		Short: "Change Services under traffic, and hold what clients see against what is expected",
@@ -40,7 +41,8 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 		Example: `  viplab scenario --list
   viplab scenario rolling-update scale-out-reuse
   viplab scenario all
-  viplab scenario --modes ipvs ./my-scenario.txt`,
+  viplab scenario --modes ipvs ./my-scenario.txt
+  viplab scenario --time-travel all   # in the time that it takes to compute`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.list {
 				return a.listScenarios(cmd.OutOrStdout())
@@ -56,6 +58,8 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/scenario-TIME)")
 	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.StringSliceVar(&f.only, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
+	fl.StringSliceVar(&f.kernels, "kernel", f.kernels, "kernels of the guest, as viplab kernel list names them, or paths")
+	fl.BoolVar(&f.travel, "time-travel", false, "play it in a guest whose time passes by itself: waiting takes no time, and costs are not measured")
 	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")
 	fl.BoolVar(&f.json, "json", false, "write JSON to stdout, and the text to scenario.md alone")
@@ -151,7 +155,8 @@ func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.W
 	if len(f.only) > 0 {
 		c.Modes = f.only
 	}
-	c.Testbed, c.Script = f.testbed, &script
+	script.TimeTravel = f.travel
+	c.Testbed, c.Kernels, c.TimeTravel, c.Script = f.testbed, f.kernels, f.travel, &script
 	if err := c.Validate(f.modes); err != nil {
 		return play.Outcome{}, usageError{err}
 	}

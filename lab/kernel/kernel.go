@@ -255,6 +255,22 @@ func argsFor(help string) []string {
 	return nil
 }
 
+// TimeTravel is the option of a kernel's command line that lets its time pass by itself;
+// see [CanTravel].
+const TimeTravel = "time-travel="
+
+// CanTravel says, as a [modes.MissingError], whether a kernel lacks [TimeTravel].
+func (k Kernel) CanTravel(ctx context.Context) error {
+	options, err := ask(ctx, k.Path, "--help")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(options, TimeTravel) {
+		return &modes.MissingError{Need: "time travel in the guest's kernel " + k.Name + " (UML_TIME_TRAVEL_SUPPORT)", Mend: "viplab kernel build, which has it"}
+	}
+	return nil
+}
+
 // askLimit is how long a kernel may take to print its version.
 const askLimit = 10 * time.Second
 

@@ -48,6 +48,9 @@ func quantities() []quantity {
 	}
 }
 
+// costs are the quantities that are not known where computing takes no time.
+func costs() []string { return []string{"p50", "p99"} }
+
 // share is the share of a phase's requests of which something is true.
 func share(name, meaning string) quantity {
 	return quantity{name, "", meaning, func(_ *player, t *tally) (float64, bool) { return t.share(t.of[name]), true }}

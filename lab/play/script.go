@@ -24,6 +24,8 @@ type Script struct {
 	Outside bool   `json:"outside"`
 	Steps   []Step `json:"steps"`
 	Expect  []Expectation
+	// TimeTravel says that it is played where computing takes no time.
+	TimeTravel bool `json:"time_travel,omitempty"`
 }
 
 // longest bounds a scenario's waits.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"viplab/modes"
@@ -119,7 +120,7 @@ func (t *tally) add(p *player, q workload.Request, a workload.Answer, sender net
 func (t *tally) record(p *player) {
 	p.phase(t.phase.name, "requests", float64(t.requests))
 	for _, q := range quantities() {
-		if q.of == nil {
+		if q.of == nil || p.Plan.TimeTravel && slices.Contains(costs(), q.name) {
 			continue
 		}
 		if v, ok := q.of(p, t); ok {

@@ -48,6 +48,8 @@ type Config struct {
 	Quick     bool            `yaml:"quick"`
 	// Params are values of the modes' own parameters that are to be compared, by name.
 	Params map[string]Values `yaml:",inline"`
+	// TimeTravel plays a scenario in a guest whose time passes by itself.
+	TimeTravel bool `yaml:"time-travel,omitempty"`
 	// Script is a scenario to play instead of measuring.
 	Script *play.Script `yaml:"-"`
 
@@ -242,6 +244,12 @@ func (c Config) validateNames() error {
 	if (c.Testbed == testbed.NativeName || testbed.Emulated(c.Testbed)) && !slices.Equal(c.Kernels, []string{KernelAuto}) {
 		return fmt.Errorf("kernels are those of testbed %s: testbed %s has one of its own", testbed.UMLName, c.Testbed)
 	}
+	switch {
+	case c.TimeTravel && c.Script == nil:
+		return fmt.Errorf("time-travel is for scenarios: what computes takes no time in it, so nothing can be measured")
+	case c.TimeTravel && c.Testbed != testbed.Auto && c.Testbed != testbed.UMLName:
+		return fmt.Errorf("time travels in guests only, not on testbed %s", c.Testbed)
+	}
 	if err := oneOf("family", c.Families, modes.Families()); err != nil {
 		return err
 	}
@@ -298,7 +306,7 @@ func (c Config) synth(services int, samePort bool) synth.Spec {
 func (c Config) plan(services int) trial.Plan {
 	if c.Script != nil {
 		script, _ := json.Marshal(c.Script) // of numbers and words
-		return trial.Plan{FullSyncs: 1, SyncLimit: c.SyncLimit, Script: script}
+		return trial.Plan{FullSyncs: 1, SyncLimit: c.SyncLimit, Script: script, TimeTravel: c.TimeTravel}
 	}
 	p := trial.Plan{
 		FullSyncs: 1, Deltas: 1, Packets: 40, Warmup: c.Warmup,

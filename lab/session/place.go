@@ -60,14 +60,25 @@ func guests(ctx context.Context, names []string) (out []place, err error) {
 	return append(out, place{Testbed: &testbed.UML{}, kernel: kernel.Debian}), nil
 }
 
+// guests lists the guests that the configuration allows.
+func (s *Session) guests(ctx context.Context) ([]place, error) {
+	all, err := guests(ctx, s.Kernels)
+	for i := range all {
+		if guest, ok := all[i].Testbed.(*testbed.UML); ok {
+			guest.TimeTravel = s.TimeTravel
+		}
+	}
+	return all, err
+}
+
 // candidates lists the places that the configuration allows, the best first.
 func (s *Session) candidates(ctx context.Context) ([]place, error) {
 	switch s.Testbed {
 	case testbed.UMLName:
-		return guests(ctx, s.Kernels)
+		return s.guests(ctx)
 	case testbed.Auto:
-		all, err := guests(ctx, s.Kernels)
-		if slices.Equal(s.Kernels, []string{KernelAuto}) {
+		all, err := s.guests(ctx)
+		if !s.TimeTravel && slices.Equal(s.Kernels, []string{KernelAuto}) {
 			all = append([]place{{Testbed: testbed.Native{}}}, all...)
 		}
 		return all, err

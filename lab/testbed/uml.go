@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,9 @@ type UML struct {
 	// Kernel is the guest's; the zero value is the packaged one, looked for when
 	// it is needed.
 	Kernel kernel.Kernel
+	// TimeTravel lets the guest's time pass by itself: what computes takes none, and
+	// where everything waits it goes on at once to when something is due.
+	TimeTravel bool
 }
 
 // WithKernel is the testbed uml with that kernel in its guests.
@@ -71,6 +75,11 @@ func (u *UML) Probe(ctx context.Context) error {
 	k, err := u.kernel(ctx)
 	if err != nil {
 		return err
+	}
+	if u.TimeTravel {
+		if err := k.CanTravel(ctx); err != nil {
+			return err
+		}
 	}
 	if k.Modules != "" {
 		if _, err := lookPath("modprobe"); err != nil {
@@ -149,6 +158,9 @@ func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 		Kernel: k.Path, Boot: k.Args, Modules: k.Modules, MemoryMB: c.MemoryMB, Init: self, CPU: freeCPU(),
 		Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true,
 	}
+	if u.TimeTravel {
+		s.Boot = append(slices.Clone(s.Boot), travelArgs()...)
+	}
 	if c.Input != nil {
 		s.Input, s.Terminal, s.Size = true, c.Input.Terminal, c.Input.Size
 	}
@@ -160,6 +172,14 @@ func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 	}
 	s.Work, err = mountPoint(self, s.Dir, s.Kernel)
 	return s, err
+}
+
+// travelStart is the wall clock at the start of a guest whose time travels, always the same:
+// 2026-01-01 in nanoseconds.
+const travelStart = 1767225600_000000000
+
+func travelArgs() []string {
+	return []string{kernel.TimeTravel + "inf-cpu", "time-travel-start=" + strconv.Itoa(travelStart)}
 }
 
 // mountPoint is an existing directory that none of the paths lies below: the

@@ -61,6 +61,8 @@ type Plan struct {
 	Reuse bool `json:"reuse" yaml:"reuse"`
 	// Script is a scenario to play, as its player reads it.
 	Script json.RawMessage `json:"script,omitempty" yaml:"-"`
+	// TimeTravel says that what computes takes no time here, so that no cost is recorded.
+	TimeTravel bool `json:"time_travel,omitempty" yaml:"time-travel,omitempty"`
 	// Plain lists numbers of plain rules to time iptables itself with.
 	Plain []int `json:"plain" yaml:"plain"`
 	// Install bounds an installation by one call an object.
