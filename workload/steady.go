@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Request is one request of a steady client.
@@ -45,7 +47,7 @@ func SteadyDo(ctx context.Context, rate float64, workers int, length time.Durati
 			for i := w; i < total && ctx.Err() == nil; i += workers {
 				r := &out[i]
 				r.Intended = time.Duration(float64(i) / rate * float64(time.Second))
-				time.Sleep(r.Intended - time.Since(start))
+				sleep(r.Intended - time.Since(start))
 				r.Sent = time.Since(start)
 				r.Err = do(w, i)
 				r.Done = time.Since(start)
@@ -59,4 +61,14 @@ func SteadyDo(ctx context.Context, rate float64, workers int, length time.Durati
 	}
 	wg.Wait()
 	return out, ctx.Err()
+}
+
+// sleep sleeps on the caller's own thread. Go's timers wake a goroutine up to a millisecond
+// late where no other one runs, since they wait in whole milliseconds, and by way of another
+// thread: in the guest a request went out 1 ms after its time.
+func sleep(d time.Duration) {
+	for until := time.Now().Add(d); d > 0; d = time.Until(until) {
+		t := unix.NsecToTimespec(d.Nanoseconds())
+		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &t, nil) // ends early at a signal
+	}
 }

@@ -112,9 +112,9 @@ func text(b *testing.B, rs rules.Ruleset) []byte {
 	return buf.Bytes()
 }
 
-// BenchmarkIptablesFull: a full sync against iptables-legacy-restore of the
+// BenchmarkIptablesFullSync: a full sync against iptables-legacy-restore of the
 // same text.
-func BenchmarkIptablesFull(b *testing.B) {
+func BenchmarkIptablesFullSync(b *testing.B) {
 	snap := spec().Snapshot()
 	planner := iptables.Planner{}
 	input := text(b, planner.Plan(snap))
@@ -214,9 +214,9 @@ func BenchmarkIPVSServers(b *testing.B) {
 	}, func(b *testing.B, _ *topo.Topology) time.Duration { return tool(b, input, "ipvsadm", "-R") })
 }
 
-// BenchmarkIPVSFull: a full sync, addresses and sets included, against
+// BenchmarkIPVSFullSync: a full sync, addresses and sets included, against
 // ipvsadm -R, ipset restore and ip -batch.
-func BenchmarkIPVSFull(b *testing.B) {
+func BenchmarkIPVSFullSync(b *testing.B) {
 	needIPVS(b)
 	snap := spec().Snapshot()
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)

@@ -30,6 +30,10 @@ import (
 // packaged one: VIPLAB_KERNEL=7.3 go test ./lab/trial.
 const KernelEnv = "VIPLAB_KERNEL"
 
+// OnlyEnv names the one testbed to run in, if not all of them:
+// VIPLAB_ONLY=uml go test ./lab/selfbench -bench FullSync.
+const OnlyEnv = "VIPLAB_ONLY"
+
 // nameEnv tells the test binary which testbed it is in.
 const nameEnv = "VIPLAB_TESTBED"
 
@@ -50,7 +54,11 @@ func Main(m *testing.M) int {
 		fmt.Println("FAIL:", err)
 		return 1
 	}
-	code := runAll(testbeds)
+	all := runAll
+	if benchmarks(os.Args[1:]) {
+		all = runEach
+	}
+	code := all(testbeds)
 	if diff := before.compare(fingerprint()); diff != "" {
 		fmt.Printf("FAIL: the tests left something behind on the host:\n%s", diff)
 		code = max(code, 1)
@@ -58,9 +66,16 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// testbeds is all of them, the guest with the kernel that was asked for.
+// testbeds is all of them or the one that was asked for, the guest with the kernel that was.
 func testbeds() ([]testbed.Testbed, error) {
 	all := testbed.All()
+	if only := os.Getenv(OnlyEnv); only != "" {
+		one, err := testbed.Find(only)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", OnlyEnv, err)
+		}
+		all = []testbed.Testbed{one}
+	}
 	name := os.Getenv(KernelEnv)
 	if name == "" {
 		return all, nil
@@ -97,6 +112,23 @@ func runAll(testbeds []testbed.Testbed) int {
 		_, _ = texts[i].WriteTo(os.Stdout)
 	}
 	return slices.Max(codes)
+}
+
+// benchmarks tells whether the flags ask for benchmarks, which disturb one another.
+func benchmarks(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool {
+		pattern, found := strings.CutPrefix(a, "-test.bench=")
+		return found && pattern != ""
+	})
+}
+
+// runEach runs them in one testbed after the other. All that they say is seen at once.
+func runEach(testbeds []testbed.Testbed) int {
+	code := 0
+	for _, tb := range testbeds {
+		code = max(code, run(tb, os.Stdout))
+	}
+	return code
 }
 
 func run(tb testbed.Testbed, out io.Writer) int {
