@@ -28,12 +28,13 @@ type Proxier interface {
 
 // Cost is what a Sync took. It is a measured quantity, not a log line.
 type Cost struct {
-	// ReadBack, Plan, Start, Encode and Commit split the wall-clock time of
+	// ReadBack, Plan, Start, Encode, Commit and CleanUp split the wall-clock time of
 	// the Sync: reading what the kernel holds, working out what to change,
 	// starting tools (fork until exec has succeeded), writing it as text or
-	// messages until all of it is taken, and the tool or kernel carrying it out
-	// from there.
-	ReadBack, Plan, Start, Encode, Commit time.Duration
+	// messages until all of it is taken, the tool or kernel carrying it out from there,
+	// and, when all of that is in force, deleting conntrack entries that lead where the
+	// Services lead no more.
+	ReadBack, Plan, Start, Encode, Commit, CleanUp time.Duration
 	// Apart is time that the Sync took beside them and a node would not: starting a
 	// program that is the mode, and telling it what changed. It comes before the rest, and
 	// is no part of what the Sync is said to have taken.
@@ -62,6 +63,7 @@ func (c *Cost) Add(o Cost) {
 	c.Start += o.Start
 	c.Encode += o.Encode
 	c.Commit += o.Commit
+	c.CleanUp += o.CleanUp
 	c.Apart += o.Apart
 	c.Rules += o.Rules
 	c.Objects += o.Objects
@@ -72,4 +74,6 @@ func (c *Cost) Add(o Cost) {
 }
 
 // Total is the sum of the phases.
-func (c Cost) Total() time.Duration { return c.ReadBack + c.Plan + c.Start + c.Encode + c.Commit }
+func (c Cost) Total() time.Duration {
+	return c.ReadBack + c.Plan + c.Start + c.Encode + c.Commit + c.CleanUp
+}

@@ -114,7 +114,9 @@ func (s Stack) label(pl *plot.Plot) error {
 }
 
 // phaseOrder is the order in which a sync passes through its phases; others follow.
-func phaseOrder() []string { return []string{"read-back", "plan", "start", "encode", "commit", "rest"} }
+func phaseOrder() []string {
+	return []string{"read-back", "plan", "start", "encode", "commit", "clean-up", "rest"}
+}
 
 // phases shows what a sync at the largest size spends its time on. change is a
 // change, or "full".

@@ -111,7 +111,10 @@ func (st *Stage) RecordCost(s Synced, change string) {
 		return f
 	}
 	rest := s.Took - s.Cost.Total()
-	for phase, d := range map[string]time.Duration{"read-back": s.Cost.ReadBack, "plan": s.Cost.Plan, "start": s.Cost.Start, "encode": s.Cost.Encode, "commit": s.Cost.Commit, "rest": rest} {
+	for phase, d := range map[string]time.Duration{
+		"read-back": s.Cost.ReadBack, "plan": s.Cost.Plan, "start": s.Cost.Start, "encode": s.Cost.Encode, "commit": s.Cost.Commit,
+		"clean-up": s.Cost.CleanUp, "rest": rest,
+	} {
 		if d != 0 {
 			st.Record(results.SyncPhase, with(results.Phase, phase), d.Seconds())
 		}

@@ -94,7 +94,7 @@ func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	n, err := conntrack.CleanUp(modes.Diff(p.synced, s), nil)
 	p.synced = s
 	cost.Objects += n
-	cost.Commit += time.Since(start)
+	cost.CleanUp += time.Since(start)
 	return cost, err
 }
 

@@ -146,7 +146,7 @@ func cleanUp(changes []modes.Change, cost *modes.Cost) error {
 	start := time.Now()
 	n, err := conntrack.CleanUp(changes, nil)
 	cost.Objects += n
-	cost.Commit += time.Since(start)
+	cost.CleanUp += time.Since(start)
 	return err
 }
 

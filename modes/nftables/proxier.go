@@ -80,7 +80,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	n, err := conntrack.CleanUp(p.planner.changes, nil)
 	p.planner.changes = nil
 	cost.Objects += n
-	cost.Commit += time.Since(start)
+	cost.CleanUp += time.Since(start)
 	return cost, err
 }
 

@@ -148,7 +148,7 @@ func (p *Proxier) cleanUp(changes []modes.Change, cost *modes.Cost) error {
 		return st != nil && st.port == to.Port() && to.Addr() != svc.ClusterIP
 	})
 	cost.Objects += n
-	cost.Commit += time.Since(start)
+	cost.CleanUp += time.Since(start)
 	if err == nil {
 		p.synced = p.current
 	}

@@ -9,8 +9,9 @@ import (
 
 // Apply makes one change and returns the new Snapshot and the changed Service
 // (for service-delete: the one that is gone), of a dual-stack Service the part of
-// IPv4. Services come and go at the end; endpoints come and go at the Service in the
-// middle.
+// IPv4. Services come and go at the end; endpoints come and go at the Service nearest to
+// the middle that has a UDP port, as the only one of a Snapshot of one Service has: so the
+// change is the same at every size.
 func (s Spec) Apply(snap modes.Snapshot, kind string) (modes.Snapshot, *modes.Service, error) {
 	w := s.Width()
 	n := len(snap.Services) / w
@@ -34,7 +35,8 @@ func (s Spec) Apply(snap modes.Snapshot, kind string) (modes.Snapshot, *modes.Se
 		if n == 0 {
 			return snap, nil, fmt.Errorf("%s: no service to change", kind)
 		}
-		return s.applyEndpoint(snap, (n-1)/2*w, kind == modes.EndpointAdd)
+		udp := s.UDPPositions()
+		return s.applyEndpoint(snap, min(udp[len(udp)/2], n-1)*w, kind == modes.EndpointAdd)
 	}
 	return snap, nil, fmt.Errorf("unknown change %q: valid are %v", kind, modes.ChangeKinds())
 }

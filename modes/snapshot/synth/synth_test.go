@@ -100,3 +100,20 @@ func TestChangesUndoEachOther(t *testing.T) {
 		t.Error("an unknown change was accepted")
 	}
 }
+
+// TestSameChangeAtEverySize: the Service whose endpoints come and go has the same ports
+// whatever the size.
+func TestSameChangeAtEverySize(t *testing.T) {
+	for _, n := range []int{1, 2, 10, 16, 17, 100, 1000, 20000} {
+		s := Spec{Services: n, Endpoints: 2, Ports: 1, Seed: 1}
+		for _, kind := range []string{modes.EndpointAdd, modes.EndpointDelete} {
+			_, svc, err := s.Apply(s.Snapshot(), kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(svc.Ports) != 2 || svc.Ports[1].Protocol != modes.UDP {
+				t.Errorf("%s at %d services changes one with the ports %v", kind, n, svc.Ports)
+			}
+		}
+	}
+}
