@@ -35,8 +35,8 @@ func TestStory(t *testing.T) {
 		want []string
 	}{
 		{"story --modes iptables,ipvs,nftables " + held, ExitOK, []string{"a node port", "holds"}},
-		{"story --modes iptables,userspace " + held, ExitVerdict, []string{"userspace, tracer: inside: the endpoint sees 10.64.0.1"}},
-		{"story --modes iptables " + storyFile(t, shop), ExitVerdict, []string{"NOT", "iptables, tracer: a node port: the endpoint sees 10.64.0.1"}},
+		{"story --modes iptables,userspace " + held, ExitVerdict, []string{"userspace, tracer: inside: the endpoint saw 10.64.0.1"}},
+		{"story --modes iptables " + storyFile(t, shop), ExitVerdict, []string{"NOT", "iptables, tracer: a node port: the endpoint saw 10.64.0.1"}},
 		{"story --modes iptables " + storyFile(t, "x\n"), ExitUsage, []string{"shop.txt, line 1"}},
 		{"story --modes direct " + held, ExitUsage, []string{"has no Services"}},
 		{"story --testbed native " + storyFile(t, strings.ReplaceAll(shop, "10.128.70.1", "192.0.2.1")), ExitUsage, []string{"not at 192.0.2.1"}},

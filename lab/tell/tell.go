@@ -60,13 +60,13 @@ func (t *Teller) Tell(s story.Story, want story.Fate, had map[string]netip.Addr)
 	before := had[key]
 	had[key] = a.Endpoint
 	if want.Kind == story.Endpoint || want.Kind == story.Stays {
-		return answered(a, err, want, before, sender)
+		return answered(a, err, want, before, sender, s.Flow.Dst.Addr())
 	}
 	return unanswered(a, err, want, s.Flow.Dst.Addr())
 }
 
 // answered says what is wrong where an endpoint was to answer.
-func answered(a workload.Answer, err error, want story.Fate, before, sender netip.Addr) string {
+func answered(a workload.Answer, err error, want story.Fate, before, sender, dialled netip.Addr) string {
 	switch {
 	case err != nil:
 		return err.Error()
@@ -74,10 +74,8 @@ func answered(a workload.Answer, err error, want story.Fate, before, sender neti
 		return fmt.Sprintf("it went from %s to %s", before, a.Endpoint)
 	case want.Kind == story.Endpoint && !slices.Contains(want.Endpoints, a.Endpoint):
 		return fmt.Sprintf("%s answered", a.Endpoint)
-	case want.Kind == story.Endpoint && want.Kept && a.Source != sender:
-		return fmt.Sprintf("the endpoint saw %s", a.Source)
-	case want.Kind == story.Endpoint && !want.Kept && !slices.Contains(topo.NodeAddrs(), a.Source):
-		return fmt.Sprintf("the endpoint saw %s, not the node", a.Source)
+	case want.Kind == story.Endpoint:
+		return want.WrongSource(a.Source, sender, dialled, func(seen netip.Addr) bool { return slices.Contains(topo.NodeAddrs(), seen) })
 	}
 	return ""
 }

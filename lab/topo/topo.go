@@ -249,45 +249,6 @@ func localRoute(p netip.Prefix) (*netlink.Route, error) {
 	}, nil
 }
 
-// podTable is the routing table of [Topology.LetPodsDial].
-const podTable = 100
-
-// LetPodsDial lets endpoints dial VIPs from the backend: as built, the backend
-// takes VIPs for its own addresses, which answers for what the node lets through.
-// Here that goes only for packets that come in; what starts in the backend goes
-// out to the node. It costs every packet of the backend a look at a rule, so
-// nothing is timed after it.
-func (t *Topology) LetPodsDial() error {
-	return t.Backend.Do(func() error {
-		for _, a := range t.options.families() {
-			if err := takeWhatComesIn(a); err != nil {
-				return fmt.Errorf("let pods dial %s: %w", a.VIPs, err)
-			}
-		}
-		return nil
-	})
-}
-
-func takeWhatComesIn(a Addresses) error {
-	route, err := localRoute(a.VIPs)
-	if err != nil {
-		return err
-	}
-	if err := netlink.RouteDel(route); err != nil {
-		return err
-	}
-	route.Table = podTable
-	if err := netlink.RouteAdd(route); err != nil {
-		return err
-	}
-	rule := netlink.NewRule()
-	rule.IifName, rule.Table, rule.Priority = "to-node", podTable, podTable
-	if a.VIPs.Addr().Is6() {
-		rule.Family = netlink.FAMILY_V6
-	}
-	return netlink.RuleAdd(rule)
-}
-
 // fixNeighbours enters both ends of each link in the other's neighbour table
 // for good, so that no probe ever waits for ARP.
 func (t *Topology) fixNeighbours(a Addresses) error {

@@ -79,6 +79,7 @@ func hairpins() []string {
 		"30-shared.txt: a pod reaches itself by either",
 		"30-shared.txt: by the other port too",
 		"32-no-cluster-range.txt: an endpoint reaches itself",
+		"45-local-inside.txt: an endpoint reaches itself",
 		"7-ipv6.txt: an endpoint reaches itself over IPv6",
 		"8-sctp.txt: an endpoint reaches itself by SCTP",
 	}

@@ -24,10 +24,10 @@
 //
 // A story is a title, where the packet starts (client, node, or
 // an endpoint's address), protocol and destination, and its fate: endpoint with a
-// list and the source seen (kept, node), stays (affinity: the endpoint of the
-// packet before), refused, dropped, unserved (a reset, or nothing), closed (by the
-// proxy). "; MODE: FATE" after it names
-// another fate in one mode.
+// list and the source seen (kept, node, or dialled: the address that the packet went
+// to), stays (affinity: the endpoint of the packet before), refused, dropped, unserved (a
+// reset, or nothing), closed (by the proxy). "; MODE: FATE" after it names another fate in
+// one mode.
 package story
 
 import (
@@ -79,10 +79,29 @@ const (
 // Fate is what becomes of a packet.
 type Fate struct {
 	Kind string
-	// Endpoints are those that may be reached; Kept is whether they see the
-	// sender's own address, not the node's.
+	// Endpoints are those that may be reached, and Source is the address that they see.
 	Endpoints []netip.Addr
-	Kept      bool
+	Source    string
+}
+
+// Sources that an endpoint may see: the sender's own address, one of the node's, or the
+// one that was dialled.
+const (
+	Kept    = "kept"
+	Node    = "node"
+	Dialled = "dialled"
+)
+
+// WrongSource says what is not as told of the source that an endpoint saw, "" if nothing
+// is: of a packet from a sender to an address that was dialled.
+func (f Fate) WrongSource(seen, sender, dialled netip.Addr, isNode func(netip.Addr) bool) string {
+	switch {
+	case f.Source == Kept && seen != sender, f.Source == Dialled && seen != dialled:
+		return fmt.Sprintf("the endpoint saw %s", seen)
+	case f.Source == Node && !isNode(seen):
+		return fmt.Sprintf("the endpoint saw %s, not the node", seen)
+	}
+	return ""
 }
 
 // Read reads a Book. Its error names the line.
@@ -187,10 +206,10 @@ func fate(words []string) (f Fate, err error) {
 	f.Kind = words[0]
 	switch {
 	case f.Kind == Endpoint:
-		if len(words) != 4 || words[2] != "source" || words[3] != "kept" && words[3] != "node" {
-			return f, fmt.Errorf("fate endpoint needs a list and the source: endpoint A,B source kept|node")
+		if len(words) != 4 || words[2] != "source" || !slices.Contains([]string{Kept, Node, Dialled}, words[3]) {
+			return f, fmt.Errorf("fate endpoint needs a list and the source: endpoint A,B source kept|node|dialled")
 		}
-		f.Kept = words[3] == "kept"
+		f.Source = words[3]
 		f.Endpoints, err = addrs(strings.Split(words[1], ","))
 		return f, err
 	case len(words) > 1 || !slices.Contains([]string{Stays, Refused, Dropped, Unserved, Closed}, f.Kind):

@@ -88,13 +88,8 @@ func (f Fate) wrongEndpoint(w modes.Way, sent modes.Flow, isNode func(netip.Addr
 	} else if w.Fate != modes.ToEndpoint {
 		return "the packet came to " + string(w.Fate)
 	}
-	switch {
-	case !slices.Contains(f.Endpoints, to.Addr()):
+	if !slices.Contains(f.Endpoints, to.Addr()) {
 		return "the packet came to " + to.String()
-	case f.Kept && w.Seen != sent.Src.Addr():
-		return fmt.Sprintf("the endpoint sees %s", w.Seen)
-	case !f.Kept && !isNode(w.Seen):
-		return fmt.Sprintf("the endpoint sees %s, not the node", w.Seen)
 	}
-	return ""
+	return f.WrongSource(w.Seen, sent.Src.Addr(), sent.Dst.Addr(), isNode)
 }
