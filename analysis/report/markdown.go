@@ -41,7 +41,7 @@ func (p *page) markdown() []byte {
 	}
 	b.WriteString("## Environment\n\n| | |\n|---|---|\n")
 	for _, kv := range p.Env {
-		fmt.Fprintf(&b, "| %s | %s |\n", plainText(kv[0]), plainText(kv[1]))
+		fmt.Fprintf(&b, "| %s | %s |\n", cellText(kv[0]), cellText(kv[1]))
 	}
 	return b.Bytes()
 }
@@ -49,7 +49,7 @@ func (p *page) markdown() []byte {
 func markdownRow(row []entry) string {
 	var b strings.Builder
 	for _, e := range row {
-		b.WriteString("| " + plainText(e.String()) + " ")
+		b.WriteString("| " + cellText(e.String()) + " ")
 	}
 	return b.String() + "|\n"
 }
@@ -70,10 +70,15 @@ func list(b *bytes.Buffer, title string, items []string) {
 // plainText writes a text in one line so that Markdown shows it as it is: names and messages
 // in a run's records are anybody's, and may look like markup.
 func plainText(s string) string {
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' || unicode.IsControl(r) && r != '\t' }), " ")
-	s = strings.NewReplacer("&", "&amp;", "<", "&lt;", `\`, `\\`, "`", "\\`", "|", `\|`, "*", `\*`, "](", `]\(`, "]:", `]\:`, "~~", `\~~`).Replace(s)
-	if strings.HasPrefix(s, "#") || strings.HasPrefix(s, "[") || strings.HasPrefix(s, "-") || strings.HasPrefix(s, "+") {
+	s = cellText(s)
+	if s != "" && strings.ContainsRune("#[-+", rune(s[0])) {
 		return `\` + s
 	}
 	return s
+}
+
+// cellText is plainText for the cell of a table, where no block can begin.
+func cellText(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' || unicode.IsControl(r) && r != '\t' }), " ")
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", `\`, `\\`, "`", "\\`", "|", `\|`, "*", `\*`, "](", `]\(`, "]:", `]\:`, "~~", `\~~`).Replace(s)
 }

@@ -84,8 +84,8 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	if refused != 9 {
-		t.Errorf("%d books were refused, want 9", refused)
+	if refused != 15 {
+		t.Errorf("%d books were refused, want 15", refused)
 	}
 }
 
