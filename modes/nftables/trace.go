@@ -299,7 +299,7 @@ func (s TranslateBy) run(w *walk) (Verdict, string) {
 }
 
 func (w *walk) translate(to netip.AddrPort) (Verdict, string) {
-	w.dst, w.translated = to, true
+	w.dst, w.translated = to, to != w.dst
 	return Verdict{Kind: Accept}, "gets destination " + to.String()
 }
 

@@ -49,8 +49,8 @@ type walk struct {
 	*rules.Tracer
 	node netip.Addr
 	p    rules.Packet
-	// looped is set when a packet of the node's own comes back to it.
-	looped bool
+	// own is set for a packet that starts at the node, looped when it comes back to it.
+	own, looped bool
 	// before is the endpoint that the client had lately.
 	before netip.Addr
 	// copied is set when the flow ends at the proxy, which began another.
@@ -216,7 +216,7 @@ func (w *walk) arrive() modes.Fate {
 	}
 	w.say("", "", "proxy", "accepts on "+w.p.Dst.String(), "opens a connection of its own to "+to.String())
 	w.copied = true
-	w.p = rules.Packet{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.source(to.Addr()), modes.FirstLocalPort), Dst: to, State: rules.New}
+	w.p = Given{}.packet(modes.Flow{Proto: w.p.Proto, Src: netip.AddrPortFrom(w.source(to.Addr()), modes.FirstLocalPort), Dst: to})
 	w.looped = false
 	if fate := w.travel(modes.FromNode); fate != modes.Unchanged {
 		return fate

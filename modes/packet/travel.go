@@ -15,7 +15,8 @@ type Station struct {
 	Hook     string // as iptables has it: PREROUTING
 	Priority int    // lower ones are passed first
 	// NAT is set for one that only the first packet of a flow passes, and only where its
-	// address is not rewritten yet.
+	// address is not rewritten yet. All those of a hook are passed where conntrack rewrites
+	// addresses; their Priority orders them among themselves.
 	NAT  bool
 	Pass func(t *rules.Tracer, p *rules.Packet) rules.Verdict
 }
@@ -44,7 +45,8 @@ type Natted struct {
 
 // packet is the packet of a flow.
 func (g Given) packet(f modes.Flow) rules.Packet {
-	return rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: cmp.Or(g.State, rules.New), SentFrom: f.Src, SentTo: f.Dst}
+	state := cmp.Or(g.State, rules.New)
+	return rules.Packet{Proto: f.Proto, Src: f.Src, Dst: f.Dst, State: state, Later: state != rules.New, SentFrom: f.Src, SentTo: f.Dst}
 }
 
 // Priorities of the tables of iptables, and of nat where sources are rewritten
@@ -59,6 +61,12 @@ const (
 	DestinationNAT = -100
 	SourceNAT      = 100
 )
+
+// conntrack is the priority at which packets are tracked.
+const conntrack = -200
+
+// untracked is the state of packets that a rule keeps from conntrack.
+const untracked = "UNTRACKED"
 
 // Priorities of IPVS (net/netfilter/ipvs/ip_vs_core.c).
 const (
@@ -76,9 +84,9 @@ func NATPriority(hook string) int {
 
 // stop is a station as a walk passes it.
 type stop struct {
-	priority int
-	nat      bool
-	pass     func() (modes.Fate, bool)
+	priority, order int
+	nat             bool
+	pass            func() (modes.Fate, bool)
 }
 
 // stops lists what a packet passes at a hook, in order.
@@ -88,20 +96,26 @@ func (w *walk) stops(hook string) (out []stop) {
 		if nat {
 			t.priority = NATPriority(hook)
 		}
-		out = append(out, stop{t.priority, nat, func() (modes.Fate, bool) { return verdict(w.Hook(t.table, hook, &w.p)) }})
+		out = append(out, stop{t.priority, t.priority, nat, func() (modes.Fate, bool) { return verdict(w.Hook(t.table, hook, &w.p)) }})
 	}
 	for _, s := range w.Stations {
 		if s.Hook == hook {
-			out = append(out, stop{s.Priority, s.NAT, func() (modes.Fate, bool) { return verdict(s.Pass(w.Tracer, &w.p)) }})
+			priority := s.Priority
+			if s.NAT {
+				priority = NATPriority(hook)
+			}
+			out = append(out, stop{priority, s.Priority, s.NAT, func() (modes.Fate, bool) { return verdict(s.Pass(w.Tracer, &w.p)) }})
 		}
 	}
 	switch hook {
 	case "INPUT":
-		out = append(out, stop{virtualInput, false, w.served})
+		out = append(out, stop{virtualInput, 0, false, w.served})
 	case "OUTPUT":
-		out = append(out, stop{virtualOutput, false, w.served})
+		out = append(out, stop{virtualOutput, 0, false, w.served})
 	}
-	slices.SortStableFunc(out, func(a, b stop) int { return cmp.Compare(a.priority, b.priority) })
+	slices.SortStableFunc(out, func(a, b stop) int {
+		return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.order, b.order))
+	})
 	return out
 }
 
@@ -112,11 +126,26 @@ func (w *walk) at(hook string) (modes.Fate, bool) {
 		if s.nat && !w.rewritable(hook) {
 			continue
 		}
-		if fate, done := s.pass(); done {
+		fate, done := w.tracked(s, hook)
+		if done {
 			return fate, true
 		}
 	}
 	return "", false
+}
+
+// tracked passes a stop. Before conntrack has seen a packet, rules take it for INVALID.
+func (w *walk) tracked(s stop, hook string) (modes.Fate, bool) {
+	state := w.p.State
+	early := s.priority < conntrack && (hook == "PREROUTING" || hook == "OUTPUT") && !w.looped && state != untracked
+	if early {
+		w.p.State = "INVALID"
+	}
+	fate, done := s.pass()
+	if early && w.p.State != untracked {
+		w.p.State = state
+	}
+	return fate, done
 }
 
 // devices says which devices a packet has at a hook.
@@ -129,7 +158,7 @@ func (w *walk) devices(hook string) {
 			w.p.In = "lo"
 		}
 	case "OUTPUT", "POSTROUTING":
-		if hook == "OUTPUT" {
+		if hook == "OUTPUT" || w.own {
 			w.p.In = rules.NoDevice
 		}
 		if w.local(w.p.Dst.Addr()) {
@@ -164,7 +193,7 @@ func (w *walk) rewritable(hook string) bool {
 func (w *walk) travel(from modes.From) modes.Fate {
 	before := w.p.Dst
 	first := "PREROUTING"
-	if from == modes.FromNode {
+	if w.own = from == modes.FromNode; w.own {
 		first = "OUTPUT"
 	}
 	if fate, done := w.at(first); done {

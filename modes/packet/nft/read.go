@@ -113,7 +113,7 @@ func (w *walk) payload(e, arg any) (value, rules.Truth) {
 		case "sport", "dport":
 			return w.port(name == "sport"), rules.Yes
 		case "flags":
-			if w.p.State == rules.New {
+			if !w.p.Later {
 				return value{kind: number, n: symbols["syn"]}, rules.Yes
 			}
 		}
@@ -176,8 +176,7 @@ func (w *walk) device(e any, name string) (value, rules.Truth) {
 // ct reads what conntrack knows.
 func (w *walk) ct(e, arg any) (value, rules.Truth) {
 	name := field(arg, "key")
-	tracked := w.p.State != "UNTRACKED" && w.p.State != "INVALID"
-	if !tracked && name != "state" {
+	if !w.p.Tracked() && name != "state" {
 		return value{}, rules.No
 	}
 	original := field(arg, "dir") == "original"
@@ -210,11 +209,11 @@ func (w *walk) ct(e, arg any) (value, rules.Truth) {
 
 // status is that of a flow which is new: nothing but what nat did.
 func (w *walk) status(e any) (value, rules.Truth) {
-	if w.p.State != rules.New && w.p.State != "RELATED" {
+	if w.p.Later {
 		return value{}, w.strange(e)
 	}
 	n := uint64(0)
-	if w.p.Redirected {
+	if w.p.Translated() {
 		n |= symbols["dnat"]
 	}
 	if !w.p.Src.IsValid() {

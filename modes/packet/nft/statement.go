@@ -139,6 +139,8 @@ func (w *walk) mangle(arg any, s map[string]any) (verdict, string) {
 		return verdict{kind: skip}, notThere
 	case is == rules.Unknown || v.kind != number:
 		return w.unknown(s)
+	case kind == "ct" && !w.p.Tracked():
+		return verdict{}, ""
 	case kind == "ct":
 		w.p.ConnMark = uint32(v.n)
 		return verdict{}, fmt.Sprintf("its flow gets mark %#x", v.n)

@@ -15,15 +15,18 @@ type Packet struct {
 	Mark     uint32
 	// State is conntrack's: NEW, ESTABLISHED and so on.
 	State string
-	// Redirected is set when its destination was rewritten: state DNAT.
+	// Redirected is set when a rule has rewritten its destination.
 	Redirected bool
 	// Via is the virtual server of IPVS that took the packet on, invalid for none.
 	Via netip.AddrPort
 
-	// What only rules of real nodes ask for. SentFrom and SentTo are where it came from and
-	// was sent to at first; ConnMark is the mark of its flow.
+	// SentFrom and SentTo are where it came from and was sent to at first.
 	SentFrom, SentTo netip.AddrPort
-	ConnMark         uint32
+
+	// What only rules of real nodes ask for. ConnMark is the mark of its flow.
+	ConnMark uint32
+	// Later is set for one that is not the first of its flow.
+	Later bool
 	// In and Out are the devices that it comes in and goes out by: "" if that is not known,
 	// [NoDevice] for none.
 	In, Out string
@@ -31,6 +34,13 @@ type Packet struct {
 
 // New is conntrack's state of a flow's first packet.
 const New = "NEW"
+
+// Translated tells whether conntrack rewrites the flow's destination: not where a rule
+// rewrote it to what it was.
+func (p *Packet) Translated() bool { return p.Redirected && p.Dst != p.SentTo }
+
+// Tracked tells whether conntrack knows the packet's flow.
+func (p *Packet) Tracked() bool { return p.State != "UNTRACKED" && p.State != "INVALID" }
 
 // NoDevice is in place of the device's name where there is none: a packet that starts at
 // the node comes in by none, one that is for it goes out by none.
@@ -42,7 +52,7 @@ func (p Packet) Front() modes.Front { return modes.Front{Proto: p.Proto, Addr: p
 // inState tells whether conntrack has the packet in one of some states.
 func (p *Packet) inState(states string) bool {
 	list := strings.Split(states, ",")
-	return slices.Contains(list, p.State) || p.Redirected && slices.Contains(list, "DNAT")
+	return slices.Contains(list, p.State) || p.Translated() && slices.Contains(list, "DNAT")
 }
 
 // Verdict is how a packet left a hook.

@@ -120,7 +120,7 @@ type flags struct {
 
 // Holds implements [rules.Match].
 func (f flags) Holds(t *rules.Tracer, p *rules.Packet) rules.Truth {
-	if p.State != rules.New {
+	if p.Later {
 		return t.Unsure("the flags of a packet that is not the first of its flow")
 	}
 	return rules.True((syn&f.mask == f.want) != f.not)
@@ -198,7 +198,7 @@ func marks(b *builder, m block, of func(*rules.Packet) uint32, packet bool) bool
 		case packet && value == mask && value != 0 && !o.not && b.HasMark == 0:
 			b.HasMark = value
 		default:
-			b.add(when(func(p *rules.Packet) bool { return (of(p)&mask == value) != o.not }))
+			b.add(when(func(p *rules.Packet) bool { return (packet || p.Tracked()) && (of(p)&mask == value) != o.not }))
 		}
 	}
 	return true

@@ -8,8 +8,18 @@ import (
 	"viplab/modes/packet/rules"
 )
 
-// conntrack is -m conntrack and -m state: what is known of the packet's flow.
+// conntrack is -m conntrack and -m state: what is known of the packet's flow. Of one that is
+// not tracked the state alone is looked at, and nothing else holds.
 func conntrack(b *builder, m block) bool {
+	stateful := slices.ContainsFunc(m.options, func(o option) bool { return o.name == "--ctstate" || o.name == "--state" })
+	ofFlow := func(holds func(p *rules.Packet) bool) {
+		b.add(when(func(p *rules.Packet) bool {
+			if !p.Tracked() {
+				return stateful
+			}
+			return holds(p)
+		}))
+	}
 	for _, o := range m.options {
 		switch o.name {
 		case "--ctstate", "--state":
@@ -21,7 +31,7 @@ func conntrack(b *builder, m block) bool {
 			if p, ok := protocols[proto]; ok {
 				proto = p
 			}
-			b.add(when(func(p *rules.Packet) bool { return (string(p.Proto) == proto) != o.not }))
+			ofFlow(func(p *rules.Packet) bool { return (string(p.Proto) == proto) != o.not })
 		case "--ctorigsrc", "--ctorigdst":
 			test, prefix, err := parseAddress(o.value())
 			if err != nil {
@@ -31,18 +41,18 @@ func conntrack(b *builder, m block) bool {
 				test = prefix.Contains
 			}
 			src := o.name == "--ctorigsrc"
-			b.add(when(func(p *rules.Packet) bool { return test(sent(p, src).Addr()) != o.not }))
+			ofFlow(func(p *rules.Packet) bool { return test(sent(p, src).Addr()) != o.not })
 		case "--ctorigsrcport", "--ctorigdstport":
 			list, ok := spans(o.value())
 			if !ok {
 				return false
 			}
 			src := o.name == "--ctorigsrcport"
-			b.add(when(func(p *rules.Packet) bool { return has(list, sent(p, src).Port()) != o.not }))
+			ofFlow(func(p *rules.Packet) bool { return has(list, sent(p, src).Port()) != o.not })
 		case "--ctdir":
-			b.add(when(func(*rules.Packet) bool { return (o.value() == "ORIGINAL") != o.not }))
+			ofFlow(func(*rules.Packet) bool { return (o.value() == "ORIGINAL") != o.not })
 		case "--ctstatus":
-			b.status(o)
+			b.status(o, stateful)
 		default:
 			return false
 		}
@@ -78,10 +88,13 @@ func (b *builder) state(o option) bool {
 }
 
 // status is --ctstatus. A flow whose first packet is under way has none.
-func (b *builder) status(o option) {
+func (b *builder) status(o option, stateful bool) {
 	none := slices.Contains(strings.Split(o.value(), ","), "NONE")
 	b.add(judge(func(t *rules.Tracer, p *rules.Packet) rules.Truth {
-		if p.State != rules.New {
+		if !p.Tracked() {
+			return rules.True(stateful)
+		}
+		if p.Later {
 			return t.Unsure("--ctstatus of a flow that is not new")
 		}
 		return rules.True(none != o.not)

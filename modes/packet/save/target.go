@@ -159,6 +159,9 @@ func setConnMark(b *builder, m block) bool {
 	}
 	b.Foreign.Action = deed{
 		func(_ *rules.Tracer, p *rules.Packet) (rules.Verdict, bool) {
+			if !p.Tracked() {
+				return rules.Pass, false
+			}
 			switch what {
 			case "--save-mark":
 				p.ConnMark = p.ConnMark&^ctmask ^ p.Mark&nfmask
