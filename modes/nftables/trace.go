@@ -70,6 +70,9 @@ func (w *walk) travel(from modes.From) modes.Fate {
 		next = []HookPoint{Postrouting}
 	}
 	for _, h := range next {
+		if h == Prerouting && w.masked {
+			w.src = netip.AddrPortFrom(w.node, w.src.Port())
+		}
 		if fate, done := w.at(h); done {
 			return fate
 		}

@@ -51,6 +51,8 @@ type walk struct {
 	p    rules.Packet
 	// own is set for a packet that starts at the node, looped when it comes back to it.
 	own, looped bool
+	// masked is set when a packet came back by the node's address.
+	masked bool
 	// before is the endpoint that the client had lately.
 	before netip.Addr
 	// copied is set when the flow ends at the proxy, which began another.
@@ -77,11 +79,9 @@ func (prog Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	var way modes.Way
 	way.Fate = w.travel(f.From)
 	way.Steps, way.Operations = w.Steps, w.Operations
-	way.Masqueraded = w.copied || !w.p.Src.IsValid()
+	way.Masqueraded = w.copied || w.masked || !w.p.Src.IsValid()
 	if way.Seen = w.p.Src.Addr(); !w.p.Src.IsValid() {
-		if way.Seen = node; w.Source.IsValid() {
-			way.Seen = w.Source
-		}
+		way.Seen = w.masquerade()
 	}
 	if way.Fate == modes.ToEndpoint {
 		way.To = w.p.Dst

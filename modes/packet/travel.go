@@ -223,11 +223,22 @@ func (w *walk) come(from modes.From) modes.Fate {
 		hooks = []string{"POSTROUTING", "PREROUTING", "INPUT"}
 	}
 	for _, hook := range hooks {
+		if hook == "PREROUTING" && !w.p.Src.IsValid() {
+			w.masked, w.p.Src = true, netip.AddrPortFrom(w.masquerade(), w.p.SentFrom.Port())
+		}
 		if fate, done := w.at(hook); done {
 			return fate
 		}
 	}
 	return w.arrive()
+}
+
+// masquerade is the address that the packet got in place of its own.
+func (w *walk) masquerade() netip.Addr {
+	if w.Source.IsValid() {
+		return w.Source
+	}
+	return w.node
 }
 
 func verdict(v rules.Verdict) (modes.Fate, bool) {

@@ -72,11 +72,17 @@ func field(arg any, name string) string {
 	return ""
 }
 
-func addressOf(a rules.Packet, src bool) value {
-	if src {
-		return value{kind: address, addr: a.Src.Addr()}
+// address is one of the packet's. One that is masqueraded has the node's as its source.
+func (w *walk) address(src bool) value {
+	switch {
+	case !src:
+		return value{kind: address, addr: w.p.Dst.Addr()}
+	case w.p.Src.IsValid():
+		return value{kind: address, addr: w.p.Src.Addr()}
+	case w.Source.IsValid():
+		return value{kind: address, addr: w.Source}
 	}
-	return value{kind: address, addr: a.Dst.Addr()}
+	return value{kind: address, addr: w.Node}
 }
 
 func (w *walk) protocol() value { return value{kind: word, text: string(w.p.Proto)} }
@@ -101,7 +107,7 @@ func (w *walk) payload(e, arg any) (value, rules.Truth) {
 		}
 		switch name {
 		case "saddr", "daddr":
-			return addressOf(*w.p, name == "saddr"), rules.Yes
+			return w.address(name == "saddr"), rules.Yes
 		case "protocol", "nexthdr":
 			return w.protocol(), rules.Yes
 		}
@@ -239,7 +245,7 @@ func (w *walk) fib(e, arg any) (value, rules.Truth) {
 	if field(arg, "result") != "type" || !src && !slices.Contains(flags, "daddr") {
 		return value{}, w.strange(e)
 	}
-	a := addressOf(*w.p, src).addr
+	a := w.address(src).addr
 	kind := ""
 	switch {
 	case w.Local != nil && w.Local(a):

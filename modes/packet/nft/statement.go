@@ -26,7 +26,7 @@ func (w *walk) statement(name string, arg any, s map[string]any) (verdict, strin
 	case "dnat", "snat", "redirect", "masquerade":
 		return w.nat(name, arg, s)
 	case "notrack":
-		w.p.State = "UNTRACKED"
+		w.p.Untrack()
 		return verdict{}, "is not tracked by conntrack, so that nat does not see it"
 	case "set", "map":
 		m, _ := arg.(map[string]any)

@@ -42,6 +42,13 @@ func (p *Packet) Translated() bool { return p.Redirected && p.Dst != p.SentTo }
 // Tracked tells whether conntrack knows the packet's flow.
 func (p *Packet) Tracked() bool { return p.State != "UNTRACKED" && p.State != "INVALID" }
 
+// Untrack keeps the packet from conntrack, if that has not seen it yet.
+func (p *Packet) Untrack() {
+	if !p.Tracked() {
+		p.State = "UNTRACKED"
+	}
+}
+
 // NoDevice is in place of the device's name where there is none: a packet that starts at
 // the node comes in by none, one that is for it goes out by none.
 const NoDevice = "-"
@@ -49,8 +56,8 @@ const NoDevice = "-"
 // Front is what the packet is sent to.
 func (p Packet) Front() modes.Front { return modes.Front{Proto: p.Proto, Addr: p.Dst} }
 
-// inState tells whether conntrack has the packet in one of some states.
-func (p *Packet) inState(states string) bool {
+// InState tells whether conntrack has the packet in one of some states.
+func (p *Packet) InState(states string) bool {
 	list := strings.Split(states, ",")
 	return slices.Contains(list, p.State) || p.Translated() && slices.Contains(list, "DNAT")
 }
@@ -218,8 +225,8 @@ func (t *Tracer) matches(r *Rule, p *Packet) Truth {
 		r.Src.IsValid() && r.Src.Contains(p.Src.Addr()) == r.NotSrc,
 		r.NotMark != 0 && p.Mark&r.NotMark == r.NotMark,
 		r.HasMark != 0 && p.Mark&r.HasMark != r.HasMark,
-		r.CTState != "" && !p.inState(r.CTState),
-		r.NotCTState != "" && p.inState(r.NotCTState),
+		r.CTState != "" && !p.InState(r.CTState),
+		r.NotCTState != "" && p.InState(r.NotCTState),
 		r.DstLocal && (t.Local == nil || !t.Local(p.Dst.Addr())),
 		r.SrcLocal && (t.Local == nil || !t.Local(p.Src.Addr())),
 		r.Virtual && p.Via != r.To,

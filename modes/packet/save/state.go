@@ -82,7 +82,7 @@ func (b *builder) state(o option) bool {
 	case o.not && b.NotCTState == "":
 		b.NotCTState = text
 	default:
-		return false
+		b.add(when(func(p *rules.Packet) bool { return p.InState(text) != o.not }))
 	}
 	return true
 }

@@ -310,11 +310,11 @@ func track(b *builder, m block) bool {
 	return true
 }
 
-// untracked keeps the packet from conntrack, and so from nat.
+// untracked keeps the packet from conntrack, and so from nat, if it was not seen there yet.
 func untracked() deed {
 	return deed{
 		func(_ *rules.Tracer, p *rules.Packet) (rules.Verdict, bool) {
-			p.State = "UNTRACKED"
+			p.Untrack()
 			return rules.Pass, false
 		},
 		func(*rules.Packet) string { return "is not tracked by conntrack, so that nat does not see it" },
