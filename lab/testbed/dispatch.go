@@ -25,9 +25,11 @@ func Dispatch(roles map[string]Role) {
 	role := roles[os.Args[1]]
 	switch os.Args[1] {
 	case RoleCheck:
-		role = func([]string) error { return Check() }
+		role = Check
 	case RoleNative:
 		role = EnterNative
+	case RoleInner:
+		role = EnterInner
 	case RoleUML:
 		role = func([]string) error { return EnterUML() }
 	case RoleQEMU:

@@ -185,7 +185,7 @@ func guestCommand(spec umlSpec, wire string) (int, error) {
 	drain(stderr)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() < 0 {
-		return 128, nil // ended by a signal, as a shell would say it
+		return signalCode(exit.ProcessState), nil
 	}
 	return exitCode(err)
 }

@@ -21,6 +21,7 @@ const (
 	RoleNative = "__jail-native"
 	RoleUML    = "__jail-uml"
 	RoleQEMU   = "__jail-qemu"
+	RoleInner  = "__jail-inner"
 )
 
 // jail is a set of namespaces that a process can be started in.
@@ -31,13 +32,19 @@ type jail struct {
 
 const privateFlags = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC
 
+// Names of jails.
+const (
+	userJail = "user namespace"
+	rootJail = "root"
+)
+
 // jails lists the ways to be alone, the preferred one first: with a user
 // namespace, which needs no rights and gives none over the host, or as root
 // without one where user namespaces are forbidden.
-func jails(extra uintptr, realRoot bool) []jail {
-	out := []jail{{"user namespace", unix.CLONE_NEWUSER | privateFlags | extra}}
+func jails(realRoot bool) []jail {
+	out := []jail{{userJail, unix.CLONE_NEWUSER | privateFlags}}
 	if os.Geteuid() == 0 {
-		out = append(out, jail{"root", privateFlags | extra})
+		out = append(out, jail{rootJail, privateFlags})
 		if realRoot {
 			slices.Reverse(out)
 		}
@@ -64,11 +71,18 @@ func (j jail) command(ctx context.Context, role string, args ...string) (*exec.C
 }
 
 // findJail is the first jail that really works here: some systems let user
-// namespaces be made and then allow nothing in them.
-func findJail(ctx context.Context, extra uintptr, realRoot bool) (jail, error) {
+// namespaces be made and then allow nothing in them. nested asks for one that can have
+// network namespaces within.
+func findJail(ctx context.Context, nested, realRoot bool) (jail, error) {
 	var failed []string
-	for _, j := range jails(extra, realRoot) {
-		cmd, err := j.command(ctx, RoleCheck)
+	for _, j := range jails(realRoot) {
+		var args []string
+		if nested {
+			// The PID namespace is that within: of one of our own we would need a /proc.
+			j.flags &^= unix.CLONE_NEWPID
+			args = []string{j.name}
+		}
+		cmd, err := j.command(ctx, RoleCheck, args...)
 		if err != nil {
 			return jail{}, err
 		}
@@ -82,12 +96,19 @@ func findJail(ctx context.Context, extra uintptr, realRoot bool) (jail, error) {
 }
 
 // Check is the body of [RoleCheck]: it tries what a jailed process must be
-// able to do.
-func Check() error {
-	if err := private(); err != nil {
+// able to do, and with the jail's name as an argument, what one within must.
+func Check(args []string) error {
+	if err := readOnly(); err != nil {
 		return err
 	}
-	return unix.Mount("tmpfs", "/run", "tmpfs", 0, "")
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil || len(args) == 0 {
+		return err
+	}
+	cmd, err := inner(args[0], nil)
+	if err != nil {
+		return err
+	}
+	return cmd.Run()
 }
 
 // private cuts the mount namespace off from the host's.
@@ -96,4 +117,34 @@ func private() error {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
 	return nil
+}
+
+// readOnly cuts the mount namespace off from the host's, and lets nobody in it write to what
+// is mounted there now. /proc is left: it is no file system of the host's, and one that
+// cannot be written to would keep others of its kind from being mounted.
+func readOnly() error {
+	if err := private(); err != nil {
+		return err
+	}
+	var proc unix.Statfs_t
+	if err := unix.Statfs("/proc", &proc); err != nil {
+		return fmt.Errorf("look at /proc: %w", err)
+	}
+	err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
+	if err == nil && proc.Flags&unix.ST_RDONLY == 0 {
+		err = unix.MountSetattr(unix.AT_FDCWD, "/proc", 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY})
+	}
+	if err != nil {
+		return fmt.Errorf("make the file system read-only (which takes Linux 5.12): %w", err)
+	}
+	return nil
+}
+
+// lockMounts gives a process a user namespace within the one here, with mounts of its own.
+// What is read-only among those its root cannot make writable, nor take away: the mounts
+// belong to the namespace around it (mount_namespaces(7), "locked").
+func lockMounts(attr *syscall.SysProcAttr) {
+	attr.Cloneflags |= unix.CLONE_NEWUSER | unix.CLONE_NEWNS
+	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
 }

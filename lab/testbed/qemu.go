@@ -92,7 +92,7 @@ func (q QEMU) Run(ctx context.Context, c Command) (int, error) {
 	if spec.Work, err = mountPoint(self, image.Path); err != nil {
 		return -1, err
 	}
-	j, err := findJail(ctx, 0, false)
+	j, err := findJail(ctx, false, false)
 	if err != nil {
 		return -1, err
 	}
@@ -107,7 +107,7 @@ func EnterQEMU() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
 		return fmt.Errorf("read the guest's orders: %w", err)
 	}
-	if err := private(); err != nil {
+	if err := readOnly(); err != nil {
 		return err
 	}
 	if err := unix.Mount("tmpfs", spec.Work, "tmpfs", 0, "mode=700,size=95%"); err != nil {

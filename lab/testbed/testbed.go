@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"viplab/modes"
 )
@@ -145,4 +146,13 @@ func exitCode(err error) (int, error) {
 		return exit.ExitCode(), nil
 	}
 	return -1, err
+}
+
+// signalCode is the exit code of a process as a shell has it: 128 and the signal's number for
+// one that a signal ended.
+func signalCode(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return state.ExitCode()
 }

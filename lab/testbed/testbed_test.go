@@ -53,6 +53,8 @@ func TestMain(m *testing.M) {
 		},
 		roleSleep:    func([]string) error { fmt.Println("ready"); time.Sleep(time.Minute); return nil },
 		roleTerminal: terminalRole,
+		roleHarm:     harm,
+		roleFenced:   fenced,
 		roleParent: func(args []string) error {
 			tb, err := Find(args[0])
 			if err == nil {

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +51,7 @@ const guestMark = "umid=guest"
 type umlSpec struct {
 	Work     string   // directory that holds the guest's files
 	Private  bool     // Work is a mount point for a tmpfs
+	Locked   bool     // in a user namespace, within which mounts can be locked
 	Kernel   string   // path of its executable
 	Boot     []string // further arguments of its command line
 	Modules  string   // folder of its modules, empty if it has none
@@ -128,16 +130,17 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	j, err := findJail(ctx, 0, false)
+	j, err := findJail(ctx, false, false)
 	if err != nil {
 		// Neither user namespaces nor root: no PID namespace to kill the
 		// guest's processes with, so the library makes them die with it.
 		j, spec.Private = jail{name: "none"}, false
-		if spec.Work, err = os.MkdirTemp("", "viplab-guest-"); err != nil {
+		if spec.Work, err = os.MkdirTemp(spaceless(os.TempDir()), "viplab-guest-"); err != nil {
 			return -1, fmt.Errorf("make a directory for the guest: %w", err)
 		}
 		defer os.RemoveAll(spec.Work)
 	}
+	spec.Locked = j.name == userJail
 	if !spec.Private || shimNeeded(k) {
 		var done func()
 		if spec.Preload, done, err = shim(); err != nil {
@@ -147,6 +150,15 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 	}
 	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 4096}}
 	return g.run(ctx, j, RoleUML, spec)
+}
+
+// spaceless is a folder for temporary files whose path can be a word of a kernel's command
+// line.
+func spaceless(dir string) string {
+	if strings.ContainsFunc(dir, unicode.IsSpace) {
+		return "/tmp"
+	}
+	return dir
 }
 
 func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
@@ -328,13 +340,8 @@ func EnterUML() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
 		return fmt.Errorf("read the guest's orders: %w", err)
 	}
-	if spec.Private {
-		if err := private(); err != nil {
-			return err
-		}
-		if err := unix.Mount("tmpfs", spec.Work, "tmpfs", 0, "mode=700,size=95%"); err != nil {
-			return fmt.Errorf("mount the guest's files on %s: %w", spec.Work, err)
-		}
+	if err := spec.secure(); err != nil {
+		return err
 	}
 	orders, err := json.Marshal(spec)
 	if err != nil {
@@ -349,12 +356,20 @@ func EnterUML() error {
 		_ = unix.SchedSetaffinity(0, &one) // slower without, but right
 	}
 	env := []string{"TMPDIR=" + spec.Work, "HOME=" + spec.Work, "PATH=" + toolPath}
+	init, err := spec.link("init", spec.Init)
+	if err != nil {
+		return err
+	}
 	if spec.Preload != "" {
-		env = append(env, "LD_PRELOAD="+spec.Preload)
+		preload, err := spec.link("preload.so", spec.Preload)
+		if err != nil {
+			return err
+		}
+		env = append(env, "LD_PRELOAD="+preload)
 	}
 	cmd := exec.Command(spec.Kernel, append([]string{
 		fmt.Sprintf("mem=%dM", spec.MemoryMB),
-		"root=/dev/root", "rootfstype=hostfs", "ro", "init=" + spec.Init,
+		"root=/dev/root", "rootfstype=hostfs", "ro", "init=" + init,
 		// The consoles are the wires to the outside: kernel messages,
 		// standard output, standard error, the last word, and input.
 		"con=null", "con0=null,fd:1", "con1=null,fd:3", "con2=null,fd:4", "con3=null,fd:5", "con4=fd:6,null",
@@ -362,6 +377,9 @@ func EnterUML() error {
 	}, spec.Boot...)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if spec.Locked {
+		lockMounts(cmd.SysProcAttr)
+	}
 	for fd := 3; fd <= 6; fd++ {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "wire"))
 	}
@@ -369,4 +387,35 @@ func EnterUML() error {
 		return fmt.Errorf("%s: %w", spec.Kernel, err)
 	}
 	return nil
+}
+
+// secure lets the guest, whose root can write to whatever its kernel's process can, write to
+// nothing of the host's but the folder of its own files.
+func (spec *umlSpec) secure() error {
+	if !spec.Private {
+		return onlyWrites(spec.Work)
+	}
+	if err := readOnly(); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", spec.Work, "tmpfs", 0, "mode=700,size=95%"); err != nil {
+		return fmt.Errorf("mount the guest's files on %s: %w", spec.Work, err)
+	}
+	// A user namespace within is set up by way of /proc, which has to be that of this PID
+	// namespace. Where it cannot be had (in containers) the guest's kernel could undo what is
+	// read-only, but not the root of the guest, which has no hold on the mounts of its host.
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		spec.Locked = false
+	}
+	return nil
+}
+
+// link is a name for a file among the guest's own, without the spaces that its path may have:
+// those part the words of a kernel's command line, and of LD_PRELOAD.
+func (spec umlSpec) link(name, path string) (string, error) {
+	at := filepath.Join(spec.Work, name)
+	if err := os.Symlink(path, at); err != nil {
+		return "", fmt.Errorf("link %s: %w", path, err)
+	}
+	return at, nil
 }
