@@ -155,7 +155,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 		return err
 	}
 	if code != 0 {
-		return fmt.Errorf("the trials ended with exit code %d: %s", code, strings.TrimSpace(stderr.String()))
+		return errors.New(strings.TrimSuffix(fmt.Sprintf("the trials %s: %s", testbed.HowEnded(code), strings.TrimSpace(stderr.String())), ": "))
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func (s *Session) Run(ctx context.Context) (Outcome, error) {
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		return Outcome{}, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
 	}
+	if err := testbed.Room(s.largest()); err != nil {
+		return Outcome{}, err
+	}
 	at, why, err := s.choose(ctx)
 	if err != nil {
 		return Outcome{}, err
@@ -212,9 +215,11 @@ func (s *Session) noteKernel(inside trial.Env) error {
 // memoryMB is what a guest needs at the largest size: the blob of rules twice
 // while it is replaced, the tool, the lab and the proxy.
 func (s *Session) memoryMB() int {
-	largest := slices.Max(s.Services) * s.Ports * max(2, s.Endpoints)
-	return 2048 + largest*60/1024
+	return 2048 + s.largest()*60/1024
 }
+
+// largest is how many endpoints there are at the largest size, on all ports together.
+func (s *Session) largest() int { return slices.Max(s.Services) * s.Ports * max(2, s.Endpoints) }
 
 // testbedOf finds the place of a trial by its kernel.
 func testbedOf(at []place) func(trial.Spec) testbed.Testbed {

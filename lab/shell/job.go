@@ -49,6 +49,9 @@ type Streams struct {
 // In runs a job in a testbed, by a process of the given role, and returns the exit code of
 // its command. needsRoot says that the mode needs the rights of the host's root.
 func In(ctx context.Context, tb testbed.Testbed, role string, job Job, needsRoot bool, s Streams) (int, error) {
+	if err := testbed.Room(endpoints(job.Snapshot)); err != nil {
+		return -1, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return -1, fmt.Errorf("find own program: %w", err)
@@ -66,12 +69,14 @@ func In(ctx context.Context, tb testbed.Testbed, role string, job Job, needsRoot
 
 // memoryMB is what a guest needs for so many Services: the rules twice while they are
 // replaced, and the tools.
-func memoryMB(s modes.Snapshot) int {
-	n := 0
+func memoryMB(s modes.Snapshot) int { return 2048 + endpoints(s)*60/1024 }
+
+// endpoints is how many there are on all ports together.
+func endpoints(s modes.Snapshot) (n int) {
 	for _, svc := range s.Services {
 		n += len(svc.Ports) * max(2, len(svc.Endpoints))
 	}
-	return 2048 + n*60/1024
+	return n
 }
 
 // Exit codes of commands that could not be started, as shells have them.

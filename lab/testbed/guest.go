@@ -185,7 +185,8 @@ func guestCommand(spec umlSpec, wire string) (int, error) {
 	drain(stderr)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() < 0 {
-		return signalCode(exit.ProcessState), nil
+		code := signalCode(exit.ProcessState)
+		return code, memoryUsedUp(code, 0, fmt.Sprintf("the guest (%d MB)", spec.MemoryMB))
 	}
 	return exitCode(err)
 }

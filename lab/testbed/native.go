@@ -49,6 +49,7 @@ func (Native) Run(ctx context.Context, c Command) (int, error) {
 		return -1, err
 	}
 	defer input.ended()
+	kills := oomKills()
 	err = cmd.Start()
 	input.started()
 	if err != nil {
@@ -57,6 +58,9 @@ func (Native) Run(ctx context.Context, c Command) (int, error) {
 	code, err := exitCode(cmd.Wait())
 	if ctx.Err() != nil {
 		return -1, ctx.Err()
+	}
+	if err := memoryUsedUp(code, kills, "this machine, or of the group that it runs in,"); err != nil {
+		return -1, err
 	}
 	return code, err
 }

@@ -264,6 +264,7 @@ func (g *guest) run(ctx context.Context, j jail, role string, spec any) (int, er
 			}
 		}()
 	}
+	kills := oomKills()
 	err = cmd.Start()
 	for _, w := range ends {
 		w.Close()
@@ -277,7 +278,12 @@ func (g *guest) run(ctx context.Context, j jail, role string, spec any) (int, er
 	if ctx.Err() != nil {
 		return -1, ctx.Err()
 	}
-	return g.verdict(control.text.String(), werr)
+	code, err := g.verdict(control.text.String(), werr)
+	var died *GuestError
+	if errors.As(err, &died) && oomKills() > kills {
+		died.State += "; the memory of this machine was used up meanwhile, and its kernel has killed a process"
+	}
+	return code, err
 }
 
 // readyWord is what a guest says on the control wire when it takes input.
