@@ -26,7 +26,7 @@ func Dir(name string) (string, error) {
 	if err != nil {
 		top = filepath.Join(os.TempDir(), "viplab-cache-"+strconv.Itoa(os.Geteuid()))
 		if err := own(top); err != nil {
-			return "", err
+			return "", named(err)
 		}
 	}
 	dir := filepath.Join(top, "viplab", name)
@@ -37,6 +37,25 @@ func Dir(name string) (string, error) {
 		return "", err
 	}
 	return dir, safeAbove(dir)
+}
+
+// Temp makes a folder for temporary files, in a folder or, if that is empty, where such files
+// are on this machine.
+func Temp(in, pattern string) (string, error) {
+	dir, err := os.MkdirTemp(in, pattern)
+	if err != nil {
+		return "", named(fmt.Errorf("make a folder for temporary files: %w", err))
+	}
+	return dir, nil
+}
+
+// named adds to an error that TMPDIR leads nowhere, if it does.
+func named(err error) error {
+	dir := os.Getenv("TMPDIR")
+	if st, serr := os.Stat(dir); dir != "" && (serr != nil || !st.IsDir()) {
+		return fmt.Errorf("the environment variable TMPDIR is %s, which is no folder: %w", dir, err)
+	}
+	return err
 }
 
 // need is what is missing where a folder is not the caller's alone.

@@ -92,3 +92,17 @@ func TestCheck(t *testing.T) {
 		t.Errorf("somebody else's: %v", err)
 	}
 }
+
+// TestTempNowhere: a TMPDIR that leads nowhere is named.
+func TestTempNowhere(t *testing.T) {
+	t.Setenv("TMPDIR", "/nowhere")
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CACHE_HOME", "")
+	_, temp := Temp("", "x")
+	_, dir := Dir("x")
+	for _, err := range []error{temp, dir} {
+		if err == nil || !strings.Contains(err.Error(), "TMPDIR is /nowhere, which is no folder") {
+			t.Errorf("got %v", err)
+		}
+	}
+}

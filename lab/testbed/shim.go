@@ -51,8 +51,8 @@ func shim() (path string, done func(), err error) {
 	done = func() {}
 	dir, err := cache.Dir("shim")
 	if err != nil {
-		if dir, err = os.MkdirTemp("", "viplab-shim-"); err != nil {
-			return "", done, fmt.Errorf("make a folder for the ptrace library: %w", err)
+		if dir, err = cache.Temp("", "viplab-shim-"); err != nil {
+			return "", done, fmt.Errorf("make the ptrace library: %w", err)
 		}
 		done = func() { _ = os.RemoveAll(dir) }
 	}
@@ -97,6 +97,7 @@ func compileShim(dir, path string) error {
 	defer os.RemoveAll(work)
 	part := filepath.Join(work, "ptrace.so")
 	cmd := exec.Command("cc", "-shared", "-fPIC", "-O2", "-x", "c", "-o", part, "-")
+	cmd.Env = append(os.Environ(), "TMPDIR="+work)
 	cmd.Stdin = bytes.NewReader(shimSource)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return &modes.MissingError{Need: "a C compiler for the ptrace library of the uml testbed", Mend: "sudo apt-get install gcc libc6-dev",

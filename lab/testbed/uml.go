@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viplab/lab/cache"
 	"viplab/lab/kernel"
 	"viplab/modes"
 )
@@ -135,8 +136,8 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		// Neither user namespaces nor root: no PID namespace to kill the
 		// guest's processes with, so the library makes them die with it.
 		j, spec.Private = jail{name: "none"}, false
-		if spec.Work, err = os.MkdirTemp(spaceless(os.TempDir()), "viplab-guest-"); err != nil {
-			return -1, fmt.Errorf("make a directory for the guest: %w", err)
+		if spec.Work, err = cache.Temp(spaceless(os.TempDir()), "viplab-guest-"); err != nil {
+			return -1, err
 		}
 		defer os.RemoveAll(spec.Work)
 	}
