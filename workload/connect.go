@@ -87,7 +87,10 @@ func askOneConnection(to netip.AddrPort, buf []byte) error {
 		func(fd int, to netip.AddrPort) error {
 			return retry(func() error { return unix.Connect(fd, socket.Sockaddr(to)) })
 		},
-		unix.Write,
+		func(fd int, b []byte) (n int, err error) {
+			err = retry(func() error { n, err = unix.Write(fd, b); return err })
+			return n, err
+		},
 		func(fd int, b []byte) (n int, err error) {
 			err = retry(func() error { n, err = unix.Read(fd, b); return err })
 			return n, err

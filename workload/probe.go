@@ -163,7 +163,9 @@ func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
 		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	if n, err := unix.Poll(poll, int(Timeout.Milliseconds())); err != nil && err != unix.EINTR || err == nil && n == 0 {
+	n := 0
+	err = retry(func() error { n, err = unix.Poll(poll, int(Timeout.Milliseconds())); return err })
+	if err != nil || n == 0 {
 		return 0, fmt.Errorf("send to %s: no answer: %w", to, cmp.Or(err, error(unix.ETIMEDOUT)))
 	}
 	return took, nil
@@ -244,7 +246,7 @@ func (p *Prober) ask(proto modes.Protocol, to netip.AddrPort, request byte) (ans
 func exchange(fd int, request byte) (answer Answer, err error) {
 	var buf [128]byte
 	n := 0
-	if _, err = unix.Write(fd, []byte{request}); err == nil {
+	if err = retry(func() error { _, err := unix.Write(fd, []byte{request}); return err }); err == nil {
 		err = retry(func() (err error) {
 			n, err = unix.Read(fd, buf[:])
 			return err

@@ -10,6 +10,9 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
 	"viplab/lab/measure"
 	"viplab/lab/shell"
 	"viplab/lab/tell"
@@ -54,6 +57,9 @@ func trials(known catalog.Catalog) error {
 	// A Snapshot of many Services is live for long; collecting a little more
 	// often keeps the lab small beside what it measures.
 	debug.SetGCPercent(50)
+	// With a timeout, system calls on netlink's sockets fail when a process that was stopped
+	// goes on; the kernel answers at once.
+	nl.SocketTimeoutTv = unix.Timeval{}
 	var job trial.Job
 	if err := json.NewDecoder(os.Stdin).Decode(&job); err != nil {
 		return fmt.Errorf("read job: %w", err)

@@ -133,7 +133,10 @@ func (b *batch) send() error {
 	}
 	b.first, b.sent = b.sent, b.seq
 	b.bytes += len(b.buf)
-	err := unix.Sendto(b.fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		err = unix.Sendto(b.fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	}
 	b.buf = b.buf[:0]
 	if err != nil {
 		return fmt.Errorf("send netlink messages: %w", err)

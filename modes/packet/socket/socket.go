@@ -24,16 +24,20 @@ func result(r uintptr, e unix.Errno) (int, error) {
 	return int(r), nil
 }
 
-// Read is read(2).
-func Read(fd int, b []byte) (int, error) {
-	r, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	return result(r, e)
-}
+// Read is read(2), begun again if a signal ends it, which happens to sockets with a timeout
+// when a process that was stopped goes on (signal(7)). So are Write and Connect.
+func Read(fd int, b []byte) (int, error) { return transfer(unix.SYS_READ, fd, b) }
 
 // Write is write(2).
-func Write(fd int, b []byte) (int, error) {
-	r, _, e := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	return result(r, e)
+func Write(fd int, b []byte) (int, error) { return transfer(unix.SYS_WRITE, fd, b) }
+
+func transfer(call uintptr, fd int, b []byte) (int, error) {
+	for {
+		r, _, e := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		if e != unix.EINTR {
+			return result(r, e)
+		}
+	}
 }
 
 // Send is send(2) without a signal when the peer is gone.
@@ -65,11 +69,16 @@ func Connect(fd int, to netip.AddrPort) error {
 }
 
 func connect(fd int, sa unsafe.Pointer, size uintptr) error {
-	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(sa), size)
-	if e != 0 {
-		return e
+	for {
+		_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(sa), size)
+		switch e {
+		case 0:
+			return nil
+		case unix.EINTR: // the kernel goes on; the next call waits for the same connection
+		default:
+			return e
+		}
 	}
-	return nil
 }
 
 func bigEndian(v uint16) uint16 {
