@@ -135,7 +135,7 @@ func (j Job) in(ctx context.Context, known catalog.Catalog, v trial.Variant, boo
 	if err := st.SetUp(ctx); err != nil {
 		return nil, err
 	}
-	if err := st.Net.LetPodsDial(); err != nil {
+	if err := errors.Join(st.Net.LetPodsDial(), st.Net.LiftICMPLimit()); err != nil {
 		return nil, err
 	}
 	t := New(st)

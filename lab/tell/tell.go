@@ -84,6 +84,10 @@ func answered(a workload.Answer, err error, want story.Fate, before, sender, dia
 func unanswered(a workload.Answer, err error, want story.Fate, dst netip.Addr) string {
 	refused := errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EHOSTUNREACH)
 	switch {
+	case errors.Is(err, unix.EPERM):
+		// What the node's own rules keep a datagram of its own from, whether they refuse or
+		// drop it, its sender is told at once.
+		return ""
 	case err == nil && want.Kind == story.Unserved && a.Endpoint == dst:
 		// The network behind the node has all VIPs, so that what the node lets through is
 		// answered: here by a server of another Service's port.

@@ -80,3 +80,20 @@ func (a Addresses) rule(priority, table int, from string) *netlink.Rule {
 	}
 	return r
 }
+
+// LiftICMPLimit lets the node refuse as often as it is asked: by default it sends about one
+// ICMP error a second to one host, and a client that is refused more often waits instead.
+func (t *Topology) LiftICMPLimit() error {
+	return t.Node.Do(func() error {
+		for _, a := range t.options.families() {
+			name := "net/ipv4/icmp_ratelimit"
+			if a.VIPs.Addr().Is6() {
+				name = "net/ipv6/icmp/ratelimit"
+			}
+			if err := writeSysctl(name, "0"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

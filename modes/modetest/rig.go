@@ -132,11 +132,11 @@ func exists(path string) bool {
 func sortedLines(s string) string {
 	var keep []string
 	for line := range strings.Lines(s) {
-		// Interface numbers, and sizes of sets, depend on history.
+		// Interface numbers, sizes of sets, and which clients have affinity depend on history.
 		if i := strings.Index(line, ": kube-ipvs0"); i >= 0 {
 			line = line[i:]
 		}
-		if !strings.HasPrefix(line, "Size in memory") && !strings.HasPrefix(line, "Header") {
+		if !strings.HasPrefix(line, "Size in memory") && !strings.HasPrefix(line, "Header") && !strings.HasPrefix(line, "element affinity-") {
 			keep = append(keep, line)
 		}
 	}

@@ -22,7 +22,7 @@ func stories(t *testing.T, m modes.Mode, o Options) {
 		t.Fatal(err)
 	}
 	b := NewRig(t, m, nil, synth.Spec{Services: 1, Endpoints: 1, Ports: 2, Seed: 1, Family: modes.Dual})
-	if err := b.Net.LetPodsDial(); err != nil {
+	if err := errors.Join(b.Net.LetPodsDial(), b.Net.LiftICMPLimit()); err != nil {
 		t.Fatal(err)
 	}
 	told, teller := 0, tell.New(b.Stage)

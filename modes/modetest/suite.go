@@ -60,5 +60,6 @@ func Run(t *testing.T, m modes.Mode, o Options) {
 	able("node addresses come and go", func(t *testing.T) { nodeAddresses(t, m, o) }, modes.NodePorts, modes.ExternalIPs)
 	able("early datagram flows", func(t *testing.T) { earlyUDP(t, m, o) }, modes.NodePorts, modes.ExternalIPs)
 	t.Run("stale datagram flows", func(t *testing.T) { staleUDP(t, m) })
+	t.Run("random services", func(t *testing.T) { tangled(t, m, o) })
 	t.Run("stories", func(t *testing.T) { stories(t, m, o) })
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,9 +20,7 @@ type Proxier struct {
 	Options
 	planner Planner
 	link    link
-	sets    declared     // those of the table, by name
-	addrs   []netip.Addr // of the node, as the kernel had them at the first Sync
-	located bool         // the kernel was asked for them
+	sets    declared // those of the table, by name
 	// committed is the last Snapshot that the kernel took.
 	committed modes.Snapshot
 	late      []string // chains that are empty and could not be deleted yet
@@ -54,7 +51,8 @@ func (p *Proxier) CountPackets() { p.Counters, p.link.count = true, true }
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
 	start := time.Now()
-	if err := p.locate(&s); err != nil {
+	s, err := node.Located(s, p.Family)
+	if err != nil {
 		return modes.Cost{}, err
 	}
 	var c *Change
@@ -82,23 +80,6 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	cost.Objects += n
 	cost.CleanUp += time.Since(start)
 	return cost, err
-}
-
-// locate gives a Snapshot the node's addresses if it does not say them. The kernel is
-// asked once, since to find out whether any Service needs them takes longer than an
-// update.
-func (p *Proxier) locate(s *modes.Snapshot) (err error) {
-	if len(s.Node.Addrs) > 0 {
-		return nil
-	}
-	if !p.located {
-		if p.addrs, err = node.Addresses(p.Family); err != nil {
-			return err
-		}
-		p.located = true
-	}
-	s.Node.Addrs = p.addrs
-	return nil
 }
 
 // commit carries a Change out and remembers how that went.
@@ -186,7 +167,7 @@ func (p *Proxier) Close() error {
 	if p.made {
 		err = p.remove()
 	}
-	p.made, p.broken, p.committed, p.located = false, false, modes.Snapshot{}, false
+	p.made, p.broken, p.committed = false, false, modes.Snapshot{}
 	p.forget()
 	return errors.Join(err, p.link.close())
 }

@@ -92,7 +92,8 @@ func leaves(c modes.Change) bool {
 		if len(before.All) == 0 || len(before.Local) == 0 && len(now.Local) > 0 {
 			return true
 		}
-		if slices.ContainsFunc(before.All, func(ep modes.Endpoint) bool { return !toEndpoint(c.New, p, ep.At(p)) }) {
+		// One that got no traffic lately, since hints or policies changed, may have older flows.
+		if slices.ContainsFunc(c.Old.Endpoints, func(ep modes.Endpoint) bool { return ep.Condition != modes.Unready && !toEndpoint(c.New, p, ep.At(p)) }) {
 			return true
 		}
 	}
