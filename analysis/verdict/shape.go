@@ -111,11 +111,7 @@ func common(theirs []published.Point, ours []Sample) (a, b []spot) {
 			a = append(a, spot{p.X, p.Y, e})
 		}
 	}
-	for _, s := range ours {
-		if s.X > 0 && s.Y > 0 {
-			b = append(b, spot{s.X, s.Y, errorOf(s)})
-		}
-	}
+	b = spots(ours)
 	if len(a) == 0 || len(b) == 0 {
 		return nil, nil
 	}
@@ -124,6 +120,16 @@ func common(theirs []published.Point, ours []Sample) (a, b []spot) {
 	hi := min(slices.MaxFunc(a, byX).x, slices.MaxFunc(b, byX).x) * 1.01
 	outside := func(s spot) bool { return s.x < lo || s.x > hi }
 	return slices.DeleteFunc(a, outside), slices.DeleteFunc(b, outside)
+}
+
+// spots are measured points that a curve can be fitted to.
+func spots(ours []Sample) (out []spot) {
+	for _, s := range ours {
+		if s.X > 0 && s.Y > 0 {
+			out = append(out, spot{s.X, s.Y, errorOf(s)})
+		}
+	}
+	return out
 }
 
 // errorOf is the relative standard error of a measured point: of the mean of its rounds, or
@@ -176,26 +182,56 @@ func profileOf(list []spot) profile {
 	return p
 }
 
+// carry says where a measured curve would be at the published point after its end if it
+// went on as it grew, empty if it is too short to tell or reaches it.
+func carry(theirs []published.Point, ours []Sample) string {
+	list := spots(ours)
+	at := slices.IndexFunc(theirs, func(p published.Point) bool { return len(list) > 0 && p.X > list[len(list)-1].x })
+	if len(list) < 3 || at < 0 {
+		return ""
+	}
+	p := profileOf(list)
+	e := p.exponent()
+	if math.IsInf(float64(e.Lo), 0) || math.IsInf(float64(e.Hi), 0) {
+		return ""
+	}
+	x := theirs[at].X
+	return fmt.Sprintf(": measured up to %g; going on as it grew (power %s) it would be %.3g [%.3g, %.3g] at %s, where published is %s; that is extrapolated, so no verdict",
+		list[len(list)-1].x, e.text(), valueAt(list, e.Best, x), valueAt(list, float64(e.Lo), x), valueAt(list, float64(e.Hi), x), theirs[at].XText, theirs[at].YText)
+}
+
+// valueAt is the best curve of an exponent at x.
+func valueAt(list []spot, exponent, x float64) float64 {
+	constant, factor, middle := fitted(list, exponent)
+	return constant + factor*math.Pow(x/middle, exponent)
+}
+
 // squaresOf fits constant and factor for one exponent, by least squares; the constant is
 // not negative.
 func squaresOf(list []spot, exponent float64) (squares, constant float64) {
-	middle := math.Sqrt(list[0].x * list[len(list)-1].x)
-	var sw, sx, sxx, sy, sxy float64
-	for _, s := range list {
-		x, w := math.Pow(s.x/middle, exponent), 1/(s.err*s.y*s.err*s.y)
-		sw, sx, sxx, sy, sxy = sw+w, sx+w*x, sxx+w*x*x, sy+w*s.y, sxy+w*x*s.y
-	}
-	factor := sxy / sxx
-	if d := sw*sxx - sx*sx; d > 1e-9*sw*sxx {
-		if c := (sxx*sy - sx*sxy) / d; c > 0 {
-			constant, factor = c, (sw*sxy-sx*sy)/d
-		}
-	}
+	constant, factor, middle := fitted(list, exponent)
 	for _, s := range list {
 		r := (s.y - constant - factor*math.Pow(s.x/middle, exponent)) / (s.err * s.y)
 		squares += r * r
 	}
 	return squares, constant
+}
+
+// fitted is the best curve constant + factor·(x/middle)^exponent.
+func fitted(list []spot, exponent float64) (constant, factor, middle float64) {
+	middle = math.Sqrt(list[0].x * list[len(list)-1].x)
+	var sw, sx, sxx, sy, sxy float64
+	for _, s := range list {
+		x, w := math.Pow(s.x/middle, exponent), 1/(s.err*s.y*s.err*s.y)
+		sw, sx, sxx, sy, sxy = sw+w, sx+w*x, sxx+w*x*x, sy+w*s.y, sxy+w*x*s.y
+	}
+	factor = sxy / sxx
+	if d := sw*sxx - sx*sx; d > 1e-9*sw*sxx {
+		if c := (sxx*sy - sx*sxy) / d; c > 0 {
+			constant, factor = c, (sw*sxy-sx*sy)/d
+		}
+	}
+	return constant, factor, middle
 }
 
 // exponent is the best one, with those that a test at 5 % does not exclude.

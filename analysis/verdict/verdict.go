@@ -49,6 +49,8 @@ type Curve struct {
 	// Cannot says why the two cannot be compared; NoLevel why only their shapes
 	// can.
 	Cannot, NoLevel string
+	// None is what it means that nothing at all was measured where something was published.
+	None string
 }
 
 // Verdict is what the data say of a Curve.
@@ -60,6 +62,8 @@ type Verdict struct {
 	// Ratio is the median of measured over published at the published points, 0 if
 	// no point could be set against another.
 	Ratio float64 `json:"ratio"`
+
+	carried string // where the measured curve would go on to
 }
 
 const (
@@ -82,7 +86,7 @@ func Judge(c Curve) Verdict {
 		return Verdict{Kind: NotReproduced, Why: why}
 	}
 	if len(ours) == 0 {
-		return Verdict{Kind: CannotCompare, Why: "nothing was measured"}
+		return Verdict{Kind: CannotCompare, Why: unmeasured(c)}
 	}
 	if why := collapsed(c, ours); why != "" {
 		return Verdict{Kind: NotReproduced, Why: why}
@@ -90,6 +94,9 @@ func Judge(c Curve) Verdict {
 	v := Verdict{Ratio: ratio(theirs, ours)}
 	if shape, err := compareShapes(theirs, ours); err == nil {
 		v.Shape = &shape
+	}
+	if v.Ratio == 0 && c.NoLevel == "" {
+		v.carried = carry(theirs, ours)
 	}
 	v.Why = v.explain(c)
 	v.Kind = v.kind(c)
@@ -128,7 +135,20 @@ func (v Verdict) explain(c Curve) string {
 	case v.Ratio > 0:
 		return why + fmt.Sprintf("; measured is %.3g times the published level", v.Ratio)
 	}
-	return why + "; no common point for a level"
+	return why + "; no common point for a level" + v.carried
+}
+
+// unmeasured says what there is where no value could be measured.
+func unmeasured(c Curve) string {
+	for _, s := range slices.Backward(c.Ours) {
+		if s.Over && s.X > 0 {
+			return fmt.Sprintf("nothing was measured but that it is more than %.3g at %g", s.Y, s.X)
+		}
+		if s.Over {
+			return fmt.Sprintf("nothing was measured but that it is more than %.3g", s.Y)
+		}
+	}
+	return "nothing was measured"
 }
 
 // vanished says where something was published of which nothing was measured: a
@@ -137,7 +157,11 @@ func vanished(c Curve) string {
 	for _, p := range c.Published {
 		for _, s := range c.Ours {
 			if p.Y > 0 && !p.Word && s.X == p.X && s.Y == 0 && !s.Over {
-				return fmt.Sprintf("published is %s, measured is none at all", p.YText)
+				why := fmt.Sprintf("published is %s, measured is none at all", p.YText)
+				if c.None != "" {
+					why += ": " + c.None
+				}
+				return why
 			}
 		}
 	}

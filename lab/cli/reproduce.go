@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"viplab/lab/reproduce"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
+	"viplab/modes"
 	"viplab/results"
 	"viplab/results/published"
 )
@@ -29,6 +31,7 @@ type reproduceFlags struct {
 	targets                []reproduce.Target
 	rounds                 int
 	maxTime                time.Duration
+	kernels                []string
 	stdout, stderr         io.Writer
 }
 
@@ -37,21 +40,23 @@ func (a app) reproduceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reproduce [TARGET ...]",
 		Short: "Measure again what others published, and say whether it comes out the same",
-		Long: `reproduce runs the experiments behind published tables and plots (R1 to R12, or
+		Long: `reproduce runs the experiments behind published tables and plots (R1, R2 ... or
 all), sets what it measured beside them, and gives a verdict made from the data: same
 shape, same level, not reproduced, cannot be compared. Experiments that are already
 in the directory given by --out are taken from there. The exit code is 1 if anything
-was not reproduced.`,
+was not reproduced. An experiment that this machine cannot run (a kernel or the real
+kube-proxy that was not built) is left out, and the verdict says why.`,
 		Example: `  viplab reproduce --list
   viplab reproduce R1 R4
-  viplab reproduce all --quick`,
+  viplab reproduce all --quick
+  viplab reproduce R14 --kernel 6.1,7.3`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.stdout, f.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			if f.list {
 				return f.printList()
 			}
 			if len(args) == 0 {
-				return usagef("reproduce needs a target: all, or R1 to R12 (see reproduce --list)")
+				return usagef("reproduce needs a target: all, or R1, R2 ... (see reproduce --list)")
 			}
 			var err error
 			if f.targets, err = reproduce.Find(args); err != nil {
@@ -66,7 +71,8 @@ was not reproduced.`,
 	fl.StringVar(&f.out, "out", "", "directory for runs, verdicts and plots (default "+runsDir+"/reproduce-TIME)")
 	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.IntVar(&f.rounds, "repeat", 0, "rounds of each experiment (default 5, quick 1)")
-	fl.DurationVar(&f.maxTime, "max-time", 0, "end each experiment after this time (0: no limit)")
+	fl.DurationVar(&f.maxTime, "max-time", 0, "end each experiment after this time (default an hour, quick 5m)")
+	fl.StringSliceVar(&f.kernels, "kernel", nil, "kernels of the guest, in turn, for what is about kernels (R14: default "+strings.Join(reproduce.KernelsCompared(), ", ")+"); one alone is for the other experiments")
 	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")
 	return cmd
 }
@@ -84,6 +90,25 @@ func (f *reproduceFlags) printList() error {
 		}
 		fmt.Fprintf(f.stdout, "%-4s %s\n     from %s\n     %s\n", t.ID, sources[i].Title, sources[i].From, how)
 	}
+	return f.printExperiments()
+}
+
+// printExperiments lists what the targets need, and how long that takes.
+func (f *reproduceFlags) printExperiments() error {
+	full, quick := reproduce.Experiments(f.modes, false), reproduce.Experiments(f.modes, true)
+	fmt.Fprintf(f.stdout, "\nExperiments end by themselves after --max-time. They take, by a rough guess:\n")
+	for i, e := range full {
+		takes, err := e.Config.Takes(f.modes)
+		if err != nil {
+			return err
+		}
+		inShort, err := quick[i].Config.Takes(f.modes)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(f.stdout, "%-9s %s\n          about %g min, at most %g; --quick: about %g min, at most %g\n",
+			e.Name, e.About, takes.Minutes(), e.Config.MaxTime.Minutes(), inShort.Minutes(), quick[i].Config.MaxTime.Minutes())
+	}
 	return nil
 }
 
@@ -94,13 +119,18 @@ func (f *reproduceFlags) run(ctx context.Context) error {
 	if f.out == "" {
 		f.out = filepath.Join(runsDir, "reproduce-"+time.Now().UTC().Format("20060102T150405Z"))
 	}
-	runs := reproduce.Runs{}
+	runs, missing := reproduce.Runs{}, map[string]error{}
 	var about []string
 	for _, e := range reproduce.Experiments(f.modes, f.quick) {
 		if !slices.ContainsFunc(f.targets, func(t reproduce.Target) bool { return slices.Contains(t.Experiments(), e.Name) }) {
 			continue
 		}
 		run, err := f.experimentRun(ctx, e)
+		if modes.IsMissing(err) {
+			fmt.Fprintf(f.stderr, "experiment %s is left out: %v\n", e.Name, err)
+			missing[e.Name] = err
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("experiment %s: %w", e.Name, err)
 		}
@@ -112,7 +142,10 @@ func (f *reproduceFlags) run(ctx context.Context) error {
 		about = append(about, fmt.Sprintf("%s: %s; testbed %s, kernel %s, %d × %s, %s; `%s`", e.Name, e.About,
 			run.Env.Testbed, run.Env.Kernel, run.Env.CPUs, run.Env.CPU, run.Env.Time.Format("2006-01-02"), run.Dir))
 	}
-	outcomes, err := reproduce.Judge(f.targets, runs)
+	if len(runs) == 0 && len(missing) > 0 {
+		return errors.Join(slices.Collect(maps.Values(missing))...)
+	}
+	outcomes, err := reproduce.Judge(f.targets, runs, missing)
 	if err != nil {
 		return err
 	}
@@ -127,7 +160,13 @@ func (f *reproduceFlags) experimentRun(ctx context.Context, e reproduce.Experime
 		return nil, err
 	}
 	c := e.Config
-	c.Testbed, c.MaxTime = f.testbed, f.maxTime
+	c.Testbed = f.testbed
+	if f.maxTime > 0 {
+		c.MaxTime = f.maxTime
+	}
+	if about := len(c.Kernels) > 1; len(f.kernels) > 0 && about == (len(f.kernels) > 1) {
+		c.Kernels = f.kernels
+	}
 	if f.rounds > 0 {
 		c.Repeat = f.rounds
 	}

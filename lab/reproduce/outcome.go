@@ -33,8 +33,9 @@ type Outcome struct {
 	CannotRun string `json:"cannot_run,omitempty"`
 }
 
-// Judge makes the verdicts on targets from runs.
-func Judge(targets []Target, runs Runs) ([]Outcome, error) {
+// Judge makes the verdicts on targets from runs; missing is why experiments were not run,
+// by name.
+func Judge(targets []Target, runs Runs, missing map[string]error) ([]Outcome, error) {
 	points, err := published.Points()
 	if err != nil {
 		return nil, err
@@ -50,11 +51,19 @@ func Judge(targets []Target, runs Runs) ([]Outcome, error) {
 			o.Source = sources[i]
 		}
 		for _, b := range t.Beside {
+			if err := missing[b.Experiment]; err != nil && b.Cannot == "" {
+				b.Cannot = "it was not run: " + firstLine(err)
+			}
 			o.Rows = append(o.Rows, b.judge(t, points, runs))
 		}
 		out = append(out, o)
 	}
 	return out, nil
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // judge sets one published series beside what a run has of it.
@@ -73,7 +82,7 @@ func (b Beside) judge(t Target, points []published.Point, runs Runs) Row {
 		}
 	}
 	row.Provenance = strings.Join(codes, ", ")
-	c := verdict.Curve{Target: t.ID, Series: b.Series, What: b.What, Published: row.Published, Cannot: b.Cannot, NoLevel: b.NoLevel}
+	c := verdict.Curve{Target: t.ID, Series: b.Series, What: b.What, Published: row.Published, Cannot: b.Cannot, NoLevel: b.NoLevel, None: b.None}
 	if s := runs[b.Experiment]; s != nil && b.Ours != nil {
 		row.Ours = b.Ours(s)
 		c.Ours = row.Ours

@@ -1,9 +1,11 @@
 package reproduce
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"viplab/analysis/summary"
 	"viplab/analysis/verdict"
@@ -20,14 +22,14 @@ func TestTargets(t *testing.T) {
 		t.Fatal(err)
 	}
 	var experiments []string
-	for _, e := range Experiments(catalog.All(), false) {
+	for _, e := range Experiments(catalog.Known(), false) {
 		experiments = append(experiments, e.Name)
-		if err := e.Config.Validate(catalog.All()); err != nil {
+		if err := e.Config.Validate(catalog.Known()); err != nil {
 			t.Errorf("%s: %v", e.Name, err)
 		}
 	}
-	for _, e := range Experiments(catalog.All(), true) {
-		if err := e.Config.Validate(catalog.All()); err != nil {
+	for _, e := range Experiments(catalog.Known(), true) {
+		if err := e.Config.Validate(catalog.Known()); err != nil {
 			t.Errorf("%s, quick: %v", e.Name, err)
 		}
 	}
@@ -78,7 +80,7 @@ func TestJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := Judge(targets, Runs{Curves: s})
+	outcomes, err := Judge(targets, Runs{Curves: s}, map[string]error{Layouts: errors.New("no such kernel\nat all")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,12 +94,53 @@ func TestJudge(t *testing.T) {
 		t.Errorf("%v", kinds)
 	}
 	md := string(Markdown(outcomes, nil, map[string]bool{"R1": true}))
-	for _, want := range []string{"from memory", "| R1 | iptables_p99 |", "could not have told", "plots/r1.svg", "| P |"} {
+	for _, want := range []string{"from memory", "| R1 | iptables_p99 |", "could not have told", "plots/r1.svg", "| P |", "it was not run: no such kernel |"} {
 		if !strings.Contains(md, want) {
 			t.Errorf("the document lacks %q", want)
 		}
 	}
 	if p := outcomes[0].Picture(); p.Empty() || len(p.Panels) != 4 {
 		t.Errorf("%d panels", len(p.Panels))
+	}
+}
+
+// TestCrossing: two falling rates cross where their ratio is one; a ratio that never falls
+// to it is beyond the largest size, and one that begins below it crosses nowhere.
+func TestCrossing(t *testing.T) {
+	at := func(ys ...float64) verdict.Sample {
+		return crossing(func(*summary.Summary) []verdict.Sample {
+			var out []verdict.Sample
+			for i, y := range ys {
+				out = append(out, verdict.Sample{X: float64(10000 * (i + 1)), Y: y})
+			}
+			return out
+		})(nil)[0]
+	}
+	if got := at(4, 2, 0.5); got.Y != 25000 || got.Over {
+		t.Errorf("2 at 20000 and 0.5 at 30000: %+v", got)
+	}
+	if got := at(4, 2); !got.Over || got.Y != 20000 {
+		t.Errorf("never below one: %+v", got)
+	}
+	if got := at(0.9, 0.5); got.Y != 0 || got.Over {
+		t.Errorf("below one from the first: %+v", got)
+	}
+}
+
+// TestTakes: every experiment has a quick form that is bounded, and none takes longer so.
+func TestTakes(t *testing.T) {
+	quick := Experiments(catalog.Known(), true)
+	for i, e := range Experiments(catalog.Known(), false) {
+		long, err := e.Config.Takes(catalog.Known())
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, err := quick[i].Config.Takes(catalog.Known())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if short > quick[i].Config.MaxTime || quick[i].Config.MaxTime > 5*time.Minute || short > long {
+			t.Errorf("%s takes %s, and quick %s of at most %s", e.Name, long, short, quick[i].Config.MaxTime)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package reproduce
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ type Beside struct {
 	// Point is the x of the only published point that is meant, empty for all.
 	Point           string
 	Cannot, NoLevel string
+	// None is what it means if nothing at all was measured.
+	None string
 }
 
 // Target is a published table or plot.
@@ -60,7 +63,7 @@ func Find(names []string) ([]Target, error) {
 	for _, n := range names {
 		i := slices.IndexFunc(all, func(t Target) bool { return strings.EqualFold(t.ID, n) })
 		if i < 0 {
-			return nil, fmt.Errorf("unknown target %q: valid are all, R1 to R12 (see reproduce --list)", n)
+			return nil, fmt.Errorf("unknown target %q: valid are all, %s to %s (see reproduce --list)", n, all[0].ID, all[len(all)-1].ID)
 		}
 		out = append(out, all[i])
 	}
@@ -162,6 +165,51 @@ func combine(metric, mode string, f func(v, base float64) float64, with map[stri
 		}
 		sortSamples(out)
 		return out
+	}
+}
+
+// ratio is a metric of some cells over that of others of the same size and round.
+func ratio(metric string, of, over map[string]string, scale float64) func(*summary.Summary) []verdict.Sample {
+	return func(s *summary.Summary) []verdict.Sample {
+		var out []verdict.Sample
+		for _, c := range s.Select(metric, of) {
+			other := s.Only(metric, summary.With(over, results.Services, c.Factors[results.Services]))
+			if other == nil || c.Over || other.Over || other.Median == 0 {
+				continue
+			}
+			one := verdict.Sample{X: float64(c.Services()), Y: scale * c.Median / other.Median}
+			one.Lo, one.Hi = one.Y, one.Y
+			for round, m := range c.Trials {
+				if o := other.Trials[round]; o > 0 {
+					one.Rounds = append(one.Rounds, scale*m/o)
+				}
+			}
+			out = append(out, one)
+		}
+		sortSamples(out)
+		return out
+	}
+}
+
+// crossing is where a ratio that falls passes one, by straight lines between logarithms of
+// it: over the largest size if it has not by then, zero if it was below from the first.
+func crossing(f func(*summary.Summary) []verdict.Sample) func(*summary.Summary) []verdict.Sample {
+	return func(s *summary.Summary) []verdict.Sample {
+		list := f(s)
+		if len(list) == 0 {
+			return nil
+		}
+		if list[0].Y <= 1 {
+			return []verdict.Sample{{}}
+		}
+		for i, b := range list[1:] {
+			if a := list[i]; b.Y <= 1 {
+				at := a.X + (b.X-a.X)*math.Log(a.Y)/math.Log(a.Y/b.Y)
+				return []verdict.Sample{{Y: at, Lo: a.X, Hi: b.X}}
+			}
+		}
+		last := list[len(list)-1].X
+		return []verdict.Sample{{Y: last, Lo: last, Hi: last, Over: true}}
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 
 	"viplab/analysis/summary"
 	"viplab/analysis/verdict"
+	"viplab/modes"
 	"viplab/results"
 )
 
 const (
-	noNftables = "the lab has no nftables mode"
-	noOldHost  = "needs a kernel of its time, of which there is none here; see simulate --what eras for what it would do"
+	noOldHost = "needs a kernel of its time, of which there is none here; see simulate --what eras for what it would do"
+	// forCilium is said wherever mode ebpf is set beside Cilium.
+	forCilium = "mode ebpf (tc and sockets), which stands for Cilium here: its maps, without its policies, its overlay and its datapath between nodes"
 )
 
 // at makes the samples of a metric in a mode, by the number of Services.
@@ -27,12 +29,13 @@ func plainAt(metric string) func(*summary.Summary) []verdict.Sample {
 	return pick{metric: metric, x: results.Rules, scale: 1}.samples
 }
 
-// Targets lists R1 to R12.
+// Targets lists them all.
 func Targets() []Target {
 	return []Target{
 		firstPackets(), addRule(), sequential(), shortConnections(), throughput(), positions(), memory(),
 		reusedPorts(),
 		restores(), jumps(), connectionCPU(), relative(),
+		fullSyncs(), twoKernels(), shortRates(),
 	}
 }
 
@@ -45,9 +48,20 @@ func firstPackets() Target {
 			Beside{Series: "iptables_" + name, Experiment: Curves, Mode: "iptables",
 				What: name + " of TCP connect to random Services, from the client",
 				Ours: pick{metric: results.FirstPacket, with: with, x: results.Services, percent: p, scale: 1e6}.samples},
-			Beside{Series: "nftables_" + name, Cannot: noNftables})
+			nftablesFirst(name, p, Curves, "count"), nftablesFirst(name, p, Layouts, "kube-proxy"))
 	}
 	return t
+}
+
+// nftablesFirst is a percentile of first packets of mode nftables, in one layout.
+func nftablesFirst(name string, p float64, experiment, layout string) Beside {
+	with := map[string]string{results.Mode: "nftables", "layout": layout, results.Position: "random", results.Protocol: "tcp", results.From: "client"}
+	if layout == "count" {
+		with["layout"] = "" // the default
+	}
+	return Beside{Series: "nftables_" + name, Experiment: experiment, Mode: "nftables",
+		What: name + " of TCP connect to random Services, from the client, mode nftables, layout " + layout,
+		Ours: pick{metric: results.FirstPacket, with: with, x: results.Services, percent: p, scale: 1e6}.samples}
 }
 
 func addRule() Target {
@@ -79,8 +93,8 @@ func shortConnections() Target {
 	return Target{ID: "R4", XName: "Services", YUnit: "µs of CPU a connection", Beside: []Beside{
 		{Series: "iptables", What: "CPU time of client, node and server together for a new connection, closed loop", Experiment: Curves, Mode: "iptables",
 			Ours: at(results.ConnectionCPU, "iptables", 1e6), Theirs: each},
-		{Series: "cilium_native", Cannot: "the lab has no eBPF mode"},
-		{Series: "cilium_vxlan", Cannot: "the lab has no eBPF mode"},
+		{Series: "cilium_native", What: "the same of " + forCilium, Experiment: Curves, Mode: "ebpf", Ours: at(results.ConnectionCPU, "ebpf", 1e6), Theirs: each},
+		{Series: "cilium_vxlan", Cannot: "the lab has no overlay network; see cilium_native"},
 	}}
 }
 
@@ -123,9 +137,14 @@ func memory() Target {
 		{Series: "iptables_2018", What: what, Experiment: Curves, Mode: "iptables", Ours: at(results.LabPeakRSS, "iptables", 1e-6)},
 		{Series: "ipvs_2018", What: what, Experiment: Curves, Mode: "ipvs", Ours: at(results.LabPeakRSS, "ipvs", 1e-6)},
 		{Series: "kubeproxy_iptables_2026", What: what, Experiment: Curves, Mode: "iptables", Ours: at(results.LabPeakRSS, "iptables", 1e-6),
-			Theirs: func(v float64) float64 { return v * 1.048576 }},
+			Theirs: mebi},
+		{Series: "kubeproxy_iptables_2026", What: "peak resident set of the real kube-proxy " + newRelease + ", mode iptables, 2 endpoints a Service (there 10 and 4)", Experiment: Peers,
+			Mode: "kube-proxy/iptables", Ours: at(results.ProxyPeakRSS, "kube-proxy/iptables", 1e-6), Theirs: mebi},
 	}}
 }
+
+// mebi turns MiB into MB.
+func mebi(v float64) float64 { return v * 1.048576 }
 
 func reusedPorts() Target {
 	with := map[string]string{results.ReuseMode: "1", results.Expire: "1", results.VSConntrack: "1", results.Phase: "all servers"}
@@ -149,13 +168,23 @@ func restores() Target {
 		{Series: "iptables_restore_full_2016_i5600U", What: "full sync of 1000 Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
 		{Series: "iptables_restore_full_2016_i4790", What: "full sync of 1000 Services", Experiment: Curves, Mode: "iptables", Ours: at(results.SyncFull, "iptables", 1)},
 		{Series: "iptables_restore_plain_44", What: "one restore of N plain rules", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.PlainRestore)},
-		{Series: "nft_add_one_no_partial", Cannot: noNftables}, {Series: "nft_add_one_partial", Cannot: noNftables},
-		{Series: "nft_full_sync", Cannot: noNftables}, {Series: "nft_full_sync_250k_endpoints", Cannot: noNftables},
-		{Series: "nft_incremental_no_list", Cannot: noNftables}, {Series: "nft_list_table", Cannot: noNftables},
+		nftSync("nft_add_one_no_partial", "full sync into an empty table, which every sync wrote before partial syncs", results.SyncFull),
+		nftSync("nft_add_one_partial", "one Service more", results.SyncDelta, results.Change, modes.ServiceAdd),
+		nftSync("nft_full_sync", "full sync into an empty table, 2 endpoints a Service (there 1)", results.SyncFull),
+		nftSync("nft_incremental_no_list", "one Service more", results.SyncDelta, results.Change, modes.ServiceAdd),
+		{Series: "nft_full_sync_250k_endpoints", What: "full sync of 50 endpoints a Service into an empty table, kube-proxy " + oldRelease + ", kernel 6.1", Experiment: Kernels, Mode: "kube-proxy/nftables",
+			Ours: at(results.SyncFull, "kube-proxy/nftables", 1, results.Kernel, "6.1")},
+		{Series: "nft_list_table", Cannot: "the lab times no listing by itself: its own mode never lists the table, and kube-proxy's listing is part of a full sync"},
 		{Series: "k8s5000_p50_full_min10s", Cannot: "the delay in a cluster of 5000 nodes, not of one node's rules"},
 		{Series: "k8s5000_p50_partial_min10s", Cannot: "the delay in a cluster of 5000 nodes, not of one node's rules"},
 		{Series: "k8s5000_p50_partial_min1s", Cannot: "the delay in a cluster of 5000 nodes, not of one node's rules"},
 	}}
+}
+
+// nftSync sets syncs of kube-proxy's own mode nftables beside published ones of it.
+func nftSync(series, what, metric string, with ...string) Beside {
+	return Beside{Series: series, What: what + ", the real kube-proxy " + newRelease, Experiment: Peers, Mode: "kube-proxy/nftables",
+		Ours: at(metric, "kube-proxy/nftables", 1, with...)}
 }
 
 func jumps() Target {
@@ -167,7 +196,8 @@ func jumps() Target {
 		{Series: "restore_300k_chain_walk_with_validation", What: what, Experiment: Plain, Mode: "iptables", Ours: plainAt(results.JumpRestore)},
 		{Series: "200_iptables_calls_seqcount", What: "200 plain rules by 200 calls", Experiment: Plain, Mode: "iptables", Ours: plainAt(results.PlainInstall)},
 		{Series: "200_iptables_calls_rcu", Cannot: noOldHost},
-		{Series: "nft_restore_clean", Cannot: noNftables}, {Series: "nft_restore_after_failed_txn", Cannot: noNftables},
+		{Series: "nft_restore_clean", Cannot: "the rules that were restored are not published"},
+		{Series: "nft_restore_after_failed_txn", Cannot: "the rules are not published, and the fault (a failed transaction's state, which the next one kept) is mended in the kernels at hand"},
 	}}
 }
 
@@ -187,10 +217,19 @@ func relative() Target {
 	return Target{ID: "R12", XName: "bar", YUnit: "% of direct", Beside: []Beside{
 		{Series: "userspace_go", What: "iperf3 through the proxy over iperf3 without, at 10 Services", Experiment: Curves, Mode: "userspace", Ours: smallest(share(results.Throughput, "userspace", last, 100))},
 		{Series: "iptables", Point: "throughput", What: "iperf3 through iptables over iperf3 without, at 10 Services", Experiment: Curves, Mode: "iptables", Ours: smallest(share(results.Throughput, "iptables", last, 100))},
-		{Series: "tc_ebpf", Cannot: "the lab has no eBPF mode"}, {Series: "xdp", Cannot: "the lab has no eBPF mode"},
+		{Series: "tc_ebpf", What: "new connections a second in % of those of iptables, at 10 Services: " + forCilium + " (there packets of a generator, in % of their iptables)",
+			Experiment: Curves, Mode: "ebpf", Ours: smallest(ratio(results.ConnectionsRate, of("ebpf"), of("iptables"), 100)), Theirs: func(v float64) float64 { return 100 * v / ciliumIptables }},
+		{Series: "xdp", Cannot: "the lab's mode ebpf runs at tc and at sockets, not in drivers"},
 		{Series: "ipvs_bpf_vs_ipvs_nodeport", Cannot: "needs a patched kernel"}, {Series: "ipvs_bpf_vs_ipvs_clusterip", Cannot: "needs a patched kernel"},
 	}}
 }
+
+// ciliumIptables is the published north-south rate of iptables, in million a second, that
+// those of eBPF stand beside.
+const ciliumIptables = 2.1
+
+// of selects a mode.
+func of(mode string) map[string]string { return map[string]string{results.Mode: mode} }
 
 // smallest leaves the sample of the smallest size, as a bar without an x.
 func smallest(f func(*summary.Summary) []verdict.Sample) func(*summary.Summary) []verdict.Sample {

@@ -10,6 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"viplab/lab/trial"
+	"viplab/modes/catalog"
 )
 
 // Progress shows how far a run is. Its methods are called in order by one
@@ -127,6 +128,22 @@ func (e *estimate) remaining() time.Duration {
 		sum += each * time.Duration(n)
 	}
 	return sum.Round(time.Second)
+}
+
+// Takes is roughly how long a run of modes of a catalog lasts, by the same guess and with
+// what its plain rules may take, in half minutes: at most until its MaxTime.
+func (c Config) Takes(known catalog.Catalog) (time.Duration, error) {
+	trials, err := c.Trials(known)
+	if err != nil {
+		return 0, err
+	}
+	var e estimate
+	e.begin(trials)
+	takes := max(e.remaining(), 30*time.Second) + time.Duration(c.Repeat*len(c.Plain))*c.Limit
+	if c.MaxTime > 0 {
+		takes = min(takes, c.MaxTime)
+	}
+	return takes.Round(30 * time.Second), nil
 }
 
 // plain writes one line for each trial.

@@ -46,7 +46,7 @@ func Provenance(code string) string {
 
 // Point is one point of a curve.
 type Point struct {
-	Target string // R1 to R12
+	Target string // R1, R2 ...
 	Series string
 	// X is the number in XText, 0 if there is none; XText may carry a unit
 	// ("10000rules") or be a name.

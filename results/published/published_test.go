@@ -5,11 +5,11 @@ import "testing"
 // TestPoints: every point has a source, a provenance, and a value or a word.
 func TestPoints(t *testing.T) {
 	points, err := Points()
-	if err != nil || len(points) < 140 {
+	if err != nil || len(points) < 170 {
 		t.Fatalf("%d points, %v", len(points), err)
 	}
 	sources, err := Sources()
-	if err != nil || len(sources) != 12 {
+	if err != nil || len(sources) != 15 {
 		t.Fatalf("%d sources, %v", len(sources), err)
 	}
 	known := map[string]bool{}
