@@ -35,3 +35,26 @@ func IsMissing(err error) bool {
 	var m *MissingError
 	return errors.As(err, &m)
 }
+
+// NoPlanError is a question about a mode that only a kernel can answer, since the mode does
+// not say what it programs or what that costs.
+type NoPlanError struct {
+	Mode string
+	// PeerOf is the mode of the lab's that has the same structure, empty for none.
+	PeerOf string
+	// What cannot be done to it without a kernel: "followed", "simulated".
+	What string
+}
+
+// Error implements error.
+func (e *NoPlanError) Error() string {
+	why := "it does not say what it programs"
+	if e.What == "simulated" {
+		why = "it has no model of its costs"
+	}
+	if e.PeerOf != "" {
+		return fmt.Sprintf("mode %s cannot be %s without a kernel, being a program of its own: use mode %s, which has its structure, or bench and viplab shell for the real one",
+			e.Mode, e.What, e.PeerOf)
+	}
+	return fmt.Sprintf("mode %s cannot be %s without a kernel: %s", e.Mode, e.What, why)
+}

@@ -114,6 +114,9 @@ type Param struct {
 	// Counted is set where the mode's Model takes the argument into account: then
 	// costs that were fitted at one value hold at the others.
 	Counted bool
+	// Apart is set where the mode's Model takes the argument into account, but things cost
+	// differently at each value: then costs are fitted for each by itself.
+	Apart bool
 }
 
 // check says what is wrong with a value of the parameter.
@@ -252,7 +255,7 @@ func (m Mode) Make(a Args, h Machine) Proxier {
 // address's family.
 func (m Mode) Plan(a Args, s Snapshot, node netip.Addr) (Program, error) {
 	if m.Program == nil {
-		return nil, fmt.Errorf("mode %s cannot be followed without a kernel: it does not say what it programs", m.Name)
+		return nil, &NoPlanError{Mode: m.Name, PeerOf: m.PeerOf, What: "followed"}
 	}
 	return m.Program(a, s.Of(FamilyOf(node)), node), nil
 }

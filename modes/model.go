@@ -76,18 +76,21 @@ const (
 type Term struct {
 	Name string
 	Of   func(Counts) float64
+	// From is the number of Services that must have been measured for the term to be told
+	// from noise, 0 for any: what grows with a square is little at small ones.
+	From int
 }
 
 // Terms that several modes have.
 var (
 	// Once is what does not depend on the number of Services.
-	Once = Term{"once", func(Counts) float64 { return 1 }}
+	Once = Term{Name: "once", Of: func(Counts) float64 { return 1 }}
 	// RuleWritten is a rule that a sync writes.
-	RuleWritten = Term{"rule written", func(c Counts) float64 { return c[CountRules] }}
+	RuleWritten = Term{Name: "rule written", Of: func(c Counts) float64 { return c[CountRules] }}
 	// RulePresent is a rule that is there when another is written.
-	RulePresent = Term{"rule in the table", func(c Counts) float64 { return c[CountRules] }}
+	RulePresent = Term{Name: "rule in the table", Of: func(c Counts) float64 { return c[CountRules] }}
 	// TableByte is a byte of the kernel's tables.
-	TableByte = Term{"byte of the table", func(c Counts) float64 { return c[CountBlob] }}
+	TableByte = Term{Name: "byte of the table", Of: func(c Counts) float64 { return c[CountBlob] }}
 )
 
 // Model says what a mode's costs are made of, so that they can be predicted at any
@@ -95,6 +98,9 @@ var (
 type Model struct {
 	// Parts lists the terms of each quantity.
 	Parts map[string][]Term
+	// Flow names what a new flow costs beside what it is held against, where that is done by
+	// other means than in the modes of iptables rules; empty for those.
+	Flow string
 	// Apart is set where the changes of one sync share nothing: a sync of many takes
 	// as long as as many syncs of one.
 	Apart bool

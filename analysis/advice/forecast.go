@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"viplab/analysis/simulate"
 	"viplab/analysis/summary"
@@ -41,7 +42,7 @@ func simulated(known []modes.Mode, run *results.Run, s *summary.Summary) (f Fore
 		}
 		args, spec := modes.Args{}, c.Spec
 		for _, p := range known[i].Params {
-			if v, ok := one.Variant[p.Name]; ok && p.Counted {
+			if v, ok := one.Variant[p.Name]; ok && (p.Counted || p.Apart) {
 				args[p.Name] = v
 			} else if ok {
 				return Entry{}, false // the model knows of its default alone
@@ -67,7 +68,7 @@ func simulated(known []modes.Mode, run *results.Run, s *summary.Summary) (f Fore
 			return Entry{}, false
 		}
 		e := Entry{Label: one.Label, Mode: one.Mode, Value: v, Lo: v, Hi: v, Simulated: true}
-		if by, ok := off[[2]string{q.Quantity, one.Mode}]; ok {
+		if by, ok := off[[2]string{q.Quantity, strings.TrimSpace(one.Mode + " " + args.String())}]; ok {
 			e.Lo, e.Hi, e.Interval = v/(1+by), v*(1+by), true
 		}
 		return e, true
@@ -88,7 +89,7 @@ func errorsOf(known []modes.Mode, run *results.Run, s *summary.Summary) map[[2]s
 	}
 	for _, c := range checks {
 		if c.Measured > 0 && c.Predicted > 0 {
-			key := [2]string{c.Quantity, c.Mode}
+			key := [2]string{c.Quantity, c.Label()}
 			out[key] = max(out[key], math.Exp(math.Abs(math.Log(c.Predicted/c.Measured)))-1)
 		}
 	}

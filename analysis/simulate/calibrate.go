@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"viplab/analysis/fit"
 	"viplab/analysis/summary"
@@ -24,6 +25,8 @@ type Calibration struct {
 	// Costs are by quantity, mode ("any" for packets) and operation, in seconds
 	// or bytes.
 	Costs map[string]map[string]map[string]float64 `json:"costs"`
+	// Cells are what the costs were fitted to.
+	Cells []Observation `json:"cells,omitempty"`
 }
 
 // anyMode is the mode of costs that are the same in all.
@@ -38,26 +41,34 @@ func (e *MissingCostError) Error() string {
 }
 
 // Has tells whether a quantity of a mode can be predicted.
-func (c *Calibration) Has(q Quantity, m modes.Mode) bool {
-	return len(q.terms(m)) > 0 && c.Costs[q.Name][key(q, m.Name)] != nil
+func (c *Calibration) Has(q Quantity, m modes.Mode, a modes.Args) bool {
+	return len(q.terms(m)) > 0 && c.Costs[q.Name][key(q, m, a)] != nil
 }
 
-func key(q Quantity, mode string) string {
+// key names what costs are the same in: all modes for a packet's, else the mode, with those
+// arguments of it that things cost differently at.
+func key(q Quantity, m modes.Mode, a modes.Args) string {
 	if len(q.Packet) > 0 {
 		return anyMode
 	}
-	return mode
+	apart := modes.Args{}
+	for _, p := range m.Params {
+		if v, ok := a[p.Name]; ok && p.Apart && v != p.Default {
+			apart[p.Name] = v
+		}
+	}
+	return strings.TrimSpace(m.Name + " " + apart.String())
 }
 
 // cost sums what the counted operations cost.
-func (c *Calibration) cost(q Quantity, m modes.Mode, n counted) (float64, error) {
-	costs := c.Costs[q.Name][key(q, m.Name)]
+func (c *Calibration) cost(q Quantity, m modes.Mode, a modes.Args, n counted) (float64, error) {
+	costs := c.Costs[q.Name][key(q, m, a)]
 	if costs == nil {
-		return 0, &MissingCostError{q.Name, m.Name, c.Source}
+		return 0, &MissingCostError{q.Name, key(q, m, a), c.Source}
 	}
 	sum := 0.0
-	for _, op := range q.terms(m) {
-		sum += costs[op] * n[op]
+	for op, each := range costs {
+		sum += each * n[op]
 	}
 	return sum, nil
 }
@@ -65,31 +76,55 @@ func (c *Calibration) cost(q Quantity, m modes.Mode, n counted) (float64, error)
 // Calibrate fits costs to the cells of a run, of those modes that have a model, with at
 // most upTo Services (0: all).
 func Calibrate(known []modes.Mode, run *results.Run, s *summary.Summary, upTo int) (*Calibration, error) {
-	c := &Calibration{Costs: map[string]map[string]map[string]float64{}}
+	all, err := observed(known, run, s)
+	if err != nil {
+		return nil, err
+	}
+	c, err := all.Without(known, func(services int) bool { return upTo > 0 && services > upTo })
+	if err != nil {
+		return nil, fmt.Errorf("calibrate with %s: %w", run.Dir, err)
+	}
+	return c, nil
+}
+
+// observed is a Calibration without costs, of all cells of a run.
+func observed(known []modes.Mode, run *results.Run, s *summary.Summary) (*Calibration, error) {
+	c := &Calibration{}
 	e := run.Env
 	c.Testbed = e.Testbed
 	c.Source = fmt.Sprintf("run of %s, testbed %s, kernel %s, %d × %s", e.Time.Format("2006-01-02"), e.Testbed, e.Kernel, e.CPUs, e.CPU)
 	if err := c.topology(run); err != nil {
 		return nil, err
 	}
-	for _, n := range s.Sizes() {
-		if upTo == 0 || n <= upTo {
-			c.Sizes = append(c.Sizes, n)
+	counts := newCounting(known, c.Spec)
+	for _, q := range Quantities() {
+		c.Cells = append(c.Cells, observe(q, s, counts)...)
+	}
+	return c, nil
+}
+
+// Without is a Calibration fitted anew to the same cells, but those of the sizes that are
+// held out.
+func (c *Calibration) Without(known []modes.Mode, held func(services int) bool) (*Calibration, error) {
+	out := *c
+	out.Costs, out.Sizes = map[string]map[string]map[string]float64{}, nil
+	out.Cells = slices.DeleteFunc(slices.Clone(c.Cells), func(o Observation) bool { return held(o.Services) })
+	for _, o := range out.Cells {
+		if !slices.Contains(out.Sizes, o.Services) {
+			out.Sizes = append(out.Sizes, o.Services)
 		}
 	}
-	if len(c.Sizes) < 2 {
-		return nil, fmt.Errorf("a calibration needs at least two numbers of Services, %s has %v", run.Dir, c.Sizes)
+	slices.Sort(out.Sizes)
+	if len(out.Sizes) < 2 {
+		return nil, fmt.Errorf("a calibration needs at least two numbers of Services, there are %v", out.Sizes)
 	}
 	counts := newCounting(known, c.Spec)
 	for _, q := range Quantities() {
-		if err := c.fit(q, s, counts); err != nil {
-			return nil, fmt.Errorf("calibrate %s: %w", q.Name, err)
+		if err := out.fit(q, counts); err != nil {
+			return nil, fmt.Errorf("%s: %w", q.Name, err)
 		}
 	}
-	if len(c.Costs) == 0 {
-		return nil, fmt.Errorf("%s holds nothing to calibrate with", run.Dir)
-	}
-	return c, nil
+	return &out, nil
 }
 
 // topology takes what the run's Snapshots were from its configuration.
@@ -104,27 +139,28 @@ func (c *Calibration) topology(run *results.Run) error {
 	return c.Spec.Validate()
 }
 
-// fit fits one quantity: over all modes together if it is a packet's, else mode by
-// mode.
-func (c *Calibration) fit(q Quantity, s *summary.Summary, counts *counting) error {
-	obs, err := observe(q, s, counts)
-	if err != nil {
-		return err
-	}
+// fit fits one quantity: over all modes together if it is a packet's, else mode by mode.
+func (c *Calibration) fit(q Quantity, counts *counting) error {
 	groups := map[string][]Observation{}
-	for _, o := range obs {
-		if slices.Contains(c.Sizes, o.Services) {
-			groups[key(q, o.Mode)] = append(groups[key(q, o.Mode)], o)
+	for _, o := range c.Cells {
+		if o.Quantity != q.Name {
+			continue
 		}
+		m := counts.modes[o.Mode]
+		var err error
+		if o.n, err = counts.count(q, m, o.Args, o.Position, o.Services); err != nil {
+			return err
+		}
+		groups[key(q, m, o.Args)] = append(groups[key(q, m, o.Args)], o)
 	}
 	for k, group := range groups {
-		ops := c.fitted(q.terms(counts.modes[group[0].Mode]))
+		ops := q.fitted(counts.modes[group[0].Mode], group)
 		var x [][]float64
 		var y []float64
 		for _, o := range group {
 			row := make([]float64, len(ops))
 			for j, op := range ops {
-				row[j] = o.counted[op]
+				row[j] = o.n[op]
 			}
 			x, y = append(x, row), append(y, o.Measured)
 		}
@@ -144,25 +180,16 @@ func (c *Calibration) fit(q Quantity, s *summary.Summary, counts *counting) erro
 	return nil
 }
 
-// leastForSquares is the size from which on what grows with the square of a number of
-// things costs enough to be told from noise.
-const leastForSquares = 20000
-
-// fitted leaves out operations that the sizes measured say nothing about.
-func (c *Calibration) fitted(ops []string) []string {
-	if slices.Max(c.Sizes) >= leastForSquares {
-		return ops
-	}
-	return slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return op == "chain in the tool's index" })
-}
-
-// Observation is a measured cell with the counts of its operations.
+// Observation is a measured cell.
 type Observation struct {
-	Mode     string
-	Position string // of a packet
-	Services int
-	Measured float64
-	counted
+	Quantity string     `json:"quantity"`
+	Mode     string     `json:"mode"`
+	Args     modes.Args `json:"args,omitempty"`
+	Position string     `json:"position,omitempty"` // of a packet
+	Services int        `json:"services"`
+	Measured float64    `json:"measured"`
+
+	n counted // its operations, once they were counted
 }
 
 // planned are the keys of variants, beside the modes' parameters, that models know of or
@@ -179,7 +206,7 @@ func args(m modes.Mode, v results.Variant) (a modes.Args, ok bool) {
 			continue
 		}
 		i := slices.IndexFunc(m.Params, func(p modes.Param) bool { return p.Name == key })
-		if i < 0 || !m.Params[i].Counted && value != m.Params[i].Default {
+		if i < 0 || !m.Params[i].Counted && !m.Params[i].Apart && value != m.Params[i].Default {
 			return nil, false
 		}
 		if value != m.Params[i].Default {
@@ -189,8 +216,8 @@ func args(m modes.Mode, v results.Variant) (a modes.Args, ok bool) {
 	return a, true
 }
 
-// observe lists the cells of a quantity, with their counts.
-func observe(q Quantity, s *summary.Summary, counts *counting) ([]Observation, error) {
+// observe lists the cells of a quantity that a model can be held against.
+func observe(q Quantity, s *summary.Summary, counts *counting) []Observation {
 	var out []Observation
 	for _, cell := range s.Select(q.Metric, q.With) {
 		m, known := counts.modes[cell.Variant.Mode()]
@@ -202,13 +229,12 @@ func observe(q Quantity, s *summary.Summary, counts *counting) ([]Observation, e
 		if e := cell.Variant[results.Endpoints]; !ok || e != strconv.Itoa(counts.spec.Endpoints) {
 			continue
 		}
-		n, err := counts.count(q, m, a, position, cell.Services())
-		if err != nil {
-			return nil, err
+		if len(q.Packet) == 0 {
+			position = ""
 		}
-		out = append(out, Observation{m.Name, position, cell.Services(), cell.Median, n})
+		out = append(out, Observation{Quantity: q.Name, Mode: m.Name, Args: a, Position: position, Services: cell.Services(), Measured: cell.Median})
 	}
-	return out, nil
+	return out
 }
 
 // counting counts operations for one kind of topology, each thing once.

@@ -2,8 +2,9 @@ package simulate
 
 import (
 	_ "embed"
+	"fmt"
 	"math"
-	"slices"
+	"strings"
 
 	"github.com/montanaflynn/stats"
 
@@ -51,10 +52,10 @@ func (c *Calibration) Predict(m modes.Mode, a modes.Args, t modes.Topology) (Pre
 		return p, err
 	}
 	for _, q := range Quantities() {
-		if len(q.Packet) > 0 || !c.Has(q, m) {
+		if len(q.Packet) > 0 || !c.Has(q, m, a) {
 			continue
 		}
-		if p.Costs[q.Name], err = c.cost(q, m, stateCounts(m, q.Name, p.State)); err != nil {
+		if p.Costs[q.Name], err = c.cost(q, m, a, stateCounts(m, q.Name, p.State)); err != nil {
 			return p, err
 		}
 	}
@@ -76,13 +77,13 @@ func (c *Calibration) packets(p *Prediction, m modes.Mode, t modes.Topology) err
 		}
 		n := counted{}
 		n.add(m, way, 1)
-		v, err := c.cost(firstPacket(), m, n)
+		v, err := c.cost(firstPacket(), m, p.Args, n)
 		if err != nil {
 			return err
 		}
 		took, looked = append(took, v), append(looked, float64(way.Rules))
-		if c.Has(connectionCPU(), m) {
-			v, err := c.cost(connectionCPU(), m, n)
+		if c.Has(connectionCPU(), m, p.Args) {
+			v, err := c.cost(connectionCPU(), m, p.Args, n)
 			if err != nil {
 				return err
 			}
@@ -105,46 +106,72 @@ func (c *Calibration) packets(p *Prediction, m modes.Mode, t modes.Topology) err
 
 // Check is one cell that was predicted and measured.
 type Check struct {
-	Quantity  string  `json:"quantity"`
-	Mode      string  `json:"mode"`
-	Position  string  `json:"position,omitempty"`
-	Services  int     `json:"services"`
-	Measured  float64 `json:"measured"`
-	Predicted float64 `json:"predicted"`
+	Quantity  string     `json:"quantity"`
+	Mode      string     `json:"mode"`
+	Args      modes.Args `json:"args,omitempty"`
+	Position  string     `json:"position,omitempty"`
+	Services  int        `json:"services"`
+	Measured  float64    `json:"measured"`
+	Predicted float64    `json:"predicted"`
 }
 
 // Error is how far the prediction is off, as a share of what was measured.
 func (c Check) Error() float64 { return c.Predicted/c.Measured - 1 }
 
+// Label is the mode with its arguments.
+func (c Check) Label() string { return strings.TrimSpace(c.Mode + " " + c.Args.String()) }
+
 // HeldOut fits on the cells of a run with at most upTo Services, predicts the
 // larger ones, and lists both. The median of the absolute errors is NaN if nothing
 // could be checked.
 func HeldOut(known []modes.Mode, run *results.Run, s *summary.Summary, upTo int) (checks []Check, median float64, err error) {
-	c, err := Calibrate(known, run, s, upTo)
+	c, err := observed(known, run, s)
 	if err != nil {
 		return nil, math.NaN(), err
 	}
-	var errs []float64
+	checks, err = c.HeldOut(known, func(services int) bool { return services > upTo })
+	if err != nil {
+		return nil, math.NaN(), fmt.Errorf("calibrate with %s: %w", run.Dir, err)
+	}
+	return checks, Median(checks), nil
+}
+
+// HeldOut fits to the cells of other sizes, and predicts those that are held out.
+func (c *Calibration) HeldOut(known []modes.Mode, held func(services int) bool) (checks []Check, err error) {
+	fitted, err := c.Without(known, held)
+	if err != nil {
+		return nil, err
+	}
 	counts := newCounting(known, c.Spec)
 	for _, q := range Quantities() {
-		obs, err := observe(q, s, counts)
-		if err != nil {
-			return nil, math.NaN(), err
-		}
-		for _, o := range obs {
-			if slices.Contains(c.Sizes, o.Services) || !c.Has(q, counts.modes[o.Mode]) {
+		for _, o := range c.Cells {
+			m := counts.modes[o.Mode]
+			if o.Quantity != q.Name || !held(o.Services) || !fitted.Has(q, m, o.Args) {
 				continue
 			}
-			v, err := c.cost(q, counts.modes[o.Mode], o.counted)
+			n, err := counts.count(q, m, o.Args, o.Position, o.Services)
 			if err != nil {
-				return nil, math.NaN(), err
+				return nil, err
 			}
-			one := Check{q.Name, o.Mode, o.Position, o.Services, o.Measured, v}
-			checks, errs = append(checks, one), append(errs, math.Abs(one.Error()))
+			v, err := fitted.cost(q, m, o.Args, n)
+			if err != nil {
+				return nil, err
+			}
+			checks = append(checks, Check{q.Name, o.Mode, o.Args, o.Position, o.Services, o.Measured, v})
 		}
 	}
-	if median, err = stats.Median(errs); err != nil {
-		return nil, math.NaN(), nil // nothing larger was measured
+	return checks, nil
+}
+
+// Median is the median of the absolute errors, NaN if there are none.
+func Median(checks []Check) float64 {
+	var errs []float64
+	for _, c := range checks {
+		errs = append(errs, math.Abs(c.Error()))
 	}
-	return checks, median, nil
+	median, err := stats.Median(errs)
+	if err != nil {
+		return math.NaN()
+	}
+	return median
 }

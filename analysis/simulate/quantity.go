@@ -1,6 +1,9 @@
 package simulate
 
 import (
+	"maps"
+	"slices"
+
 	"viplab/modes"
 	"viplab/results"
 )
@@ -40,7 +43,11 @@ func (n counted) add(m modes.Mode, o modes.Operations, share float64) {
 	n[server] += share * float64(o.Servers)
 	n[inBucket] += share * float64(o.Bucket)
 	n[copied] += share * float64(o.Copies)
-	if !m.Baseline {
+	switch {
+	case m.Baseline:
+	case m.Model != nil && m.Model.Flow != "":
+		n[m.Model.Flow] += share
+	default:
 		n[natted] += share
 	}
 }
@@ -70,6 +77,29 @@ func (q Quantity) terms(m modes.Mode) (out []string) {
 		out = append(out, t.Name)
 	}
 	return out
+}
+
+// fitted lists the terms that a fit over those observations has: what is in any of them, but
+// what they are too small to say anything about.
+func (q Quantity) fitted(m modes.Mode, group []Observation) (out []string) {
+	if len(q.Packet) == 0 {
+		for _, t := range m.Model.Parts[q.Name] {
+			if slices.ContainsFunc(group, func(o Observation) bool { return o.Services >= t.From }) {
+				out = append(out, t.Name)
+			}
+		}
+		return out
+	}
+	all := counted{}
+	for _, o := range group {
+		for op := range o.n {
+			all[op] = 1
+		}
+	}
+	if !slices.Contains(q.Packet, ruleBehind) {
+		delete(all, ruleBehind)
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // Names of quantities of packets.

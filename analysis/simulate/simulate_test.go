@@ -127,7 +127,7 @@ func TestCalibrateFindsTheCosts(t *testing.T) {
 	if _, err := c.Predict(ipvs.Mode(), nil, synth.Spec{Services: 10, Endpoints: 2, Ports: 1}); err != nil {
 		t.Errorf("packets are predicted in any mode: %v", err)
 	}
-	if _, err := c.cost(Quantities()[2], ipvs.Mode(), counted{}); !errors.As(err, &missing) {
+	if _, err := c.cost(Quantities()[2], ipvs.Mode(), nil, counted{}); !errors.As(err, &missing) {
 		t.Errorf("a cost that was not measured: %v", err)
 	}
 }

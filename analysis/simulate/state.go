@@ -15,18 +15,10 @@ var node = netip.AddrFrom4([4]byte{192, 0, 2, 1})
 // what one more Service adds is counted on a sample and multiplied.
 const sampled = 600
 
-// NoModelError is a prediction of a mode that does not say what its costs are made of.
-type NoModelError struct{ Mode string }
-
-// Error implements error.
-func (e *NoModelError) Error() string {
-	return fmt.Sprintf("mode %s cannot be simulated: it has no model of its costs", e.Mode)
-}
-
 // modelled says whether a mode can be simulated.
 func modelled(m modes.Mode) error {
 	if m.Model == nil || m.Program == nil {
-		return &NoModelError{m.Name}
+		return &modes.NoPlanError{Mode: m.Name, PeerOf: m.PeerOf, What: "simulated"}
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func CheckRows(checks []Check) [][]string {
 		if strings.HasSuffix(c.Quantity, "memory") {
 			show = size
 		}
-		rows = append(rows, []string{c.Quantity, c.Mode, c.Position, fmt.Sprint(c.Services), show(c.Measured), show(c.Predicted), fmt.Sprintf("%+.0f %%", 100*c.Error())})
+		rows = append(rows, []string{c.Quantity, c.Label(), c.Position, fmt.Sprint(c.Services), show(c.Measured), show(c.Predicted), fmt.Sprintf("%+.0f %%", 100*c.Error())})
 	}
 	return rows
 }
@@ -82,7 +82,7 @@ func CheckSentence(checks []Check, median float64, upTo int) string {
 			worst = c
 		}
 	}
-	where := worst.Mode
+	where := worst.Label()
 	if worst.Position != "" {
 		where += ", " + worst.Position
 	}

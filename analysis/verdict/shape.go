@@ -183,21 +183,21 @@ func profileOf(list []spot) profile {
 }
 
 // carry says where a measured curve would be at the published point after its end if it
-// went on as it grew, empty if it is too short to tell or reaches it.
+// went on as it grew, or that it is too short to tell; empty if it reaches it.
 func carry(theirs []published.Point, ours []Sample) string {
 	list := spots(ours)
 	at := slices.IndexFunc(theirs, func(p published.Point) bool { return len(list) > 0 && p.X > list[len(list)-1].x })
-	if len(list) < 3 || at < 0 {
+	if at < 0 {
 		return ""
 	}
-	p := profileOf(list)
-	e := p.exponent()
-	if math.IsInf(float64(e.Lo), 0) || math.IsInf(float64(e.Hi), 0) {
-		return ""
+	end, x := list[len(list)-1].x, theirs[at].X
+	e := profileOf(list).exponent()
+	const wide = 1.5
+	if len(list) < 3 || float64(e.Hi-e.Lo) > wide {
+		return fmt.Sprintf(": measured up to %g, which is too little to say what it would be at %s", end, theirs[at].XText)
 	}
-	x := theirs[at].X
 	return fmt.Sprintf(": measured up to %g; going on as it grew (power %s) it would be %.3g [%.3g, %.3g] at %s, where published is %s; that is extrapolated, so no verdict",
-		list[len(list)-1].x, e.text(), valueAt(list, e.Best, x), valueAt(list, float64(e.Lo), x), valueAt(list, float64(e.Hi), x), theirs[at].XText, theirs[at].YText)
+		end, e.text(), valueAt(list, e.Best, x), valueAt(list, float64(e.Lo), x), valueAt(list, float64(e.Hi), x), theirs[at].XText, theirs[at].YText)
 }
 
 // valueAt is the best curve of an exponent at x.

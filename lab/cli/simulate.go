@@ -60,6 +60,7 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
   viplab simulate --check 5000 --calibrate results/runs/latest
   viplab simulate --what fanout --services 20000    # the best fan-out of the tree
   viplab simulate --what churn --churn 10 --min-sync-period 1 --services 20000
+  viplab simulate --calibrate results/runs/latest --what calibration  # costs, and what they were fitted to, as JSON
   viplab simulate --what eras                       # old kernels: 11 minutes and 5 hours?`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -109,6 +110,8 @@ func (f *simulateFlags) run(w io.Writer) error {
 		return f.runChurn(w, c)
 	case "eras":
 		return f.runEras(w)
+	case "calibration":
+		return writeJSON(w, c)
 	case "costs":
 	default:
 		return f.runChoices(w, c)
@@ -130,7 +133,7 @@ func (f *simulateFlags) run(w io.Writer) error {
 
 // counted lists the parameters that a mode's model knows of.
 func (f *simulateFlags) counted() []modes.Param {
-	return slices.DeleteFunc(f.modes.Params(), func(p modes.Param) bool { return !p.Counted })
+	return slices.DeleteFunc(f.modes.Params(), func(p modes.Param) bool { return !p.Counted && !p.Apart })
 }
 
 // questions lists what can be asked for: a parameter's name asks for its best value.
@@ -139,7 +142,7 @@ func (f *simulateFlags) questions() []string {
 	for _, p := range f.counted() {
 		out = append(out, p.Name)
 	}
-	return append(out, "churn", "eras")
+	return append(out, "churn", "eras", "calibration")
 }
 
 // argsOf are the arguments that a mode has parameters for.

@@ -83,7 +83,7 @@ func syncs(base session.Config) []Experiment {
 	layouts.Services, layouts.Repeat = []int{500, 1000, 2000, 5000, 10000}, min(base.Repeat, 3)
 	layouts.SyncLimit = 5 * time.Minute
 	if base.Quick {
-		layouts.Services, layouts.SyncLimit = []int{250, 500, 1000}, time.Minute
+		layouts.Services, layouts.SyncLimit = []int{500, 1000, 2000, 4000}, time.Minute
 	}
 	peers.Services, peers.Repeat, peers.SyncLimit = layouts.Services, layouts.Repeat, layouts.SyncLimit
 	layouts.Modes = []string{"nftables"}

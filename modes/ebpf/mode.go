@@ -27,7 +27,7 @@ func Mode() modes.Mode {
 		Program: func(a modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
 			return NewProgram(OptionsFor(a, modes.FamilyOf(node)), s)
 		},
-		Model: &modes.Model{Parts: parts()},
+		Model: &modes.Model{Parts: parts(), Flow: "translation of a flow by BPF"},
 	}
 }
 

@@ -56,9 +56,12 @@ func RestorerFor(a modes.Args, f modes.Family) Restorer {
 // the square of their number.
 const indexStep = 355
 
+// toldFrom is the number of Services from which on the index takes enough to be told from noise.
+const toldFrom = 20000
+
 // Parts says what the costs of modes are made of that consist of iptables rules.
 func Parts() map[string][]modes.Term {
-	index := modes.Term{Name: "chain in the tool's index", Of: func(c modes.Counts) float64 {
+	index := modes.Term{Name: "chain in the tool's index", From: toldFrom, Of: func(c modes.Counts) float64 {
 		return c[modes.CountChains] * c[modes.CountChains] / indexStep
 	}}
 	parts := map[string][]modes.Term{

@@ -81,7 +81,7 @@ func parts() map[string][]modes.Term {
 	}}
 	bound := modes.Term{Name: "VIP bound", Of: func(c modes.Counts) float64 { return c[modes.CountVIPs] }}
 	// The kernel looks through all addresses of the host whenever one is added.
-	scanned := modes.Term{Name: "VIP looked through when one is bound", Of: func(c modes.Counts) float64 {
+	scanned := modes.Term{Name: "VIP looked through when one is bound", From: 20000, Of: func(c modes.Counts) float64 {
 		return c[modes.CountVIPs] * c[modes.CountVIPs] / 2
 	}}
 	return map[string][]modes.Term{

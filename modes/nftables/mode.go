@@ -24,12 +24,12 @@ func Mode() modes.Mode {
 		Program: func(a modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
 			return NewProgram(OptionsFor(a, modes.FamilyOf(node)), s)
 		},
-		Model: &modes.Model{Parts: parts()},
+		Model: &modes.Model{Parts: parts(), Flow: "translation of a flow by nf_tables"},
 	}
 }
 
 func params() []modes.Param {
-	layouts := modes.Param{Name: LayoutParam, Default: string(Count),
+	layouts := modes.Param{Name: LayoutParam, Default: string(Count), Apart: true,
 		Help: "how mode nftables finds endpoints: by their number (count), by a map of verdicts (shared), a map for single ones (direct), as kube-proxy does"}
 	for _, l := range Layouts() {
 		layouts.Values = append(layouts.Values, string(l))
