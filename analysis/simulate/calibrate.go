@@ -3,6 +3,7 @@ package simulate
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +77,7 @@ func (c *Calibration) cost(q Quantity, m modes.Mode, a modes.Args, n counted) (f
 // Calibrate fits costs to the cells of a run, of those modes that have a model, with at
 // most upTo Services (0: all).
 func Calibrate(known []modes.Mode, run *results.Run, s *summary.Summary, upTo int) (*Calibration, error) {
-	all, err := observed(known, run, s)
+	all, err := Observe(known, run, s)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +88,21 @@ func Calibrate(known []modes.Mode, run *results.Run, s *summary.Summary, upTo in
 	return c, nil
 }
 
-// observed is a Calibration without costs, of all cells of a run.
-func observed(known []modes.Mode, run *results.Run, s *summary.Summary) (*Calibration, error) {
+// Join adds the cells of another run of the same kind of topology, on the same testbed.
+func (c *Calibration) Join(more *Calibration) error {
+	if !reflect.DeepEqual(c.Spec, more.Spec) || c.Testbed != more.Testbed {
+		return fmt.Errorf("calibrate with two runs: %s and %s are of different topologies or testbeds", c.Source, more.Source)
+	}
+	if c.Source != more.Source {
+		c.Source += "; " + more.Source
+	}
+	c.Cells = append(c.Cells, more.Cells...)
+	return nil
+}
+
+// Observe is a Calibration without costs yet, of all cells of a run; see
+// [Calibration.Without].
+func Observe(known []modes.Mode, run *results.Run, s *summary.Summary) (*Calibration, error) {
 	c := &Calibration{}
 	e := run.Env
 	c.Testbed = e.Testbed

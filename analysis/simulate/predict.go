@@ -125,7 +125,7 @@ func (c Check) Label() string { return strings.TrimSpace(c.Mode + " " + c.Args.S
 // larger ones, and lists both. The median of the absolute errors is NaN if nothing
 // could be checked.
 func HeldOut(known []modes.Mode, run *results.Run, s *summary.Summary, upTo int) (checks []Check, median float64, err error) {
-	c, err := observed(known, run, s)
+	c, err := Observe(known, run, s)
 	if err != nil {
 		return nil, math.NaN(), err
 	}

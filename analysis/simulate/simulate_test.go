@@ -14,6 +14,7 @@ import (
 	"viplab/modes/iptables"
 	"viplab/modes/iptablestree"
 	"viplab/modes/ipvs"
+	"viplab/modes/nftables"
 	"viplab/modes/snapshot/synth"
 	"viplab/results"
 
@@ -225,6 +226,80 @@ func TestChoices(t *testing.T) {
 	for _, f := range list {
 		if f.FirstPacket < list[0].FirstPacket*0.99 {
 			t.Errorf("fan-out %s is better than the best, %s", f.Value, list[0].Value)
+		}
+	}
+}
+
+// TestHeldOutByLayout: each layout of nftables has costs of its own, and what grows with a
+// square is found where sizes tell of it; two runs are calibrated with together.
+func TestHeldOutByLayout(t *testing.T) {
+	m := nftables.Mode()
+	per := map[string][2]float64{"count": {5e-6, 0}, "kube-proxy": {90e-6, 40e-9}} // an element, a pair of rules
+	observe := func(sizes ...int) *Calibration {
+		c := &Calibration{Testbed: "uml", Source: "known", Spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}}
+		for _, n := range sizes {
+			spec := c.Spec
+			spec.Services = n
+			for layout, cost := range per {
+				a := modes.Args{nftables.LayoutParam: layout}
+				state, err := StateOf(m, a, spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rules := state[modes.CountRules]
+				c.Cells = append(c.Cells, Observation{Quantity: modes.FullSync, Mode: m.Name, Args: a, Services: n,
+					Measured: 0.01 + cost[0]*state[modes.CountEntries] + cost[1]*rules*rules/2})
+			}
+		}
+		return c
+	}
+	c := observe(1, 1000, 5000)
+	if err := c.Join(observe(2000, 20000)); err != nil {
+		t.Fatal(err)
+	}
+	for _, held := range []int{2000, 20000} {
+		checks, err := c.HeldOut(catalog.All(), func(n int) bool { return n == held })
+		if err != nil || len(checks) != 2 {
+			t.Fatalf("%d checks, %v", len(checks), err)
+		}
+		for _, check := range checks {
+			if math.Abs(check.Error()) > 0.01 {
+				t.Errorf("%s at %d: %+.1f %%", check.Label(), held, 100*check.Error())
+			}
+		}
+	}
+	other := observe(10)
+	other.Testbed = "native"
+	if err := c.Join(other); err == nil {
+		t.Error("runs on two testbeds were joined")
+	}
+}
+
+// TestSquaresNeedSizes: from small sizes alone nothing is fitted to what grows with a square.
+func TestSquaresNeedSizes(t *testing.T) {
+	c := &Calibration{Spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}}
+	for _, n := range []int{1, 1000, 5000, 20000} {
+		c.Cells = append(c.Cells, Observation{Quantity: modes.FullSync, Mode: "ipvs", Services: n, Measured: 0.05 + 50e-6*float64(n)*(1+float64(n)/50000)})
+	}
+	const square = "VIP looked through when one is bound"
+	for upTo, want := range map[int]bool{5000: false, 20000: true} {
+		fitted, err := c.Without(catalog.All(), func(n int) bool { return n > upTo })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := fitted.Costs[modes.FullSync]["ipvs"][square]; ok != want {
+			t.Errorf("up to %d: %v", upTo, fitted.Costs[modes.FullSync]["ipvs"])
+		}
+	}
+}
+
+// TestPeers: a program of its own cannot be simulated, and the error names what can.
+func TestPeers(t *testing.T) {
+	for _, m := range catalog.Known() {
+		_, err := StateOf(m, nil, synth.Spec{Services: 1, Endpoints: 2, Ports: 1})
+		var no *modes.NoPlanError
+		if m.PeerOf != "" && (!errors.As(err, &no) || no.PeerOf != m.PeerOf || !strings.Contains(err.Error(), "use mode "+m.PeerOf)) || m.PeerOf == "" && err != nil {
+			t.Errorf("%s: %v", m.Name, err)
 		}
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"viplab/modes/snapshot/given"
 	"viplab/modes/snapshot/kube"
 	"viplab/modes/snapshot/synth"
-	"viplab/results"
 )
 
 type simulateFlags struct {
@@ -28,7 +27,7 @@ type simulateFlags struct {
 	names     []string       // of modes
 	spec      synth.Spec
 	args      map[string]*string // by parameter
-	calibrate string
+	calibrate []string           // run directories
 	check     int
 	format    string
 	json      bool
@@ -81,7 +80,7 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 	for _, p := range f.counted() {
 		f.args[p.Name] = fl.String(p.Name, p.Default, paramHelp(p))
 	}
-	fl.StringVar(&f.calibrate, "calibrate", "", "take the costs of operations from the run in this directory")
+	fl.StringSliceVar(&f.calibrate, "calibrate", nil, "take the costs of operations from the runs in these directories")
 	fl.IntVar(&f.check, "check", 0, "fit on sizes up to this and compare predictions of larger ones with what the run measured")
 	fl.StringVar(&f.format, "format", "text", "text or json")
 	fl.BoolVar(&f.json, "json", false, "the same as --format json")
@@ -270,7 +269,7 @@ func (f *simulateFlags) validate() error {
 		return fmt.Errorf("unknown format %q: valid are text, json", f.format)
 	case !slices.Contains(f.questions(), f.what):
 		return fmt.Errorf("unknown question %q: valid are %s", f.what, strings.Join(f.questions(), ", "))
-	case f.check < 0 || f.check > 0 && f.calibrate == "":
+	case f.check < 0 || f.check > 0 && len(f.calibrate) == 0:
 		return fmt.Errorf("check needs a positive number of Services, and --calibrate with the run to check against")
 	case !(f.churn >= 1e-6 && f.churn <= 1e6): // nor NaN
 		return fmt.Errorf("churn must be 0.000001 to 1000000 changes a second, got %g", f.churn)
@@ -293,44 +292,59 @@ func availableMemory() uint64 {
 	return *m.MemAvailable * 1024
 }
 
-// measured reads the run to calibrate with.
-func (f *simulateFlags) measured() (*results.Run, *summary.Summary, error) {
-	run, err := openRun(f.calibrate, f.stderr)
-	if err != nil {
-		return nil, nil, err
+// measured reads the runs to calibrate with.
+func (f *simulateFlags) measured() (*simulate.Calibration, error) {
+	var all *simulate.Calibration
+	for _, dir := range f.calibrate {
+		run, err := openRun(dir, f.stderr)
+		if err != nil {
+			return nil, err
+		}
+		s, err := summary.Of(run)
+		if err != nil {
+			return nil, err
+		}
+		one, err := simulate.Observe(f.modes, run, s)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if all == nil {
+			all = one
+		} else if err := all.Join(one); err != nil {
+			return nil, usageError{err}
+		}
 	}
-	s, err := summary.Of(run)
-	return run, s, err
+	return all, nil
 }
 
 func (f *simulateFlags) calibration() (*simulate.Calibration, error) {
-	if f.calibrate == "" {
+	if len(f.calibrate) == 0 {
 		return simulate.Default()
 	}
-	run, s, err := f.measured()
+	all, err := f.measured()
 	if err != nil {
 		return nil, err
 	}
-	c, err := simulate.Calibrate(f.modes, run, s, 0)
+	c, err := all.Without(f.modes, func(int) bool { return false })
 	if err != nil {
-		return nil, usageError{err}
+		return nil, usagef("calibrate with %s: %w", strings.Join(f.calibrate, ", "), err)
 	}
 	return c, nil
 }
 
 func (f *simulateFlags) runCheck(w io.Writer) error {
-	run, s, err := f.measured()
+	all, err := f.measured()
 	if err != nil {
 		return err
 	}
-	checks, median, err := simulate.HeldOut(f.modes, run, s, f.check)
+	checks, err := all.HeldOut(f.modes, func(services int) bool { return services > f.check })
 	if err != nil {
-		return usageError{err}
+		return usagef("calibrate with %s: %w", strings.Join(f.calibrate, ", "), err)
 	}
 	if f.format == "json" {
 		return writeJSON(w, map[string]any{"fitted_up_to": f.check, "checks": checks})
 	}
-	return simulate.WriteChecks(w, checks, median, f.check)
+	return simulate.WriteChecks(w, checks, simulate.Median(checks), f.check)
 }
 
 // runChoices says which value of a parameter is best.
