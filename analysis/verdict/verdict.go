@@ -64,6 +64,7 @@ type Verdict struct {
 	Ratio float64 `json:"ratio"`
 
 	carried string // where the measured curve would go on to
+	alone   string // the values of the only point that both have
 }
 
 const (
@@ -95,6 +96,7 @@ func Judge(c Curve) Verdict {
 	if shape, err := compareShapes(theirs, ours); err == nil {
 		v.Shape = &shape
 	}
+	v.alone = alone(theirs, ours)
 	if v.Ratio == 0 && c.NoLevel == "" {
 		v.carried = carry(theirs, ours)
 	}
@@ -133,9 +135,26 @@ func (v Verdict) explain(c Curve) string {
 	case c.NoLevel != "":
 		return why + "; levels cannot be compared: " + c.NoLevel
 	case v.Ratio > 0:
-		return why + fmt.Sprintf("; measured is %.3g times the published level", v.Ratio)
+		return why + fmt.Sprintf("; measured is %.3g times the published level", v.Ratio) + v.alone
 	}
 	return why + "; no common point for a level" + v.carried
+}
+
+// alone names both values where only one point of both curves can be compared.
+func alone(theirs []published.Point, ours []Sample) (text string) {
+	for _, p := range theirs {
+		y, ok := At(ours, p.X)
+		if ok && text != "" {
+			return ""
+		}
+		if ok {
+			text = fmt.Sprintf(" (%.3g, published %.4g)", y, p.Y)
+			if p.X > 0 {
+				text = fmt.Sprintf(" at %g (%.3g, published %.4g)", p.X, y, p.Y)
+			}
+		}
+	}
+	return text
 }
 
 // unmeasured says what there is where no value could be measured.

@@ -55,7 +55,7 @@ func TestJudge(t *testing.T) {
 		"none at all":       {NotReproduced, "none at all: it never does", Curve{Published: theirs(flat)[:1], Ours: []Sample{{X: 1000}}, None: "it never does"}},
 		"ends too early":    {CannotCompare, "would be 50 [", Curve{Published: theirs(linear)[3:], Ours: ours(linear)[:3]}},
 		"a reason":          {CannotCompare, "no such kernel", Curve{Published: theirs(flat), Cannot: "no such kernel"}},
-		"one point":         {Level, "too few", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.7))[:1]}},
+		"one point":         {Level, "0.7 times the published level at 1000 (42, published 60)", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.7))[:1]}},
 		"one point, far":    {NotReproduced, "0.01 times", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.01))[:1]}},
 		"only over a limit": {CannotCompare, "more than 5 at 1000", Curve{Published: theirs(flat), Ours: []Sample{{X: 1000, Y: 5, Over: true}}}},
 	} {

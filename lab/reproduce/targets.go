@@ -217,7 +217,7 @@ func relative() Target {
 	return Target{ID: "R12", XName: "bar", YUnit: "% of direct", Beside: []Beside{
 		{Series: "userspace_go", What: "iperf3 through the proxy over iperf3 without, at 10 Services", Experiment: Curves, Mode: "userspace", Ours: smallest(share(results.Throughput, "userspace", last, 100))},
 		{Series: "iptables", Point: "throughput", What: "iperf3 through iptables over iperf3 without, at 10 Services", Experiment: Curves, Mode: "iptables", Ours: smallest(share(results.Throughput, "iptables", last, 100))},
-		{Series: "tc_ebpf", What: "new connections a second in % of those of iptables, at 10 Services: " + forCilium + " (there packets of a generator, in % of their iptables)",
+		{Series: "tc_ebpf", What: "new connections a second in % of those of iptables, at 10 Services: " + forCilium + " (there packets of a generator, in % of their iptables; here BPF is interpreted in the guest)",
 			Experiment: Curves, Mode: "ebpf", Ours: smallest(ratio(results.ConnectionsRate, of("ebpf"), of("iptables"), 100)), Theirs: func(v float64) float64 { return 100 * v / ciliumIptables }},
 		{Series: "xdp", Cannot: "the lab's mode ebpf runs at tc and at sockets, not in drivers"},
 		{Series: "ipvs_bpf_vs_ipvs_nodeport", Cannot: "needs a patched kernel"}, {Series: "ipvs_bpf_vs_ipvs_clusterip", Cannot: "needs a patched kernel"},
