@@ -148,13 +148,21 @@ func alone(theirs []published.Point, ours []Sample) (text string) {
 			return ""
 		}
 		if ok {
-			text = fmt.Sprintf(" (%.3g, published %.4g)", y, p.Y)
+			text = fmt.Sprintf(" (%s, published %s)", figure(y), figure(p.Y))
 			if p.X > 0 {
-				text = fmt.Sprintf(" at %g (%.3g, published %.4g)", p.X, y, p.Y)
+				text = fmt.Sprintf(" at %g", p.X) + text
 			}
 		}
 	}
 	return text
+}
+
+// figure writes a number with three digits, or its whole ones where there are more.
+func figure(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 // unmeasured says what there is where no value could be measured.

@@ -224,7 +224,11 @@ func (f *reproduceFlags) conclude(outcomes []reproduce.Outcome, about []string) 
 			fmt.Fprintf(f.stdout, "%s: not run, because it %s\n", o.Target.ID, o.CannotRun)
 		}
 		for _, r := range o.Rows {
-			fmt.Fprintf(f.stdout, "%s %s (%s): %s; %s\n", r.Target, r.Series, r.Provenance, r.Kind, r.Why)
+			beside := ""
+			if r.What != "" {
+				beside = ", beside " + r.What
+			}
+			fmt.Fprintf(f.stdout, "%s %s (%s)%s: %s; %s\n", r.Target, r.Series, r.Provenance, beside, r.Kind, r.Why)
 		}
 	}
 	fmt.Fprintln(f.stdout, filepath.Join(f.out, "reproduce.md"))
