@@ -236,7 +236,7 @@ func observe(q Quantity, s *summary.Summary, counts *counting) []Observation {
 	for _, cell := range s.Select(q.Metric, q.With) {
 		m, known := counts.modes[cell.Variant.Mode()]
 		position := cell.Factors[results.Position]
-		if !known || modelled(m) != nil || len(q.terms(m)) == 0 || cell.Over || cell.Median <= 0 || len(q.Packet) > 0 && !slices.Contains(q.Positions, position) {
+		if !known || modelled(m) != nil || len(q.terms(m)) == 0 || cell.Over || cell.Median <= q.Least || len(q.Packet) > 0 && !slices.Contains(q.Positions, position) {
 			continue
 		}
 		a, ok := args(m, cell.Variant)

@@ -63,7 +63,13 @@ type Quantity struct {
 	Packet []string
 	// Positions are those whose samples are used, of a Packet quantity.
 	Positions []string
+	// Least is the value below which a cell says nothing.
+	Least float64
 }
+
+// leastMemory is the growth of the kernel's memory, in bytes, below which much of it hides in
+// places that were free before.
+const leastMemory = 2e6
 
 // terms lists what a quantity is made of in a mode; none: it is not predicted.
 func (q Quantity) terms(m modes.Mode) (out []string) {
@@ -125,7 +131,7 @@ func Quantities() []Quantity {
 	out := []Quantity{
 		firstPacket(), connectionCPU(),
 		{Name: modes.FullSync, Metric: results.SyncFull},
-		{Name: modes.KernelMemory, Metric: results.KernelMemory},
+		{Name: modes.KernelMemory, Metric: results.KernelMemory, Least: leastMemory},
 		{Name: modes.ToolMemory, Metric: results.ToolPeakRSS, With: map[string]string{results.Change: "full"}},
 		{Name: modes.ProxyMemory, Metric: results.ProxyPeakRSS},
 	}
