@@ -104,7 +104,7 @@ func TestShellBadInput(t *testing.T) {
 		"exec --mode ipvs --scheduler x -- ls":  "unknown scheduler",
 		"exec --mode iptables --bind lo -- ls":  "unknown bind",
 		"exec --story nowhere.txt -- ls":        "read stories",
-		"exec --testbed native --kernel 1 -- x": "kernels are the guest's",
+		"exec --testbed native --kernel 1 -- x": "kernels are those of testbed uml",
 	} {
 		code, stdout, stderr := run(t, strings.Fields(args)...)
 		if code != ExitUsage || !strings.Contains(stderr, want) || stdout != "" || strings.Count(stderr, "\n") != 1 {
