@@ -11,6 +11,7 @@ const (
 	Mode      = "mode"
 	Testbed   = "testbed"
 	Kernel    = "kernel" // of the guest; absent for the testbed's usual one
+	CPUs      = "cpus"   // of the guest; absent for one
 	Endpoints = "endpoints"
 	Ports     = "ports"
 	Family    = "family"         // of Services: ipv6, dual; absent for ipv4

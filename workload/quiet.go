@@ -18,7 +18,9 @@ func Quiet(fn func() error) error {
 	enoughProcessors()
 	before := debug.SetGCPercent(-1)
 	defer debug.SetGCPercent(before)
-	runtime.GC() // ends a collection that is under way
+	if before >= 0 {
+		runtime.GC() // ends a collection that is under way
+	}
 	return fn()
 }
 

@@ -81,6 +81,7 @@ func (f *benchFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.Testbed, "testbed", f.Testbed, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.BoolVar(&f.exact, "exact", false, "with --testbed qemu: count instructions instead of time, the same in every run and on every machine")
 	fl.StringSliceVar(&f.Kernels, "kernel", f.Kernels, "kernels of the guest, as viplab kernel list names them, or paths; several are compared")
+	fl.IntSliceVar(&f.CPUs, "cpus", f.CPUs, "processors of the guest (a kernel built with --smp has several); several numbers are compared")
 	fl.IntVar(&f.Repeat, "repeat", f.Repeat, "rounds through the whole matrix")
 	f.Precision = precision
 	fl.Var(&f.Precision, "precision", "after the rounds, measure again where the interval of a main figure is wider than this to either side, "+

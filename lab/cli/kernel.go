@@ -71,6 +71,7 @@ what is there already is not built again.`,
 	}
 	cmd.Flags().StringVar(&o.Source, "source", "", "a folder or an archive with kernel source, in place of Debian's")
 	cmd.Flags().StringVar(&o.Name, "name", "", "name of the kernel (default VERSION, or that of the source)")
+	cmd.Flags().BoolVar(&o.SMP, "smp", false, "for several processors, named VERSION-smp: it has no time travel, and system calls cost more")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "build it anew also if it is there")
 	cmd.Flags().IntVarP(&o.Jobs, "jobs", "j", 0, "compilers at once (default as many as processors)")
 	return cmd

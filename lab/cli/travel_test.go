@@ -32,7 +32,7 @@ expect p99 after <= 1
 func TestScenarioInTimeTravel(t *testing.T) {
 	k, err := kernel.Newest()
 	if err == nil {
-		err = k.CanTravel(t.Context())
+		err = k.Takes(t.Context(), kernel.TimeTravel())
 	}
 	if modes.IsMissing(err) {
 		t.Skipf("SKIPPED: scenarios in time travel: %v", err)

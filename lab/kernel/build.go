@@ -22,6 +22,8 @@ type Options struct {
 	// Name is the kernel's in the cache: if empty, Version, or the version of the
 	// Source.
 	Name string
+	// SMP builds one for several processors, which has no time travel.
+	SMP bool
 	// Force builds also what is there already.
 	Force bool
 	// Jobs is how many compilers run at once, as many as processors if 0.
@@ -98,15 +100,15 @@ func (o *Options) Check() error {
 			return fmt.Errorf("build kernel %q: Debian's source is named by two numbers, as %s", o.Version, v.Series())
 		}
 	}
-	if o.Name == "" {
-		o.Name = o.Version
+	if o.Name == "" && o.Version != "" {
+		o.Name = o.suffixed(o.Version)
 	}
 	if o.Source != "" {
 		if _, err := pathOrigin(o.Source); err != nil {
 			return err
 		}
 		if o.Name == "" {
-			o.Name = sourceName(o.Source)
+			o.Name = o.suffixed(sourceName(o.Source))
 		}
 	}
 	if o.Name != "" && !nameText.MatchString(o.Name) {
@@ -119,6 +121,15 @@ func (o *Options) Check() error {
 		o.Jobs = runtime.NumCPU()
 	}
 	return nil
+}
+
+// suffixed is the name that a kernel gets by itself: one for several processors does
+// not take another one's place.
+func (o *Options) suffixed(name string) string {
+	if o.SMP {
+		return name + "-smp"
+	}
+	return name
 }
 
 // sourceName is a name for a kernel built from a folder or an archive: that of the
@@ -138,7 +149,7 @@ func (b *builder) there(name, source string) (Kernel, bool) {
 		return Kernel{}, false
 	}
 	k, err := read(filepath.Join(b.dir, name))
-	if err != nil || k.check() != nil || !k.Current() || (source != "" && k.Source != source) {
+	if err != nil || k.check() != nil || !k.Current() || k.SMP != b.SMP || (source != "" && k.Source != source) {
 		return Kernel{}, false
 	}
 	b.sayf("kernel %s (%s) is there already", k.Name, k.Source)
@@ -165,7 +176,7 @@ func (b *builder) origin(ctx context.Context) (origin, error) {
 		return origin{}, err
 	}
 	if b.Name == "" {
-		b.Name = p.series
+		b.Name = b.suffixed(p.series)
 	}
 	return packageOrigin(a, p), nil
 }
@@ -190,9 +201,9 @@ func (b *builder) build(ctx context.Context, from origin) (Kernel, error) {
 	if err := b.source(ctx, &w, from); err != nil {
 		return Kernel{}, err
 	}
-	k := Kernel{Name: b.Name, Source: from.text}
+	k := Kernel{Name: b.Name, Source: from.text, SMP: b.SMP}
 	b.sayf("configure it")
-	if err := w.configure(ctx); err != nil {
+	if err := w.configure(ctx, Fragment(b.SMP)); err != nil {
 		return k, err
 	}
 	first := w.objects()

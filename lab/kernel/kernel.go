@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,6 +41,8 @@ type Kernel struct {
 	Digest string `json:"sha256"`
 	// Fragment is the SHA-256 of the [Fragment] that a built one was made with.
 	Fragment string `json:"fragment"`
+	// SMP tells that a built one was made for several processors.
+	SMP bool `json:"smp,omitempty"`
 	// Lacks are the symbols of the fragment that this version does not have.
 	Lacks []string `json:"lacks,omitempty"`
 	// Objects is how many files were compiled.
@@ -53,7 +56,15 @@ type Kernel struct {
 func (k Kernel) Before(version string) bool { return compareText(k.Version, version) < 0 }
 
 // Current tells whether a built kernel was made with the [Fragment] of this program.
-func (k Kernel) Current() bool { return k.Fragment == textDigest(fragment) }
+func (k Kernel) Current() bool { return k.Fragment == textDigest(Fragment(k.SMP)) }
+
+// processors is how many it can have.
+func (k Kernel) processors() int {
+	if k.SMP {
+		return MaxCPUs
+	}
+	return 1
+}
 
 // Debian is the name of the packaged kernel.
 const Debian = "debian"
@@ -65,8 +76,8 @@ const (
 	metaFile    = "kernel.json"
 )
 
-// List is the built kernels, the newest version first. Folders that are no whole
-// kernel are left out.
+// List is the built kernels, the newest version first, of one version that for one
+// processor. Folders that are no whole kernel are left out.
 func List() ([]Kernel, error) {
 	dir, err := Dir()
 	if err != nil {
@@ -85,7 +96,9 @@ func List() ([]Kernel, error) {
 			out = append(out, k)
 		}
 	}
-	slices.SortFunc(out, func(a, b Kernel) int { return compareText(b.Version, a.Version) })
+	slices.SortFunc(out, func(a, b Kernel) int {
+		return cmp.Or(compareText(b.Version, a.Version), cmp.Compare(a.processors(), b.processors()))
+	})
 	return out, nil
 }
 
@@ -255,18 +268,32 @@ func argsFor(help string) []string {
 	return nil
 }
 
-// TimeTravel is the option of a kernel's command line that lets its time pass by itself;
-// see [CanTravel].
-const TimeTravel = "time-travel="
+// Option is one of a kernel's command line that not every kernel has.
+type Option struct {
+	word, need, mend string
+}
 
-// CanTravel says, as a [modes.MissingError], whether a kernel lacks [TimeTravel].
-func (k Kernel) CanTravel(ctx context.Context) error {
+// TimeTravel lets a guest's time pass by itself: what computes takes none.
+func TimeTravel() Option {
+	return Option{"time-travel=", "time travel (UML_TIME_TRAVEL_SUPPORT)", "viplab kernel build, which has it"}
+}
+
+// Processors gives a guest several processors.
+func Processors() Option {
+	return Option{"ncpus=", "several processors (SMP, which 7.3 has and 6.12 has not)", "viplab kernel build --smp"}
+}
+
+// String is the option's name, with what stands before its value.
+func (o Option) String() string { return o.word }
+
+// Takes says, as a [modes.MissingError], whether a kernel does not know an option.
+func (k Kernel) Takes(ctx context.Context, o Option) error {
 	options, err := ask(ctx, k.Path, "--help")
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(options, TimeTravel) {
-		return &modes.MissingError{Need: "time travel in the guest's kernel " + k.Name + " (UML_TIME_TRAVEL_SUPPORT)", Mend: "viplab kernel build, which has it"}
+	if !strings.Contains(options, o.word) {
+		return &modes.MissingError{Need: o.need + " in the guest's kernel " + k.Name, Mend: o.mend}
 	}
 	return nil
 }

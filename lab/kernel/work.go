@@ -71,7 +71,7 @@ func (w work) failed(what, out string, err error) error {
 }
 
 // configure makes the configuration out of the fragment.
-func (w work) configure(ctx context.Context) error {
+func (w work) configure(ctx context.Context, fragment string) error {
 	path := filepath.Join(w.dir, "fragment")
 	if err := os.WriteFile(path, []byte(fragment), 0o600); err != nil {
 		return fmt.Errorf("write the kernel's configuration: %w", err)
@@ -113,6 +113,7 @@ func (w work) publish(ctx context.Context, k Kernel) (Kernel, error) {
 	if err != nil {
 		return k, fmt.Errorf("keep the kernel: %w", err)
 	}
+	fragment := Fragment(k.SMP)
 	k.Version, k.Args, k.Lacks, k.Fragment = seen.Version, seen.Args, lacking(fragment, string(config)), textDigest(fragment)
 	if k.Digest, err = fileDigest(program); err != nil {
 		return k, fmt.Errorf("keep the kernel: %w", err)

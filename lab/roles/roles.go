@@ -48,15 +48,22 @@ func Dispatch(known catalog.Catalog) {
 
 // Proxy serves the mode userspace until its input ends.
 func Proxy() error {
-	debug.SetGCPercent(50)
+	collectOften()
 	return proxy.Run(os.Stdin, os.Stdout)
+}
+
+// collectOften lets Go's collector run a little more often than usual, unless the testbed
+// says how often. A Snapshot of many Services is live for long; this keeps the lab small
+// beside what it measures.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 // trials reads a job on standard input and runs it.
 func trials(known catalog.Catalog) error {
-	// A Snapshot of many Services is live for long; collecting a little more
-	// often keeps the lab small beside what it measures.
-	debug.SetGCPercent(50)
+	collectOften()
 	// With a timeout, system calls on netlink's sockets fail when a process that was stopped
 	// goes on; the kernel answers at once.
 	nl.SocketTimeoutTv = unix.Timeval{}

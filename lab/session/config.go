@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"viplab/lab/kernel"
 	"viplab/lab/play"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
@@ -25,6 +26,7 @@ type Config struct {
 	Modes     []string        `yaml:"modes"`
 	Testbed   string          `yaml:"testbed"`
 	Kernels   []string        `yaml:"kernel"`     // of the guest
+	CPUs      []int           `yaml:"cpus"`       // of the guest
 	OnMissing string          `yaml:"on-missing"` // what to do about a mode that the kernel lacks
 	Repeat    int             `yaml:"repeat"`     // rounds through the matrix
 	Precision results.Portion `yaml:"precision"`  // asked of the main figures, as a share of their median; 0: none
@@ -87,7 +89,7 @@ const (
 func Default(known catalog.Catalog) Config {
 	return Config{
 		Services: []int{1, 1000, 5000, 20000}, Endpoints: 2, Ports: 1,
-		Modes: known.Usual().Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, OnMissing: OnMissingFail, Repeat: 6, Duration: 300 * time.Millisecond, Warmup: 10,
+		Modes: known.Usual().Names(), Testbed: testbed.Auto, Kernels: []string{KernelAuto}, CPUs: []int{1}, OnMissing: OnMissingFail, Repeat: 6, Duration: 300 * time.Millisecond, Warmup: 10,
 		Seed: 1, Families: []string{string(modes.IPv4)}, Limit: 30 * time.Second,
 		Policies: []int{0}, PolicyFor: trial.PolicyNew,
 		SyncLimit: 10 * time.Minute,
@@ -244,6 +246,9 @@ func (c Config) validateNames() error {
 	if (c.Testbed == testbed.NativeName || testbed.Emulated(c.Testbed)) && !slices.Equal(c.Kernels, []string{KernelAuto}) {
 		return fmt.Errorf("kernels are those of testbed %s: testbed %s has one of its own", testbed.UMLName, c.Testbed)
 	}
+	if err := c.validateCPUs(); err != nil {
+		return err
+	}
 	switch {
 	case c.TimeTravel && c.Script == nil:
 		return fmt.Errorf("time-travel is for scenarios: what computes takes no time in it, so nothing can be measured")
@@ -255,6 +260,33 @@ func (c Config) validateNames() error {
 	}
 	return oneOf("policy-packets", []string{c.PolicyFor}, trial.PolicyPackets())
 }
+
+// validateCPUs checks how many processors the guest is to have.
+func (c Config) validateCPUs() error {
+	if len(c.CPUs) == 0 {
+		return fmt.Errorf("cpus: none given: 1 is the default")
+	}
+	for i, n := range c.CPUs {
+		if n < 1 || n > kernel.MaxCPUs {
+			return fmt.Errorf("cpus must be 1 to %d, got %d", kernel.MaxCPUs, n)
+		}
+		if slices.Contains(c.CPUs[:i], n) {
+			return fmt.Errorf("cpus: %d is given twice", n)
+		}
+	}
+	switch {
+	case c.oneCPU():
+		return nil
+	case c.Testbed != testbed.Auto && c.Testbed != testbed.UMLName:
+		return fmt.Errorf("cpus are the guest's: testbed %s has the machine's own", c.Testbed)
+	case c.TimeTravel:
+		return fmt.Errorf("cpus: time travels in guests of one alone")
+	}
+	return nil
+}
+
+// oneCPU tells whether the guest is to have one processor, as it has by itself.
+func (c Config) oneCPU() bool { return slices.Equal(c.CPUs, []int{1}) }
 
 // maxRules bounds rules that are not a mode's: their addresses are 198.18.0.0/15.
 const maxRules = 130000

@@ -60,12 +60,12 @@ func guests(ctx context.Context, names []string) (out []place, err error) {
 	return append(out, place{Testbed: &testbed.UML{}, kernel: kernel.Debian}), nil
 }
 
-// guests lists the guests that the configuration allows.
-func (s *Session) guests(ctx context.Context) ([]place, error) {
+// allowed lists the guests that the configuration allows, with as many processors as it asks for at most.
+func (s *Session) allowed(ctx context.Context) ([]place, error) {
 	all, err := guests(ctx, s.Kernels)
 	for i := range all {
 		if guest, ok := all[i].Testbed.(*testbed.UML); ok {
-			guest.TimeTravel = s.TimeTravel
+			guest.TimeTravel, guest.CPUs = s.TimeTravel, slices.Max(s.CPUs)
 		}
 	}
 	return all, err
@@ -75,10 +75,10 @@ func (s *Session) guests(ctx context.Context) ([]place, error) {
 func (s *Session) candidates(ctx context.Context) ([]place, error) {
 	switch s.Testbed {
 	case testbed.UMLName:
-		return s.guests(ctx)
+		return s.allowed(ctx)
 	case testbed.Auto:
-		all, err := s.guests(ctx)
-		if !s.TimeTravel && slices.Equal(s.Kernels, []string{KernelAuto}) {
+		all, err := s.allowed(ctx)
+		if !s.TimeTravel && s.oneCPU() && slices.Equal(s.Kernels, []string{KernelAuto}) {
 			all = append([]place{{Testbed: testbed.Native{}}}, all...)
 		}
 		return all, err

@@ -79,7 +79,7 @@ func (r *Runner) Run(ctx context.Context, trials []trial.Spec, maxTime time.Dura
 	defer cancel()
 	for len(trials) > 0 {
 		n := 1
-		for n < len(trials) && trials[n].Round == trials[0].Round && trials[n].Kernel == trials[0].Kernel {
+		for n < len(trials) && trials[n].Round == trials[0].Round && trials[n].Kernel == trials[0].Kernel && trials[n].CPUs == trials[0].CPUs {
 			n++
 		}
 		if err := r.round(inner, trials[:n]); err != nil {
@@ -164,8 +164,10 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 func placeOf(t trial.Spec) results.Variant {
 	v := t.Variant()
 	at := results.Variant{results.Testbed: v[results.Testbed]}
-	if k, ok := v[results.Kernel]; ok {
-		at[results.Kernel] = k
+	for _, key := range []string{results.Kernel, results.CPUs} {
+		if value, ok := v[key]; ok {
+			at[key] = value
+		}
 	}
 	return at
 }

@@ -103,10 +103,10 @@ func (s *Session) describe(trials []trial.Spec) error {
 		return err
 	}
 	s.Limits = s.caveats(all)
-	for _, k := range s.kernels() {
+	for _, g := range s.guests() {
 		for _, v := range all {
 			i := slices.IndexFunc(trials, func(t trial.Spec) bool {
-				return t.Mode == v.mode.Name && maps.Equal(t.Args, v.args) && t.Synth.Family == v.family && t.Policies == v.policies && t.Kernel == k
+				return t.Mode == v.mode.Name && maps.Equal(t.Args, v.args) && t.Synth.Family == v.family && t.Policies == v.policies && g.holds(t)
 			})
 			if i >= 0 {
 				s.Variants = append(s.Variants, trials[i].Variant())
@@ -208,7 +208,7 @@ func (s *Session) noteKernel(inside trial.Env) error {
 	case !slices.Contains(strings.Split(env.Kernel, "; "), inside.Kernel):
 		env.Kernel += "; " + inside.Kernel // several are compared
 	}
-	env.KernelCPUs, env.Sysctls = inside.CPUs, inside.Sysctls
+	env.KernelCPUs, env.Sysctls = max(env.KernelCPUs, inside.CPUs), inside.Sysctls
 	return results.WriteJSON(s.Dir, results.EnvFile, env)
 }
 
@@ -220,15 +220,3 @@ func (s *Session) memoryMB() int {
 
 // largest is how many endpoints there are at the largest size, on all ports together.
 func (s *Session) largest() int { return slices.Max(s.Services) * s.Ports * max(2, s.Endpoints) }
-
-// testbedOf finds the place of a trial by its kernel.
-func testbedOf(at []place) func(trial.Spec) testbed.Testbed {
-	return func(t trial.Spec) testbed.Testbed {
-		for _, p := range at {
-			if p.kernel == t.Kernel {
-				return p.Testbed
-			}
-		}
-		return at[0].Testbed
-	}
-}

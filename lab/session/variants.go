@@ -78,7 +78,7 @@ func (c Config) Asked(known catalog.Catalog) ([]trial.Variant, error) {
 	return out, nil
 }
 
-// Trials lists all trials, round by round; within a round kernel by kernel, in an order
+// Trials lists all trials, round by round; within a round guest by guest, in an order
 // drawn from the seed, the sizes rise and the variants are in an order drawn from the seed, so that drift of the machine
 // hits all alike.
 func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
@@ -96,7 +96,7 @@ func (c Config) Trials(known catalog.Catalog) ([]trial.Spec, error) {
 
 // round lists the trials of one round.
 func (c Config) round(known catalog.Catalog, round int, rng *rand.Rand) ([]trial.Spec, error) {
-	kernels := c.kernels()
+	guests := c.guests()
 	all, err := c.variants(known)
 	if err != nil {
 		return nil, err
@@ -106,13 +106,10 @@ func (c Config) round(known catalog.Catalog, round int, rng *rand.Rand) ([]trial
 	samePort := slices.ContainsFunc(all, func(v variant) bool { return v.mode.TraitsOf(v.args).DirectServerReturn })
 	plainDone := false
 	var out []trial.Spec
-	for _, k := range rng.Perm(len(kernels)) {
+	for _, k := range rng.Perm(len(guests)) {
 		for _, n := range c.Services {
 			for _, i := range rng.Perm(len(all)) {
-				t := c.trial(all[i], round, n, samePort)
-				if t.Kernel = kernels[k]; len(kernels) > 1 {
-					t.ID = fmt.Sprintf("%s-k%s", t.ID, strings.ReplaceAll(t.Kernel, "/", "_"))
-				}
+				t := guests[k].of(c.trial(all[i], round, n, samePort))
 				if all[i].mode.Baseline && !plainDone {
 					t.Plan.Plain, plainDone = c.Plain, true
 				}
@@ -133,13 +130,4 @@ func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec 
 		t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
 	}
 	return t
-}
-
-// kernels lists those of the guests by name, "" alone where there is no guest or none was
-// chosen yet.
-func (c Config) kernels() []string {
-	if len(c.Kernels) == 0 || c.Kernels[0] == KernelAuto {
-		return []string{""}
-	}
-	return c.Kernels
 }

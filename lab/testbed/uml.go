@@ -40,6 +40,8 @@ type UML struct {
 	// TimeTravel lets the guest's time pass by itself: what computes takes none, and
 	// where everything waits it goes on at once to when something is due.
 	TimeTravel bool
+	// CPUs is how many processors the guest has, 1 if 0.
+	CPUs int
 }
 
 // WithKernel is the testbed uml with that kernel in its guests.
@@ -80,7 +82,12 @@ func (u *UML) Probe(ctx context.Context) error {
 		return err
 	}
 	if u.TimeTravel {
-		if err := k.CanTravel(ctx); err != nil {
+		if err := k.Takes(ctx, kernel.TimeTravel()); err != nil {
+			return err
+		}
+	}
+	if u.CPUs > 1 {
+		if err := k.Takes(ctx, kernel.Processors()); err != nil {
 			return err
 		}
 	}
@@ -172,7 +179,11 @@ func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 		Args: c.Args, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Private: true,
 	}
 	if u.TimeTravel {
-		s.Boot = append(slices.Clone(s.Boot), travelArgs()...)
+		s.Boot, s.Env = append(slices.Clone(s.Boot), travelArgs()...), append(travelEnv(), c.Env...)
+	}
+	if u.CPUs > 1 {
+		s.Boot = append(slices.Clone(s.Boot), kernel.Processors().String()+strconv.Itoa(u.CPUs))
+		s.CPU = -1
 	}
 	if c.Input != nil {
 		s.Input, s.Terminal, s.Size = true, c.Input.Terminal, c.Input.Size
@@ -192,8 +203,13 @@ func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 const travelStart = 1767225600_000000000
 
 func travelArgs() []string {
-	return []string{kernel.TimeTravel + "inf-cpu", "time-travel-start=" + strconv.Itoa(travelStart)}
+	return []string{kernel.TimeTravel().String() + "inf-cpu", "time-travel-start=" + strconv.Itoa(travelStart)}
 }
+
+// travelEnv keeps Go's collector out of the way. While a thread computes no time passes, so
+// it is never preempted, and one that waits for another by looking again and again, as the
+// collector's sweeper does, looks for ever.
+func travelEnv() []string { return []string{"GOGC=off"} }
 
 // mountPoint is an existing directory that none of the paths lies below: the
 // guest's tmpfs covers it, for the guest alone.

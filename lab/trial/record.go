@@ -38,6 +38,9 @@ func (s Spec) Variant() results.Variant {
 	if s.Kernel != "" && s.Kernel != UsualKernel {
 		v[results.Kernel] = s.Kernel
 	}
+	if s.CPUs > 1 {
+		v[results.CPUs] = strconv.Itoa(s.CPUs)
+	}
 	if s.Synth.Family != "" && s.Synth.Family != modes.IPv4 {
 		v[results.Family] = string(s.Synth.Family)
 	}

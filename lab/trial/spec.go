@@ -32,9 +32,11 @@ type Spec struct {
 	// which packets cross them; factors of records if PolicyPackets is not empty.
 	Policies      int    `json:"policies,omitempty"`
 	PolicyPackets string `json:"policy_packets,omitempty"`
-	// Testbed and Kernel, that of its guest, are part of every record's variant.
+	// Testbed and, of its guest, Kernel and number of CPUs (0 is 1) are part of every
+	// record's variant.
 	Testbed string `json:"testbed"`
 	Kernel  string `json:"kernel,omitempty"`
+	CPUs    int    `json:"cpus,omitempty"`
 	Plan    Plan   `json:"plan"`
 }
 
