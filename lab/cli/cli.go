@@ -119,16 +119,17 @@ which one is faster, at which size, and by how much.`,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown command %q: valid are advise, bench, compare, exec, explain, reproduce, scenario, simulate, story, report, runs, shell, pack, doctor, kernel, modes, version", args[0])
+				return usagef("unknown command %q: valid are advise, bench, compare, exec, explain, reproduce, scenario, simulate, story, report, runs, shell, pack, doctor, kernel, modes, version, completion, help", args[0])
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(), a.storyCommand(), a.shellCommand(), a.execCommand(),
 		a.reportCommand(), a.adviseCommand(), runsCommand(), packCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
+	root.AddCommand(topics()...)
+	a.complete(root)
 	return root
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
 
 	"viplab/modes/catalog"
 )
@@ -24,18 +25,64 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	for _, m := range lines {
 		line, _, _ := strings.Cut(m[1], "#")
-		root := app{modes: catalog.Known()}.rootCommand()
-		cmd, rest, err := root.Find(strings.Fields(line))
-		if err != nil || cmd == root {
-			t.Errorf("%s: no such command (%v)", line, err)
-			continue
+		takes(t, line)
+	}
+}
+
+// takes holds a line to the flags and arguments that its command takes.
+func takes(t *testing.T, line string) {
+	t.Helper()
+	root := app{modes: catalog.Known()}.rootCommand()
+	cmd, rest, err := root.Find(strings.Fields(line))
+	if err != nil || cmd == root {
+		t.Errorf("%s: no such command (%v)", line, err)
+		return
+	}
+	if err := cmd.ParseFlags(rest); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		t.Errorf("%s: %v", line, err)
+		return
+	}
+	if err := cmd.ValidateArgs(cmd.Flags().Args()); err != nil {
+		t.Errorf("%s: %v", line, err)
+	}
+}
+
+// TestWorkflow: the workflow that docs/automation.md shows is YAML, and calls targets and
+// commands that are there.
+func TestWorkflow(t *testing.T) {
+	page, err := os.ReadFile("../../docs/automation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
+	if block == nil {
+		t.Fatal("no workflow on the page")
+	}
+	var flow struct {
+		Jobs map[string]struct{ Steps []struct{ Run string } }
+	}
+	if err := yaml.Unmarshal(block[1], &flow); err != nil {
+		t.Fatal(err)
+	}
+	made, called := 0, 0
+	for _, step := range flow.Jobs["compare"].Steps {
+		if m := regexp.MustCompile(`make -C \S+ (\w+)(?: ARGS='(.*)')?`).FindStringSubmatch(step.Run); m != nil {
+			made++
+			if !regexp.MustCompile(`(?m)^` + m[1] + `:`).Match(makefile) {
+				t.Errorf("%s: the Makefile has no target %s", step.Run, m[1])
+			}
+			takes(t, "bench "+m[2])
 		}
-		if err := cmd.ParseFlags(rest); err != nil && !errors.Is(err, pflag.ErrHelp) {
-			t.Errorf("%s: %v", line, err)
-			continue
+		if m := regexp.MustCompile(`viplab ([^>;]*)`).FindStringSubmatch(step.Run); m != nil {
+			called++
+			takes(t, m[1])
 		}
-		if err := cmd.ValidateArgs(cmd.Flags().Args()); err != nil {
-			t.Errorf("%s: %v", line, err)
-		}
+	}
+	if made != 2 || called != 2 {
+		t.Errorf("%d steps measure and %d call viplab, want 2 and 2", made, called)
 	}
 }
