@@ -20,6 +20,9 @@ type Planner struct {
 	owners    owners
 	balancers map[balancer]int
 	fill      fill
+	// ranged is how many Services have source ranges, whose rules depend on the node's
+	// address.
+	ranged int
 }
 
 // owners counts the owners of elements that Services share, by set and key.
@@ -102,7 +105,10 @@ func (p *Planner) Plan(s modes.Snapshot) Table {
 	if p.layout() == Count || p.layout() == Shared {
 		p.fill = measure(t)
 	}
-	p.planned, p.last, p.changes = true, s, nil
+	p.planned, p.last, p.changes, p.ranged = true, s, nil, 0
+	for _, svc := range s.Services {
+		p.ranged += ranged(svc)
+	}
 	return t
 }
 
@@ -118,12 +124,39 @@ func sorted(m map[balancer]int) []balancer {
 // Delta is the Change from the last Snapshot to another. Where all of a Snapshot matters
 // (the Pods' range, settings of the node, a map that is full) everything is written anew.
 func (p *Planner) Delta(s modes.Snapshot) *Change {
-	changes := modes.Diff(p.last, s)
-	if !p.planned || p.scope(p.last) != p.scope(s) {
+	changes, ranged := p.changed(s)
+	return p.delta(s, changes, ranged)
+}
+
+// changed lists the Services that differ from the last Snapshot's, and counts those with
+// source ranges. It looks at none that did not change.
+func (p *Planner) changed(s modes.Snapshot) (changes []modes.Change, services int) {
+	changes, services = modes.Diff(p.last, s), p.ranged
+	for _, c := range changes {
+		services += ranged(c.New) - ranged(c.Old)
+	}
+	return changes, services
+}
+
+// ranged is 1 for a Service with source ranges, and 0 for others and none.
+func ranged(svc *modes.Service) int {
+	if svc == nil || len(svc.SourceRanges) == 0 {
+		return 0
+	}
+	return 1
+}
+
+// delta is Delta with what changed has found.
+func (p *Planner) delta(s modes.Snapshot, changes []modes.Change, ranged int) *Change {
+	before, after := p.scope(p.last), p.scope(s)
+	if p.ranged == 0 || ranged == 0 {
+		before.known = after.known // no rule that stays depends on it
+	}
+	if !p.planned || before != after {
 		return p.anew(s, changes)
 	}
-	p.last, p.changes = s, changes
-	d := delta{Planner: p, w: writer{Options: p.Options, scope: p.scope(s)}}
+	p.last, p.changes, p.ranged = s, changes, ranged
+	d := delta{Planner: p, w: writer{Options: p.Options, scope: after}}
 	for _, c := range p.changes {
 		d.add(c)
 	}

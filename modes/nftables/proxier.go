@@ -51,18 +51,9 @@ func (p *Proxier) CountPackets() { p.Counters, p.link.count = true, true }
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
 	start := time.Now()
-	s, err := node.Located(s, p.Family)
+	c, s, err := p.plan(s)
 	if err != nil {
 		return modes.Cost{}, err
-	}
-	var c *Change
-	if p.broken {
-		changes := modes.Diff(p.committed, s)
-		p.forget()
-		c = whole(p.planner.Plan(s), true)
-		p.planner.changes = changes
-	} else {
-		c = p.planner.Delta(s)
 	}
 	cost := modes.Cost{Plan: time.Since(start)}
 	if c.Empty() {
@@ -80,6 +71,29 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	cost.Objects += n
 	cost.CleanUp += time.Since(start)
 	return cost, err
+}
+
+// plan makes the Change to a Snapshot, which it returns with the node's addresses, if they
+// matter. To look for Services with source ranges takes longer than the update of one
+// Service does, so only those that change are looked at.
+func (p *Proxier) plan(s modes.Snapshot) (c *Change, located modes.Snapshot, err error) {
+	if p.broken {
+		if s, err = node.Located(s, p.Family); err != nil {
+			return nil, s, err
+		}
+		changes := modes.Diff(p.committed, s)
+		p.forget()
+		c = whole(p.planner.Plan(s), true)
+		p.planner.changes = changes
+		return c, s, nil
+	}
+	changes, ranged := p.planner.changed(s)
+	if ranged > 0 || !s.Node.AllNodePorts(p.Family) {
+		if s, err = node.Located(s, p.Family); err != nil {
+			return nil, s, err
+		}
+	}
+	return p.planner.delta(s, changes, ranged), s, nil
 }
 
 // commit carries a Change out and remembers how that went.
