@@ -22,6 +22,38 @@ type Input struct {
 	Budget float64 `json:"budget_seconds,omitempty"`
 	// Kernel is that of which figures are wanted, empty for any.
 	Kernel string `json:"kernel,omitempty"`
+	// Asked are somebody's own Services, nil if they are not known. Services is then their
+	// number, and what nobody measured is simulated for them, if Topology is set too: the
+	// same Services where a client reaches them in the lab's network.
+	Asked    []*modes.Service `json:"-"`
+	Topology modes.Topology   `json:"-"`
+}
+
+// Refusal is what some of the Services of an Input ask for that a mode lacks.
+type Refusal struct {
+	Mode string `json:"mode"`
+	// Services is how many it refuses, Total of how many, First why it refuses the first.
+	Services int    `json:"services"`
+	Total    int    `json:"total"`
+	First    string `json:"first"`
+}
+
+// refusals lists the modes of which a node could not serve all of some Services.
+func refusals(known []modes.Mode, asked []*modes.Service) (out []Refusal) {
+	for _, m := range known {
+		r := Refusal{Mode: m.Name, Total: len(asked)}
+		for _, svc := range asked {
+			if err := m.Limits.Check(m.Name, svc); err != nil && !m.Baseline {
+				if r.Services++; r.Services == 1 {
+					r.First = err.Error()
+				}
+			}
+		}
+		if r.Services > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Advice is what a run and the simulation say to an Input.
@@ -35,6 +67,9 @@ type Advice struct {
 	// Matters and Rates are sentences on the budget and on the rate of changes.
 	Matters []string `json:"budget,omitempty"`
 	Rates   []string `json:"changes,omitempty"`
+	// Refused lists the modes that cannot serve all Services of the Input, and so have no
+	// standing.
+	Refused []Refusal `json:"refused,omitempty"`
 	// Unknown lists the modes of which there is nothing.
 	Unknown []string `json:"unknown,omitempty"`
 	// Abilities is the table of [Abilities].
@@ -57,6 +92,9 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 		out.From = fmt.Sprintf("%s (testbed %s, kernel %s)", run.Dir, run.Env.Testbed, run.Env.Kernel)
 	}
 	sizes := s.Sizes()
+	if out.Services == 0 && len(in.Asked) > 0 {
+		out.Services = len(in.Asked)
+	}
 	if out.Services == 0 {
 		out.Services = unmeasured
 		if len(sizes) > 0 {
@@ -73,7 +111,11 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 			series = append(series, summary.Series{Label: m.Name, Mode: m.Name, Variant: results.Variant{results.Mode: m.Name}, Baseline: m.Baseline})
 		}
 	}
-	forecast, about, err := simulated(known, run, s)
+	out.Refused = refusals(known, in.Asked)
+	series = slices.DeleteFunc(series, func(one summary.Series) bool {
+		return slices.ContainsFunc(out.Refused, func(r Refusal) bool { return r.Mode == one.Mode })
+	})
+	forecast, about, err := simulated(known, run, s, in.Topology)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +145,9 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 			out.Unknown = append(out.Unknown, m.Name)
 		}
 	}
+	out.Unknown = slices.DeleteFunc(out.Unknown, func(name string) bool {
+		return slices.ContainsFunc(out.Refused, func(r Refusal) bool { return r.Mode == name })
+	})
 	out.Abilities = Abilities(known, names)
 	return out, nil
 }

@@ -17,8 +17,8 @@ import (
 // the calibration that the lab ships; run may be nil. Its values are bounded by the largest
 // error that predictions of the same quantity and mode had at sizes of the run that they
 // were not fitted to; where there are none, they have no bounds. about says which
-// calibration it is.
-func simulated(known []modes.Mode, run *results.Run, s *summary.Summary) (f Forecast, about string, err error) {
+// calibration it is. It is of Services like those of the calibration, or of a Topology's.
+func simulated(known []modes.Mode, run *results.Run, s *summary.Summary, t modes.Topology) (f Forecast, about string, err error) {
 	var c *simulate.Calibration
 	off := map[[2]string]float64{}
 	why := ""
@@ -48,14 +48,18 @@ func simulated(known []modes.Mode, run *results.Run, s *summary.Summary) (f Fore
 				return Entry{}, false // the model knows of its default alone
 			}
 		}
-		spec.Services = n
+		var services modes.Topology = t
+		if services == nil {
+			spec.Services = n
+			services = spec
+		}
 		name := fmt.Sprint(one.Mode, args, n)
 		p, ok := predicted[name]
 		if !ok {
 			// What the calibration has no costs of stays zero, and is no value.
 			var missing *simulate.MissingCostError
 			var err error
-			if p, err = c.Predict(known[i], args, spec); err != nil && !errors.As(err, &missing) {
+			if p, err = c.Predict(known[i], args, services); err != nil && !errors.As(err, &missing) {
 				return Entry{}, false
 			}
 			predicted[name] = p

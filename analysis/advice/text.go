@@ -20,6 +20,11 @@ func (a *Advice) Write(w io.Writer) error {
 	}
 	sentences(w, "Where it matters", a.Matters)
 	sentences(w, "With your rate of changes", a.Rates)
+	var refused []string
+	for _, r := range a.Refused {
+		refused = append(refused, fmt.Sprintf("%s cannot serve %d of %d, the first: %s", r.Mode, r.Services, r.Total, r.First))
+	}
+	sentences(w, "What your Services ask for", refused)
 	if len(a.Unknown) > 0 {
 		fmt.Fprintf(w, "\nNeither measured nor simulated: %s.\n", strings.Join(a.Unknown, ", "))
 	}

@@ -13,6 +13,7 @@ import (
 	"viplab/lab/explain"
 	"viplab/lab/testbed"
 	"viplab/modes"
+	"viplab/modes/catalog"
 	"viplab/modes/snapshot/kube/kubetest"
 	"viplab/results"
 )
@@ -209,5 +210,42 @@ func TestBenchFrom(t *testing.T) {
 	}
 	if code, _, errs := run(t, "bench", "--resume", dir, "--progress", "none"); code != ExitUsage || !strings.Contains(errs, "was changed") {
 		t.Errorf("resume with another input: exit code %d: %s", code, errs)
+	}
+}
+
+// TestAdviseFrom: a user's own Services are counted, and what a mode lacks for them is said.
+func TestAdviseFrom(t *testing.T) {
+	file := write(t, "one.yaml", oneService)
+	t.Chdir(t.TempDir()) // where there is no latest run
+	var got struct {
+		Services int
+		Refused  []struct {
+			Mode            string
+			Services, Total int
+		}
+		Standings []struct {
+			Question string
+			Unplaced []struct{ Mode string }
+		}
+	}
+	if err := json.Unmarshal([]byte(said(t, "advise", "--json", "--from", file)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Services != 1 || len(got.Refused) != 1 || got.Refused[0].Mode != "userspace" || got.Refused[0].Services != 1 || got.Refused[0].Total != 1 {
+		t.Errorf("%d Services, refused %+v: want 1, which userspace alone refuses for its policy Local", got.Services, got.Refused)
+	}
+	for _, s := range got.Standings {
+		for _, e := range s.Unplaced {
+			if e.Mode == "userspace" {
+				t.Errorf("%s: userspace stands there, which cannot serve it", s.Question)
+			}
+		}
+	}
+	if len(got.Standings) == 0 {
+		t.Error("nothing was simulated")
+	}
+	var out, errs bytes.Buffer
+	if code := Run(catalog.Known(), []string{"advise", "--from", file, "--services", "5"}, &out, &errs); code != ExitUsage {
+		t.Errorf("--from and --services: exit %d, %s", code, errs.String())
 	}
 }

@@ -38,7 +38,11 @@ func tangled(t *testing.T, m modes.Mode, o Options) {
 	at, rng := topo.Of(modes.IPv4), rand.New(rand.NewPCG(6, 5))
 	maker := synth.Tangle{Rand: rng, Node: []netip.Addr{at.ToClient.Addr(), at.Node.Addr()}, Protocols: []modes.Protocol{modes.TCP, modes.UDP}, Lacks: m.Limits}
 	w := tangle{Rig: b, mode: m, teller: tell.New(b.Stage), rng: rng, waits: tangledWaits, conns: map[netip.AddrPort]net.Conn{}}
-	for step := range tangledSteps {
+	steps := tangledSteps
+	if testing.Short() {
+		steps /= 2
+	}
+	for step := range steps {
 		s := maker.Snapshot()
 		b.Program(s)
 		w.play(s)
