@@ -71,6 +71,13 @@ func (c *Calibration) cost(q Quantity, m modes.Mode, a modes.Args, n counted) (f
 	for op, each := range costs {
 		sum += each * n[op]
 	}
+	// What a packet meets costs something, even if nobody knows what.
+	for op, times := range n {
+		_, known := costs[op]
+		if len(q.Packet) > 0 && !known && times > 0 && (op != ruleBehind || slices.Contains(q.Packet, ruleBehind)) {
+			return 0, &MissingCostError{fmt.Sprintf("%s (%s)", q.Name, op), m.Name, c.Source}
+		}
+	}
 	return sum, nil
 }
 

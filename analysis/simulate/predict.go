@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	_ "embed"
 	"fmt"
 	"math"
@@ -27,7 +28,8 @@ type Prediction struct {
 	Args     modes.Args   `json:"args,omitempty"`
 	Services int          `json:"services"`
 	State    modes.Counts `json:"state"`
-	// FirstPacket is the distribution over Services.
+	// FirstPacket is the distribution over Services, zero where there are no costs of what
+	// the mode's packets meet.
 	FirstPacket Distribution `json:"first_packet_seconds"`
 	// Looked is how many rules a first packet is held against, on average.
 	Looked float64 `json:"rules_looked_at"`
@@ -59,7 +61,13 @@ func (c *Calibration) Predict(m modes.Mode, a modes.Args, t modes.Topology) (Pre
 			return p, err
 		}
 	}
-	return p, c.packets(&p, m, t)
+	var missing *MissingCostError
+	if err := c.packets(&p, m, t); errors.As(err, &missing) && c.Costs[FirstPacket] != nil {
+		p.FirstPacket = Distribution{} // of what other modes' packets meet something is known
+	} else if err != nil {
+		return p, err
+	}
+	return p, nil
 }
 
 // packets predicts first packets to Services all over the Snapshot.
