@@ -42,8 +42,9 @@ const (
 type Writer struct {
 	Options
 	route, ipset, ipvs *batch
-	genl               uint16   // generic netlink family of IPVS
-	bound              []uint32 // indexes of the devices that hold VIPs
+	genl               uint16     // generic netlink family of IPVS
+	bound              []uint32   // indexes of the devices that hold VIPs
+	added              netip.Addr // the last address of IPv6 since the last Flush
 }
 
 // Do takes one operation. It may be committed now or at the next Flush.
@@ -61,7 +62,12 @@ func (e *Writer) Do(o Op) error {
 // Flush commits what is buffered on all sockets, in the order in which packets
 // meet the objects last.
 func (e *Writer) Flush() error {
-	return flushAll(e.route, e.ipvs, e.ipset)
+	if err := flushAll(e.route, e.ipvs, e.ipset); err != nil || !e.added.IsValid() {
+		return err
+	}
+	last := e.added
+	e.added = netip.Addr{}
+	return settle(last)
 }
 
 // NewWriter opens the sockets. The devices must exist if addresses are to be
@@ -107,6 +113,12 @@ func (e *Writer) address(o Op) error {
 	device := e.bound[crc32.ChecksumIEEE(ip)%uint32(len(e.bound))]
 	if e.Bind == BindRoute {
 		return e.localRoute(o, ip, device)
+	}
+	switch {
+	case o.Kind == AddAddress && o.VIP.Addr().Is6():
+		e.added = o.VIP.Addr()
+	case o.VIP.Addr() == e.added:
+		e.added = netip.Addr{}
 	}
 	// IFA_F_NODAD: an address of IPv6 is not to wait for others to object.
 	header := binary.NativeEndian.AppendUint32([]byte{byte(e.Family.Domain()), byte(8 * len(ip)), unix.IFA_F_NODAD, 0}, device)
