@@ -1,8 +1,8 @@
 package simulate
 
 import (
-	"errors"
 	_ "embed"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
