@@ -212,7 +212,7 @@ func (f *benchFlags) check() error {
 			return usagef("--%s is for mode %s, which is not among the modes asked for (%s)", name, strings.Join(can, ", "), strings.Join(f.Modes, ", "))
 		}
 	}
-	if f.Testbed != testbed.Auto {
+	if f.Testbed != testbed.Auto { // a configuration's; a flag's has been looked at
 		if _, err := testbed.Find(f.Testbed); err != nil {
 			return usageError{err}
 		}

@@ -65,7 +65,10 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	var grace atomic.Int64 // set once it is known which command it is
 	grace.Store(int64(graceToReport))
-	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { grace.Store(int64(graceOf(cmd))) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		grace.Store(int64(graceOf(cmd)))
+		return checkFlags(cmd)
+	}
 	code, err := untilSignal(root.ExecuteContext, func() time.Duration { return time.Duration(grace.Load()) })
 	var command commandError
 	if err != nil && !errors.As(err, &command) {
@@ -125,7 +128,7 @@ which one is faster, at which size, and by how much.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(), a.storyCommand(), a.shellCommand(), a.execCommand(),
 		a.reportCommand(), a.adviseCommand(), runsCommand(), packCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
 	root.AddCommand(topics()...)

@@ -162,11 +162,6 @@ func (f *shellFlags) set(cmd *cobra.Command) (set, error) {
 	if testbed.Emulated(f.testbed) {
 		return set{}, usagef("testbed %s takes no input while a command runs: use %s or %s", f.testbed, testbed.UMLName, testbed.NativeName)
 	}
-	if f.testbed != testbed.Auto {
-		if _, err := testbed.Find(f.testbed); err != nil {
-			return set{}, usageError{err}
-		}
-	}
 	tb, _, err := f.session(c, true).Place(cmd.Context())
 	if err != nil {
 		return set{}, err
