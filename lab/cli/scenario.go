@@ -16,6 +16,7 @@ import (
 	"viplab/lab/play"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
+	"viplab/modes/snapshot/kube"
 	"viplab/results"
 )
 
@@ -26,6 +27,8 @@ type scenarioFlags struct {
 	only                   []string // modes
 	seed                   uint64
 	kernels                []string
+	from, node             string    // of a cluster
+	stdin                  io.Reader // that --from may read
 	quick, json, travel    bool
 }
 
@@ -42,6 +45,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
   viplab scenario rolling-update scale-out-reuse
   viplab scenario all
   viplab scenario --modes ipvs ./my-scenario.txt
+  viplab scenario --from cluster.yaml rolling-update
   viplab scenario --time-travel all   # in the time that it takes to compute`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.list {
@@ -50,6 +54,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 			if len(args) == 0 {
 				return usagef("scenario needs a name, a file, or all (see scenario --list)")
 			}
+			f.stdin = cmd.InOrStdin()
 			return f.run(cmd.Context(), args, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -59,6 +64,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl.StringVar(&f.testbed, "testbed", testbed.Auto, "where trials run: auto, "+strings.Join(testbed.Names(), ", "))
 	fl.StringSliceVar(&f.only, "modes", nil, "modes to play in (default: those that the scenario names, or all)")
 	fl.StringSliceVar(&f.kernels, "kernel", f.kernels, "kernels of the guest, as viplab kernel list names them, or paths")
+	registerFrom(fl, &f.from, &f.node)
 	fl.BoolVar(&f.travel, "time-travel", false, "play it in a guest whose time passes by itself: waiting takes no time, and costs are not measured")
 	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")
@@ -94,6 +100,9 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 			}
 			scripts = append(scripts, s)
 		}
+	}
+	if f.from == kube.Stdin && len(scripts) > 1 {
+		return usagef("standard input can be read for one scenario, not for %d: name a file", len(scripts))
 	}
 	for _, m := range f.only {
 		if _, err := f.modes.Find(m); err != nil {
@@ -156,6 +165,11 @@ func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.W
 		c.Modes = f.only
 	}
 	script.TimeTravel = f.travel
+	c.Weights, c.Params = script.Weights, map[string]session.Values{}
+	for name, v := range script.Params {
+		c.Params[name] = session.Values{v}
+	}
+	c.From, c.Node = f.from, f.node
 	c.Testbed, c.Kernels, c.TimeTravel, c.Script = f.testbed, f.kernels, f.travel, &script
 	if err := c.Validate(f.modes); err != nil {
 		return play.Outcome{}, usageError{err}
@@ -169,6 +183,12 @@ func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.W
 		return play.Outcome{}, err
 	}
 	fmt.Fprintf(stderr, "scenario %s: %s\n", script.Name, script.Question)
+	if err := s.TakeInput(f.stdin, false); err != nil {
+		return play.Outcome{}, usageError{err}
+	}
+	if err := s.WriteInput(stderr); err != nil {
+		return play.Outcome{}, err
+	}
 	out, err := f.play(ctx, s, f.progress, stderr)
 	if err := verdict(s, out, err, stderr); err != nil {
 		return play.Outcome{}, err

@@ -2,6 +2,7 @@ package play
 
 import (
 	"golang.org/x/sys/unix"
+	"viplab/modes"
 
 	"viplab/workload"
 )
@@ -14,7 +15,7 @@ func keepStep() step {
 
 // keep opens connections and leaves them open.
 func (p *player) keep(n int) error {
-	to := p.dialed(ToVIP)
+	to := p.dialed(Step{To: ToVIP, Over: modes.TCP})
 	return p.Net.Client.Do(func() error {
 		for range n {
 			fd, err := workload.Open(to)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"viplab/modes"
 )
@@ -17,6 +18,10 @@ func nodeSteps() []step {
 		{name: "expose", help: "gives the Service a node port", do: func(p *player, _ Step) error { return p.expose() }},
 		{name: "policy", usage: "cluster | local N", help: "external traffic policy; the first N endpoints are on the node", words: -1, parse: parsePolicy,
 			do: func(p *player, s Step) error { return p.policy(s) }},
+		{name: "affinity", usage: "DURATION|off", help: "a client keeps its endpoint until it was silent for that long", parse: parseAffinity,
+			do: func(p *player, s Step) error {
+				return p.alter(func(svc *modes.Service) { svc.Affinity = time.Duration(s.N) * time.Second })
+			}},
 		{name: "sysctl", usage: "NAME VALUE", help: "a setting of the node's network", parse: parseSysctl,
 			do: func(p *player, s Step) error { return p.sysctl(s.Name, s.Value) }},
 	}
@@ -36,6 +41,22 @@ func parsePolicy(s *Step, args []string) (err error) {
 	return fmt.Errorf("want policy cluster or policy local N, got %q", strings.Join(args, " "))
 }
 
+// maxAffinity is Kubernetes' own limit of a session affinity's timeout.
+const maxAffinity = 24 * time.Hour
+
+// parseAffinity reads whole seconds, or "off".
+func parseAffinity(s *Step, args []string) error {
+	if args[0] == "off" {
+		return nil
+	}
+	d, err := time.ParseDuration(args[0])
+	if err != nil || d < time.Second || d > maxAffinity || d%time.Second != 0 {
+		return fmt.Errorf("want affinity off, or for whole seconds up to %s, got %q", maxAffinity, args[0])
+	}
+	s.N = int(d / time.Second)
+	return nil
+}
+
 func parseSysctl(s *Step, args []string) error {
 	s.Name, s.Value = args[0], args[1]
 	if !strings.HasPrefix(s.Name, "net.ipv4.") {
@@ -48,7 +69,11 @@ func (p *player) expose() error {
 	p.nodePort = nodePort
 	return p.alter(func(svc *modes.Service) {
 		svc.Ports = slices.Clone(svc.Ports)
-		svc.Ports[0].NodePort = nodePort
+		for i := range svc.Ports {
+			if svc.Ports[i].Port == svc.Ports[0].Port {
+				svc.Ports[i].NodePort = nodePort // of TCP and UDP alike
+			}
+		}
 	})
 }
 

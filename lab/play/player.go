@@ -118,6 +118,16 @@ func (p *player) prepare() error {
 			return err
 		}
 	}
+	isUDP := func(one modes.ServicePort) bool { return one.Protocol == modes.UDP }
+	if p.script.Over(modes.UDP) && !slices.ContainsFunc(p.svc.Ports, isUDP) {
+		if err := p.alter(func(svc *modes.Service) {
+			more := svc.Ports[0]
+			more.Name, more.Protocol = "udp", modes.UDP
+			svc.Ports = append(slices.Clone(svc.Ports), more)
+		}); err != nil {
+			return err
+		}
+	}
 	if !p.script.Outside || p.About.Baseline {
 		return nil
 	}

@@ -31,6 +31,8 @@ func quantities() []quantity {
 		share("local", "share of the requests answered by an endpoint on the node"),
 		share("masqueraded", "share of the requests whose endpoint saw another source than the sender's address"),
 		share("newest", "share of the requests answered by endpoints that were added"),
+		{"sticky", "", "share of the requests that the endpoint of the request before answered, of the same sender",
+			func(_ *player, t *tally) (float64, bool) { return t.sticky() }},
 		{"even", "", "chance of so uneven a choice among the endpoints of the phase's end, if all were alike (chi-square)",
 			func(p *player, t *tally) (float64, bool) { return t.even(p.serviceAt(t.until)) }},
 		{"lingers", "s", "time from an endpoint's removal until the last answer by it",
@@ -71,6 +73,15 @@ func percentile(values []float64, p float64) (float64, bool) {
 	return v, err == nil
 }
 
+// sticky is the share of answers that came from the endpoint of the answer before, to the
+// same sender; ok is false if no sender had two.
+func (t *tally) sticky() (share float64, ok bool) {
+	if t.pairs == 0 {
+		return 0, false
+	}
+	return float64(t.same) / float64(t.pairs), true
+}
+
 func busiest(p *player, t *tally) (float64, bool) {
 	most := 0
 	for _, n := range t.by {
@@ -93,6 +104,9 @@ func (t *tally) stall() (longest time.Duration) {
 	return longest
 }
 
+// leastChance is the chance below which there is none: how small it is no test tells.
+const leastChance = 1e-12
+
 // even is the chance of a choice as uneven as this one among the endpoints of a Service,
 // if each were as likely as the others; ok is false if there are too few answers for a
 // chi-square test (five an endpoint).
@@ -113,5 +127,8 @@ func (t *tally) even(svc *modes.Service) (chance float64, ok bool) {
 	for i := range want {
 		want[i] = sum / float64(n)
 	}
-	return distuv.ChiSquared{K: float64(n - 1)}.Survival(stat.ChiSquare(seen, want)), true
+	if chance = (distuv.ChiSquared{K: float64(n - 1)}).Survival(stat.ChiSquare(seen, want)); chance < leastChance {
+		chance = 0
+	}
+	return chance, true
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"viplab/modes"
 	"viplab/modes/catalog"
 )
 
@@ -21,7 +22,11 @@ type Script struct {
 	Endpoints int      `json:"endpoints"`
 	// Outside puts the client outside of the cluster's range; it is a pod by its
 	// address otherwise.
-	Outside bool   `json:"outside"`
+	Outside bool `json:"outside"`
+	// Params are parameters of modes, by name. It is played in the modes that have them.
+	Params map[string]string `json:"params,omitempty"`
+	// Weights are those of the endpoints, in turn, in modes that can.
+	Weights []int  `json:"weights,omitempty"`
 	Steps   []Step `json:"steps"`
 	Expect  []Expectation
 	// TimeTravel says that it is played where computing takes no time.
@@ -79,6 +84,18 @@ func (s *Script) line(words []string, known catalog.Catalog) (err error) {
 		}
 		s.Outside = args[0] == "outside"
 		return nil
+	case "with":
+		return s.with(args, known)
+	case "weights":
+		s.Weights = nil
+		for _, a := range args {
+			w, err := number(a, 1, 100)
+			if err != nil {
+				return err
+			}
+			s.Weights = append(s.Weights, w)
+		}
+		return nil
 	case "expect":
 		e, err := expectation(args)
 		s.Expect = append(s.Expect, e)
@@ -87,6 +104,26 @@ func (s *Script) line(words []string, known catalog.Catalog) (err error) {
 	step, err := readStep(words[0], args)
 	s.Steps = append(s.Steps, step)
 	return err
+}
+
+// with reads "NAME VALUE", a parameter of a mode.
+func (s *Script) with(args []string, known catalog.Catalog) error {
+	if len(args) != 2 {
+		return fmt.Errorf("want with PARAMETER VALUE, got %q", strings.Join(args, " "))
+	}
+	all := known.Params()
+	i := slices.IndexFunc(all, func(p modes.Param) bool { return p.Name == args[0] })
+	if i < 0 {
+		return fmt.Errorf("no mode has a parameter %q", args[0])
+	}
+	if !slices.Contains(all[i].Values, args[1]) {
+		return fmt.Errorf("unknown %s %q: valid are %s", args[0], args[1], strings.Join(all[i].Values, ", "))
+	}
+	if s.Params == nil {
+		s.Params = map[string]string{}
+	}
+	s.Params[args[0]] = args[1]
+	return nil
 }
 
 func (s *Script) validate() error {
@@ -100,7 +137,7 @@ func (s *Script) validate() error {
 		case "expose":
 			exposed = true
 		case "traffic":
-			if st.To == ToNodePort && !exposed {
+			if strings.HasPrefix(st.To, ToNodePort) && !exposed {
 				return fmt.Errorf("scenario %s has traffic to a node port before the step expose", s.Name)
 			}
 		}
@@ -133,6 +170,11 @@ func (s Script) Length() (d time.Duration) {
 		d += st.For
 	}
 	return d
+}
+
+// Over tells whether any traffic goes over a protocol.
+func (s Script) Over(proto modes.Protocol) bool {
+	return slices.ContainsFunc(s.Steps, func(st Step) bool { return st.Over == proto })
 }
 
 // FromPods tells whether any traffic starts at an endpoint.

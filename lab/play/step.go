@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"viplab/modes"
 )
 
 // Step is one thing to do, as it was read from a script.
@@ -18,6 +20,8 @@ type Step struct {
 	// From and To are where traffic starts and what it dials.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
+	// Over is the protocol of traffic.
+	Over modes.Protocol `json:"over,omitempty"`
 }
 
 // step is a kind of Step: how it is written, and what it does.

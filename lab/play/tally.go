@@ -32,6 +32,10 @@ type tally struct {
 	failure          error // of the first that failed
 	lingers          time.Duration
 	answered         []time.Duration
+	// last is the endpoint that a sender had last; of pairs of answers after each other, same
+	// came from one endpoint.
+	last        map[netip.Addr]netip.Addr
+	pairs, same int
 }
 
 // report turns requests into quantities of phases, and into answers in 100 ms bins.
@@ -74,7 +78,7 @@ func (p *player) report() {
 // tally counts the requests that were sent in a span of time. (Those that are due
 // while all threads wait for answers go out later, and meet what is there then.)
 func (p *player) tally(from, until time.Duration) tally {
-	t := tally{by: map[netip.Addr]int{}, of: map[string]int{}}
+	t := tally{by: map[netip.Addr]int{}, of: map[string]int{}, last: map[netip.Addr]netip.Addr{}}
 	for _, one := range p.traffic {
 		for i, q := range one.requests {
 			cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
@@ -97,6 +101,13 @@ func (t *tally) add(p *player, q workload.Request, a workload.Answer, sender net
 	}
 	from := a.Endpoint
 	t.by[from]++
+	if last, ok := t.last[sender]; ok {
+		t.pairs++
+		if last == from {
+			t.same++
+		}
+	}
+	t.last[sender] = from
 	t.latencies = append(t.latencies, q.Latency().Seconds())
 	t.answered = append(t.answered, q.Done)
 	took := q.Done - q.Sent

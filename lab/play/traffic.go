@@ -18,7 +18,7 @@ import (
 
 // trafficStep lets a steady client make requests.
 func trafficStep() step {
-	return step{name: "traffic", usage: "RATE fresh|reuse [from client|node|pod] [to vip|nodeport] | off",
+	return step{name: "traffic", usage: "RATE fresh|reuse [from client|node|pod] [to vip|nodeport[@link|@loopback]] [over tcp|udp] | off",
 		help: "requests a second, open loop, in the place of the traffic before; off waits for what is under way", words: -1, parse: parseTraffic,
 		do: func(p *player, s Step) error {
 			if s.Value == "off" {
@@ -32,6 +32,9 @@ func trafficStep() step {
 const (
 	FromClient, FromNode, FromPod = "client", "node", "pod"
 	ToVIP, ToNodePort             = "vip", "nodeport"
+	// The node port at another address of the node: that of its link to the client, and
+	// 127.0.0.1.
+	ToLink, ToLoopback = ToNodePort + "@link", ToNodePort + "@loopback"
 )
 
 // Traffic: how many threads make requests (a prime, or round robin would give
@@ -56,14 +59,20 @@ type traffic struct {
 }
 
 // dialed is what clients dial: of mode direct an endpoint.
-func (p *player) dialed(to string) netip.AddrPort {
-	switch {
-	case p.About.Baseline:
+func (p *player) dialed(s Step) netip.AddrPort {
+	if p.About.Baseline {
 		return netip.AddrPortFrom(p.history[0].svc.Endpoints[0].Addr, p.Synth.TargetPort())
-	case to == ToNodePort:
-		return netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), p.nodePort)
 	}
-	return trial.Front(p.svc)
+	at := topo.Of(modes.IPv4)
+	switch s.To {
+	case ToNodePort:
+		return netip.AddrPortFrom(at.Node.Addr(), p.nodePort)
+	case ToLink:
+		return netip.AddrPortFrom(at.ToClient.Addr(), p.nodePort)
+	case ToLoopback:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.nodePort)
+	}
+	return trial.FrontOver(p.svc, s.Over)
 }
 
 // startTraffic starts a client in the place of the one before.
@@ -96,11 +105,17 @@ func (p *player) startTraffic(s Step) error {
 		probers[i] = workload.NewProber(uint16(1100 + i*2000 + len(p.traffic)*16000%48000))
 		probers[i].Wait, probers[i].Source = patience, source
 	}
-	to, reuse := p.dialed(s.To), s.Value == "reuse"
+	to, reuse := p.dialed(s), s.Value == "reuse"
 	first := firstReusedPort + len(p.traffic)*workers*portsEach%40000
 	ask := func(ctx context.Context, w, i int) (workload.Answer, error) {
-		if !reuse {
-			return probers[w].AskBoth(modes.TCP, to)
+		switch {
+		case reuse && s.Over == modes.UDP:
+			// One flow each thread: datagrams from the same port, all along.
+			one := workload.NewProber(uint16(first + w))
+			one.Wait, one.Source = patience, source
+			return one.AskBoth(s.Over, to)
+		case !reuse:
+			return probers[w].AskBoth(s.Over, to)
 		}
 		one := workload.Reuse(ctx, to, []uint16{uint16(first + w*portsEach + (i/workers)%portsEach)})
 		if len(one) == 0 {
@@ -163,7 +178,7 @@ func parseTraffic(s *Step, args []string) (err error) {
 		return nil
 	}
 	if len(args) < 2 || len(args)%2 != 0 {
-		return fmt.Errorf("want traffic RATE fresh|reuse [from client|node|pod] [to vip|nodeport], got %q", strings.Join(args, " "))
+		return fmt.Errorf("want traffic RATE fresh|reuse [from client|node|pod] [to vip|nodeport] [over tcp|udp], got %q", strings.Join(args, " "))
 	}
 	if s.N, err = number(args[0], 1, 2000); err != nil {
 		return err
@@ -171,16 +186,21 @@ func parseTraffic(s *Step, args []string) (err error) {
 	if s.Value = args[1]; s.Value != "fresh" && s.Value != "reuse" {
 		return fmt.Errorf("traffic uses fresh or reuse ports, not %q", s.Value)
 	}
-	s.From, s.To = FromClient, ToVIP
+	s.From, s.To, s.Over = FromClient, ToVIP, modes.TCP
 	for i := 2; i < len(args); i += 2 {
 		switch word, value := args[i], args[i+1]; {
 		case word == "from" && slices.Contains([]string{FromClient, FromNode, FromPod}, value):
 			s.From = value
-		case word == "to" && slices.Contains([]string{ToVIP, ToNodePort}, value):
+		case word == "to" && slices.Contains([]string{ToVIP, ToNodePort, ToLink, ToLoopback}, value):
 			s.To = value
+		case word == "over" && slices.Contains([]modes.Protocol{modes.TCP, modes.UDP}, modes.Protocol(value)):
+			s.Over = modes.Protocol(value)
 		default:
-			return fmt.Errorf("traffic goes from client, node or pod, to vip or nodeport, not %s %s", word, value)
+			return fmt.Errorf("traffic goes from client, node or pod, to vip, %s, %s or %s, over tcp or udp, not %s %s", ToNodePort, ToLink, ToLoopback, word, value)
 		}
+	}
+	if s.To == ToLoopback && s.From != FromNode {
+		return fmt.Errorf("traffic to %s goes from the node alone", ToLoopback)
 	}
 	return nil
 }
