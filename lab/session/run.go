@@ -135,7 +135,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 	if err != nil {
 		return fmt.Errorf("find own program: %w", err)
 	}
-	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, testbed.RoleProxy}, Services: r.Services})
+	input, err := json.Marshal(trial.Job{Trials: trials, ProxyCommand: []string{self, testbed.RoleProxy}, Services: r.Services, Guest: trials[0].Testbed != testbed.NativeName})
 	if err != nil {
 		return fmt.Errorf("encode job: %w", err)
 	}

@@ -95,6 +95,9 @@ type Job struct {
 	ProxyCommand []string `json:"proxy_command"`
 	// Services are a user's own, for trials with an Input; nil where there are none.
 	Services *modes.Snapshot `json:"services,omitempty"`
+	// Guest is set where the testbed's kernel ends with the job, and all that it holds: the
+	// last trial then need not take down what it programmed.
+	Guest bool `json:"guest,omitempty"`
 }
 
 // Emitter writes events, one JSON line each.

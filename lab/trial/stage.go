@@ -49,6 +49,7 @@ type Stage struct {
 	mark    string
 	kernel0 workload.KernelMemory
 	spent   map[string]time.Duration // of the trial so far, by step
+	ends    bool                     // the kernel ends with the trial
 }
 
 // NewStage makes the Stage of a trial with synthetic Services, of a mode in a catalog.
@@ -59,7 +60,7 @@ func NewStage(known catalog.Catalog, spec Spec, proxyCommand []string, out *Emit
 
 // newStage makes the Stage of a trial of a job.
 func newStage(known catalog.Catalog, spec Spec, job Job, out *Emitter) (*Stage, error) {
-	st := &Stage{Spec: spec, out: out, Machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: job.ProxyCommand}}
+	st := &Stage{Spec: spec, out: out, ends: job.Guest, Machine: modes.Machine{Family: spec.Synth.Family, ProxyCommand: job.ProxyCommand}}
 	st.Rand = rand.New(rand.NewPCG(spec.Synth.Seed, uint64(spec.Round)))
 	var err error
 	if st.About, err = known.Find(spec.Mode); err != nil {
