@@ -79,7 +79,11 @@ func (a app) listScenarios(w io.Writer) error {
 		return err
 	}
 	for _, s := range all {
-		fmt.Fprintf(w, "%-26s %s\n", s.Name, s.Question)
+		note := ""
+		if s.Patient {
+			note = fmt.Sprintf(" (waits for %s: best with --time-travel)", s.Length())
+		}
+		fmt.Fprintf(w, "%-26s %s%s\n", s.Name, s.Question, note)
 	}
 	return nil
 }
@@ -91,7 +95,7 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 		if err != nil {
 			return err
 		}
-		scripts = all
+		scripts = slices.DeleteFunc(all, func(s play.Script) bool { return s.Patient && !f.travel })
 	} else {
 		for _, n := range names {
 			s, err := play.Find(n, f.modes)
@@ -100,6 +104,9 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 			}
 			scripts = append(scripts, s)
 		}
+	}
+	if slices.ContainsFunc(scripts, func(s play.Script) bool { return s.Patient }) && !f.travel {
+		fmt.Fprintln(stderr, "waiting is the point of it, for minutes in each mode; with --time-travel that takes no time")
 	}
 	if f.from == kube.Stdin && len(scripts) > 1 {
 		return usagef("standard input can be read for one scenario, not for %d: name a file", len(scripts))

@@ -29,6 +29,9 @@ type Script struct {
 	Weights []int  `json:"weights,omitempty"`
 	Steps   []Step `json:"steps"`
 	Expect  []Expectation
+	// Patient is set where waiting is the point: no wait is cut, and among all scenarios it
+	// is played in time travel alone.
+	Patient bool `json:"patient,omitempty"`
 	// TimeTravel says that it is played where computing takes no time.
 	TimeTravel bool `json:"time_travel,omitempty"`
 }
@@ -83,6 +86,12 @@ func (s *Script) line(words []string, known catalog.Catalog) (err error) {
 			return fmt.Errorf("want client inside or client outside (of the cluster's range)")
 		}
 		s.Outside = args[0] == "outside"
+		return nil
+	case "patient":
+		if len(args) > 0 {
+			return fmt.Errorf("patient stands alone, got %q", strings.Join(args, " "))
+		}
+		s.Patient = true
 		return nil
 	case "with":
 		return s.with(args, known)
@@ -182,8 +191,12 @@ func (s Script) FromPods() bool {
 	return slices.ContainsFunc(s.Steps, func(st Step) bool { return st.From == FromPod })
 }
 
-// Shorter is the scenario with each wait cut to a part, but none below 300 ms.
+// Shorter is the scenario with each wait cut to a part, but none below 300 ms, and none of
+// one whose waiting is the point.
 func (s Script) Shorter(part float64) Script {
+	if s.Patient {
+		return s
+	}
 	s.Steps = slices.Clone(s.Steps)
 	for i := range s.Steps {
 		if d := &s.Steps[i].For; *d > 0 {
