@@ -2,6 +2,7 @@ package results
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -52,7 +53,7 @@ func HostEnv() Env {
 		e.Unknown = append(e.Unknown, "cpu")
 	}
 	for tool, args := range map[string][]string{
-		"iptables-legacy": {"--version"}, "ipset": {"--version"}, "ipvsadm": {"--version"},
+		"iptables-legacy": {"--version"}, "ipset": {"--version"}, "ipvsadm": {"--version"}, "nft": {"--version"},
 		"iperf3": {"--version"}, "linux.uml": {"--version"},
 	} {
 		v, err := toolVersion(tool, args...)
@@ -74,11 +75,20 @@ func KernelRelease() string {
 	return unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 }
 
+// toolVersion is what a tool says of itself or, where it does not (ipvsadm refuses without
+// IPVS in the kernel, whatever it is asked), what the package of its name does.
 func toolVersion(tool string, args ...string) (string, error) {
 	out, err := exec.Command(tool, args...).CombinedOutput()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if errors.Is(err, exec.ErrNotFound) || line == "" {
-		return "", err
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if out, err = exec.Command("dpkg-query", "-W", "-f=${Version}", tool).Output(); err != nil {
+			return "", fmt.Errorf("ask for the version of %s: %w", tool, exit)
+		}
+		line = "package " + string(out)
 	}
-	return line, nil
+	if err == nil && line == "" {
+		err = fmt.Errorf("%s says nothing of its version", tool)
+	}
+	return line, err
 }
