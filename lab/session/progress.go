@@ -3,11 +3,14 @@ package session
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sys/unix"
 
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
@@ -188,7 +191,26 @@ func (b *bar) Begin(trials []trial.Spec) {
 }
 
 func (b *bar) describe(step string) {
-	b.bar.Describe(fmt.Sprintf("%s left  %s: %s", b.remaining(), b.trial, step))
+	text := []rune(fmt.Sprintf("%s left  %s: %s", b.remaining(), b.trial, step))
+	// A line that is longer than the terminal is wide cannot be written over.
+	if room := max(columns(b.w)-barRoom-2*len(strconv.Itoa(b.total)), 1); len(text) > room {
+		text = append(text[:room-1], '…')
+	}
+	b.bar.Describe(string(text))
+}
+
+// barRoom is what a bar of no length takes beside its text and its two numbers:
+// " 100% || (/) " and the cursor.
+const barRoom = 14
+
+// columns is how wide a terminal is, 80 where it does not say.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+			return int(size.Col)
+		}
+	}
+	return 80
 }
 
 func (b *bar) Start(t trial.Spec) {
