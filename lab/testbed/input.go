@@ -42,6 +42,34 @@ func (s Size) set(terminal *os.File) error {
 // still holds the terminal then is a process that was left behind.
 const flushLimit = 2 * time.Second
 
+// settleTime is after how long a terminal's size is set once more. Programs that use
+// readline, as bash does, read the size and write the same back before each prompt, which
+// undoes a change in between: once in some thousand changes.
+const settleTime = 200 * time.Millisecond
+
+// window keeps a terminal at the size that it was given last.
+type window struct {
+	mu       sync.Mutex
+	terminal *os.File
+	size     Size
+}
+
+func (w *window) resize(s Size) {
+	w.set(&s)
+	time.AfterFunc(settleTime, func() { w.set(nil) })
+}
+
+// set gives the terminal a size, or the last one again, of which processes hear only if
+// it is another.
+func (w *window) set(s *Size) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s != nil {
+		w.size = *s
+	}
+	_ = w.size.set(w.terminal) // fails when the command has ended
+}
+
 // joint is a command's descriptor, seen from outside.
 type joint struct {
 	// inner goes to the command, and is closed here once that runs.
@@ -101,9 +129,10 @@ func (j *joint) ended() {
 // feed copies the input and the sizes until the input ends.
 func (in *Input) feed(j *joint) {
 	if j.terminal && in.Resized != nil {
+		w := window{terminal: j.outer}
 		go func() {
 			for s := range in.Resized {
-				_ = s.set(j.outer)
+				w.resize(s)
 			}
 		}()
 	}
@@ -186,6 +215,7 @@ func (in *Input) send(wire io.Writer) {
 // receive takes the input off the wire, inside the guest, until it ends.
 func (j *joint) receive(wire io.Reader) error {
 	r := bufio.NewReader(wire)
+	w := window{terminal: j.outer}
 	head, payload := make([]byte, 3), make([]byte, 1<<16)
 	for {
 		if _, err := io.ReadFull(r, head); err != nil {
@@ -200,7 +230,7 @@ func (j *joint) receive(wire io.Reader) error {
 			// A command that takes no more must not keep sizes from its children.
 			_, _ = j.outer.Write(body)
 		case head[0] == frameSize && len(body) == 4 && j.terminal:
-			_ = Size{binary.BigEndian.Uint16(body), binary.BigEndian.Uint16(body[2:])}.set(j.outer)
+			w.resize(Size{binary.BigEndian.Uint16(body), binary.BigEndian.Uint16(body[2:])})
 		case head[0] == frameEnd && j.terminal:
 		case head[0] == frameEnd:
 			return j.outer.Close()
