@@ -26,8 +26,8 @@ import (
 	"viplab/modes/userspace/proxy"
 )
 
-// KernelEnv names the kernel for the tests' guest (see [kernel.Find]), if not the
-// packaged one: VIPLAB_KERNEL=7.3 go test ./lab/trial.
+// KernelEnv names the kernel for the tests' guest (see [kernel.Find]), if not the newest
+// that was built, or the packaged one where none was: VIPLAB_KERNEL=debian go test ./lab/trial.
 const KernelEnv = "VIPLAB_KERNEL"
 
 // OnlyEnv names the one testbed to run in, if not all of them:
@@ -78,7 +78,11 @@ func testbeds() ([]testbed.Testbed, error) {
 	}
 	name := os.Getenv(KernelEnv)
 	if name == "" {
-		return all, nil
+		built, err := kernel.List()
+		if err != nil || len(built) == 0 {
+			return all, err
+		}
+		name = built[0].Name
 	}
 	k, err := kernel.Find(context.Background(), name)
 	if err != nil {
