@@ -28,7 +28,10 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
-require github.com/cavaliergopher/cpio v1.0.1 // indirect
+require (
+	al.essio.dev/pkg/shellescape v1.6.1 // indirect
+	github.com/cavaliergopher/cpio v1.0.1 // indirect
+)
 
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect

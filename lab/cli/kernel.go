@@ -114,18 +114,26 @@ func kernelListCommand() *cobra.Command {
 			if err == nil {
 				all = append(all, packaged)
 			}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), all)
+			if err := printKernels(cmd.OutOrStdout(), all, asJSON); err != nil {
+				return err
 			}
-			return printKernels(cmd.OutOrStdout(), all)
+			for _, k := range all {
+				if err := k.Whole(); k.Source != "" && err != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), "viplab:", err)
+				}
+			}
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
 }
 
-// printKernels writes a line a kernel.
-func printKernels(w io.Writer, all []kernel.Kernel) error {
+// printKernels writes a line a kernel, or JSON.
+func printKernels(w io.Writer, all []kernel.Kernel, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, all)
+	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "no kernel for the guest; to build one: viplab kernel build")
 		return err

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -89,11 +90,20 @@ func (a apt) update(ctx context.Context) error {
 
 // aptError tells a signature that is not right from an archive out of reach.
 func aptError(what, out string, err error) error {
+	if err := toolError(what, out, err); modes.IsMissing(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
 	missing := &modes.MissingError{Need: "Debian's archive", Mend: "look at the network and try again, or use source of your own: viplab kernel build --source DIR",
 		Err: fmt.Errorf("%s: %w: %s", what, err, aptCause(out))}
-	for _, sign := range []string{"NO_PUBKEY", "not signed", "GPG error", "EXPKEYSIG", "BADSIG", "Hash Sum mismatch", "cannot be authenticated"} {
+	for _, sign := range []string{"NO_PUBKEY", "not signed", "GPG error", "EXPKEYSIG", "BADSIG", "cannot be authenticated"} {
 		if strings.Contains(out, sign) {
 			missing.Need, missing.Mend = "a package of Debian's archive that can be verified", "sudo apt-get install --only-upgrade debian-archive-keyring"
+		}
+	}
+	// A signature that holds says that this is a matter of the way here.
+	for _, broken := range []string{"Hash Sum mismatch", "File has unexpected size"} {
+		if strings.Contains(out, broken) {
+			missing.Need, missing.Mend = "a package of Debian's archive that arrives as it was signed", "try again later; if it stays so, look at the proxy or the mirror on the way"
 		}
 	}
 	return missing

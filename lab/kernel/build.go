@@ -68,7 +68,7 @@ func Build(ctx context.Context, o Options) (Kernel, error) {
 	}
 	from, err := b.origin(ctx)
 	if err != nil {
-		return Kernel{}, err
+		return Kernel{}, fullDisk(err)
 	}
 	if from.tree == "" { // what is in a folder may have changed
 		if k, ok := b.there(b.Name, from.text); ok {
@@ -79,7 +79,7 @@ func Build(ctx context.Context, o Options) (Kernel, error) {
 	if ctx.Err() != nil {
 		return k, fmt.Errorf("the build was stopped, and the same command goes on with it: %w", err)
 	}
-	return k, err
+	return k, fullDisk(err)
 }
 
 // nameText is what a kernel of the cache may be called: its name is a folder's.
@@ -123,11 +123,14 @@ func (o *Options) Check() error {
 	return nil
 }
 
+// smpSuffix ends the name of a kernel for several processors.
+const smpSuffix = "-smp"
+
 // suffixed is the name that a kernel gets by itself: one for several processors does
 // not take another one's place.
 func (o *Options) suffixed(name string) string {
 	if o.SMP {
-		return name + "-smp"
+		return name + smpSuffix
 	}
 	return name
 }
@@ -149,7 +152,7 @@ func (b *builder) there(name, source string) (Kernel, bool) {
 		return Kernel{}, false
 	}
 	k, err := read(filepath.Join(b.dir, name))
-	if err != nil || k.check() != nil || !k.Current() || k.SMP != b.SMP || (source != "" && k.Source != source) {
+	if err != nil || k.Whole() != nil || !k.Current() || k.SMP != b.SMP || (source != "" && k.Source != source) {
 		return Kernel{}, false
 	}
 	b.sayf("kernel %s (%s) is there already", k.Name, k.Source)
@@ -165,6 +168,9 @@ func (b *builder) origin(ctx context.Context) (origin, error) {
 	if ok && !b.Force && b.Version != "" && strings.HasPrefix(from.text, sourcePackage+b.Version+" ") {
 		b.sayf("go on with the build of %s that was interrupted", from.text)
 		return from, nil
+	}
+	if err := space(b.dir, buildSpace); err != nil {
+		return origin{}, err
 	}
 	a := apt{dir: filepath.Join(b.dir, ".apt")}
 	b.sayf("look for kernel source in Debian's archive")
@@ -229,7 +235,7 @@ func (b *builder) source(ctx context.Context, w *work, from origin) error {
 	if _, err := os.Stat(w.source); err == nil {
 		return nil
 	}
-	if err := space(w.dir); err != nil {
+	if err := space(w.dir, buildSpace); err != nil {
 		return err
 	}
 	b.sayf("fetch %s", from.text)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes"
 )
 
 func TestCheck(t *testing.T) {
@@ -68,6 +71,9 @@ func TestParseApt(t *testing.T) {
 func TestAptError(t *testing.T) {
 	failed := errors.New("exit status 100")
 	needs(t, aptError("fetch", "W: GPG error: http://x InRelease: NO_PUBKEY 123", failed), "verified", "debian-archive-keyring")
+	needs(t, aptError("fetch", "E: Failed to fetch x.deb  Hash Sum mismatch\n", failed), "arrives", "proxy")
+	needs(t, aptError("fetch", "E: You don't have enough free space in /x.\n", failed), "free space", "XDG_CACHE_HOME")
+	needs(t, aptError("fetch", "", &modes.MissingError{Need: "the tool apt-get", Mend: "install it"}), "the tool apt-get")
 	needs(t, aptError("fetch", "E: The repository 'x' is not signed.", failed), "verified")
 	needs(t, aptError("fetch", "Err:1 http://deb.debian.org\nW: Could not resolve 'deb.debian.org'\nE: Some index files failed\n", failed), "Could not resolve", "--source")
 }
@@ -76,7 +82,10 @@ func TestToolError(t *testing.T) {
 	failed := errors.New("exit status 2")
 	needs(t, toolError("compile", "as: /x.o: No space left on device\n", failed), "space")
 	needs(t, toolError("unpack", "", unix.ENOSPC), "space")
-	err := toolError("compile", "  CC x.o\na.c:1:2: error: no such thing\nmake: *** [x] Error 1\n", failed)
+	needs(t, fullDisk(fmt.Errorf("keep the kernel: %w", unix.ENOSPC)), "space", "keep the kernel")
+	_, err := runner{}.output(t.Context(), t.TempDir(), "no-such-tool-of-viplab")
+	needs(t, toolError("strip", "", err), "no-such-tool")
+	err = toolError("compile", "  CC x.o\na.c:1:2: error: no such thing\nmake: *** [x] Error 1\n", failed)
 	if !strings.Contains(err.Error(), "no such thing") {
 		t.Error(err)
 	}

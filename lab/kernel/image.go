@@ -19,6 +19,10 @@ import (
 // BPF with its compiler, and BTF.
 const imagePackage = "linux-image-cloud-amd64"
 
+// imageSpace is what it needs of the disk: the lists of packages (60 MB), the package and
+// what is in it.
+const imageSpace = 300 << 20
+
 // Image is a distribution's kernel as it is packaged, which testbed qemu boots.
 type Image struct {
 	// Name is the release, such as 6.1.0-56-cloud-amd64.
@@ -78,16 +82,13 @@ func FetchImage(ctx context.Context, progress io.Writer) (Image, error) {
 		return Image{}, err
 	}
 	defer unlock()
-	var run runner
-	for _, t := range []tool{{"dpkg-deb", "dpkg"}, {"depmod", "kmod"}} {
-		if _, err := lookTool(t.program); err != nil {
-			return Image{}, &modes.MissingError{Need: "the tool " + t.program, Mend: "sudo apt-get install " + t.pack, Err: err}
-		}
+	if err := space(dir, imageSpace); err != nil {
+		return Image{}, err
 	}
-	a := apt{dir: filepath.Join(dir, ".apt"), run: run}
+	a := apt{dir: filepath.Join(dir, ".apt")}
 	fmt.Fprintln(progress, "look for a kernel image in Debian's archive")
 	if err := a.update(ctx); err != nil {
-		return Image{}, err
+		return Image{}, fullDisk(err)
 	}
 	name, err := a.imageName(ctx)
 	if err != nil {
@@ -99,7 +100,7 @@ func FetchImage(ctx context.Context, progress io.Writer) (Image, error) {
 		return imageAt(at, release), nil
 	}
 	fmt.Fprintf(progress, "fetch %s, some 30 MB\n", name)
-	return imageAt(at, release), a.unpackImage(ctx, name, release, at)
+	return imageAt(at, release), fullDisk(a.unpackImage(ctx, name, release, at))
 }
 
 // imageName is the package that imagePackage depends on.

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"viplab/lab/cache"
 	"viplab/modes"
 )
@@ -112,7 +114,7 @@ func Newest() (Kernel, error) {
 	if len(all) == 0 {
 		return Kernel{}, &modes.MissingError{Need: "a built kernel", Mend: "viplab kernel build"}
 	}
-	return all[0], all[0].check()
+	return all[0], all[0].Whole()
 }
 
 // Find is the kernel of that name, or at that path if it has a slash: the packaged
@@ -131,11 +133,24 @@ func Find(ctx context.Context, name string) (Kernel, error) {
 	names := []string{Debian}
 	for _, k := range all {
 		if k.Name == name {
-			return k, k.check()
+			return k, k.Whole()
 		}
 		names = append(names, k.Name)
 	}
-	return Kernel{}, &modes.MissingError{Need: fmt.Sprintf("kernel %q (there are %s)", name, strings.Join(names, ", ")), Mend: "viplab kernel build " + name}
+	return Kernel{}, &modes.MissingError{Need: fmt.Sprintf("kernel %q (there are %s)", name, strings.Join(names, ", ")), Mend: makes(name)}
+}
+
+// makes is the command after which there may be a kernel of that name.
+func makes(name string) string {
+	o := Options{}
+	o.Version, o.SMP = strings.CutSuffix(name, smpSuffix)
+	switch err := o.Check(); {
+	case err != nil:
+		return "viplab kernel build --help tells how to build one"
+	case o.SMP:
+		return "viplab kernel build --smp " + o.Version
+	}
+	return "viplab kernel build " + name
 }
 
 // ErrUnknown is that no kernel of that name was built.
@@ -186,9 +201,9 @@ func read(dir string) (Kernel, error) {
 	return k, nil
 }
 
-// check compares the executable with the digest that the build noted, and sees to it that
-// nobody else can change it.
-func (k Kernel) check() error {
+// Whole says, as a [modes.MissingError], whether the executable is not the one that was
+// built, by the digest that the build noted, or can be changed by somebody else.
+func (k Kernel) Whole() error {
 	err := cache.Check(k.Path)
 	if err == nil {
 		var digest string
@@ -199,7 +214,42 @@ func (k Kernel) check() error {
 	if err == nil {
 		err = fmt.Errorf("the digest of %s is not the one noted when it was built", k.Path)
 	}
-	return &modes.MissingError{Need: "kernel " + k.Name + ", whole", Mend: "viplab kernel build --force " + k.Name, Err: err}
+	return &modes.MissingError{Need: "kernel " + k.Name + ", whole", Mend: k.Rebuild(), Err: err}
+}
+
+// Rebuild is the command that makes the kernel anew, or what helps where none does.
+func (k Kernel) Rebuild() string {
+	if k.Source == "" {
+		return "use another kernel (viplab kernel list names them)"
+	}
+	o := Options{Version: debianSeries(k.Source), SMP: k.SMP}
+	words := []string{"viplab kernel build --force"}
+	if k.SMP {
+		words = append(words, "--smp")
+	}
+	if o.Version == "" {
+		// An archive is named with the time of its last change.
+		source, _, _ := strings.Cut(k.Source, archiveTime)
+		words = append(words, "--source", shellescape.Quote(source))
+	}
+	if k.Name != o.suffixed(o.Version) {
+		words = append(words, "--name", k.Name)
+	}
+	if o.Version != "" {
+		words = append(words, o.Version)
+	}
+	return strings.Join(words, " ")
+}
+
+// debianSeries is the version in the name of a package with kernel source, empty for
+// another source.
+func debianSeries(source string) string {
+	name, _, _ := strings.Cut(source, " ")
+	series, ok := strings.CutPrefix(name, sourcePackage)
+	if !ok {
+		return ""
+	}
+	return series
 }
 
 func fileDigest(path string) (string, error) {

@@ -163,7 +163,7 @@ func put(t *testing.T, name, version string) Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := Kernel{Name: name, Version: version, Source: "test", Digest: digest, Fragment: textDigest(fragment), Objects: 10}
+	k := Kernel{Name: name, Version: version, Source: sourcePackage + version[:strings.LastIndex(version, ".")] + " " + version + "-1", Digest: digest, Fragment: textDigest(fragment), Objects: 10}
 	b, err := json.Marshal(k)
 	if err != nil {
 		t.Fatal(err)
@@ -204,6 +204,26 @@ func TestFind(t *testing.T) {
 	}
 	_, err = Find(t.Context(), "6.12")
 	needs(t, err, "digest", "viplab kernel build --force 6.12")
+	_, err = Find(t.Context(), "7.9-smp")
+	needs(t, err, "viplab kernel build --smp 7.9")
+	_, err = Find(t.Context(), "other")
+	needs(t, err, "viplab kernel build --help")
+}
+
+// TestRebuild: the command makes a kernel of the same name from the same source.
+func TestRebuild(t *testing.T) {
+	for want, k := range map[string]Kernel{
+		"viplab kernel build --force 7.3":                          {Name: "7.3", Source: "linux-source-7.3 7.3.4-1~bpo13+1"},
+		"viplab kernel build --force --smp 7.3":                    {Name: "7.3-smp", Source: "linux-source-7.3 7.3.4-1~bpo13+1", SMP: true},
+		"viplab kernel build --force --name mine 7.3":              {Name: "mine", Source: "linux-source-7.3 7.3.4-1~bpo13+1"},
+		"viplab kernel build --force --source '/my tree' --name a": {Name: "a", Source: "/my tree"},
+		"viplab kernel build --force --source /a.tar.xz --name a":  {Name: "a", Source: "/a.tar.xz of 2026-01-01 00:00:00"},
+		"use another kernel (viplab kernel list names them)":       {Name: Debian},
+	} {
+		if got := k.Rebuild(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func TestRemove(t *testing.T) {

@@ -18,6 +18,9 @@ import (
 // tree without what is left out (700 MB), and what is compiled (100 MB).
 const buildSpace = 1200 << 20
 
+// makeSpace is what mends a full disk.
+const makeSpace = "make space, or set XDG_CACHE_HOME to where there is some"
+
 func sizeText(bytes int64) string { return fmt.Sprintf("%.1f GB", float64(bytes)/1e9) }
 
 // leftOut are parts of the source that are not unpacked. A kernel for user-mode-linux
@@ -36,14 +39,14 @@ func leftOut() []string {
 	return append(out, "*/Documentation/*.rst", "*/Documentation/*.yaml", "*/tools/testing", "*/tools/perf")
 }
 
-// space says whether a build fits on the disk of the folder.
-func space(dir string) error {
+// space says whether so many bytes fit on the disk of the folder.
+func space(dir string, want int64) error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("look for space in %s: %w", dir, err)
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < buildSpace {
-		return &modes.MissingError{Need: sizeText(buildSpace) + " of free space in " + dir, Mend: "make space, or set XDG_CACHE_HOME to where there is some",
+	if free := int64(st.Bavail) * st.Bsize; free < want {
+		return &modes.MissingError{Need: sizeText(want) + " of free space in " + dir, Mend: makeSpace,
 			Err: fmt.Errorf("%s are free", sizeText(free))}
 	}
 	return nil
@@ -61,6 +64,9 @@ type origin struct {
 	archive func(ctx context.Context, dir string) (string, error)
 }
 
+// archiveTime stands between an archive's path and the time of its last change.
+const archiveTime = " of "
+
 // pathOrigin is a folder or an archive of the user's.
 func pathOrigin(path string) (origin, error) {
 	path, err := filepath.Abs(path)
@@ -72,7 +78,7 @@ func pathOrigin(path string) (origin, error) {
 		return origin{}, fmt.Errorf("find kernel source: %w", err)
 	}
 	if !st.IsDir() {
-		text := fmt.Sprintf("%s of %s", path, st.ModTime().UTC().Format("2006-01-02 15:04:05"))
+		text := fmt.Sprintf("%s%s%s", path, archiveTime, st.ModTime().UTC().Format("2006-01-02 15:04:05"))
 		return origin{text: text, archive: func(context.Context, string) (string, error) { return path, nil }}, nil
 	}
 	if _, err := os.Stat(filepath.Join(path, "arch", "um", "Kconfig")); err != nil {

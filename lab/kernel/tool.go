@@ -28,6 +28,16 @@ func tools() []tool {
 	return []tool{{"make", "make"}, {"gcc", "gcc"}, {"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"}, {"tar", "tar"}, {"xz", "xz-utils"}}
 }
 
+// packageOf is Debian's package that has a program.
+func packageOf(program string) string {
+	for _, t := range append(tools(), tool{"strip", "binutils"}, tool{"apt-get", "apt"}, tool{"apt-cache", "apt"}, tool{"dpkg-deb", "dpkg"}, tool{"depmod", "kmod"}) {
+		if t.program == program {
+			return t.pack
+		}
+	}
+	return program
+}
+
 // header stands for those of the C library.
 const header = "/usr/include/stdio.h"
 
@@ -82,7 +92,7 @@ const stopLimit = 10 * time.Second
 func (r runner) start(ctx context.Context, dir string, out io.Writer, name string, args ...string) error {
 	path, err := lookTool(name)
 	if err != nil {
-		return err
+		return &modes.MissingError{Need: "the tool " + name, Mend: "sudo apt-get install " + packageOf(name), Err: err}
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, out, out, stopLimit
@@ -122,12 +132,27 @@ func (r runner) output(ctx context.Context, dir, name string, args ...string) (s
 // [modes.MissingError], and so is a tool that is not there.
 func toolError(what, out string, err error) error {
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), modes.IsMissing(err):
 		return err
-	case errors.Is(err, unix.ENOSPC) || strings.Contains(out, "No space left on device"):
-		return &modes.MissingError{Need: "space for the build, " + sizeText(buildSpace), Mend: "make space, or set XDG_CACHE_HOME to where there is some", Err: err}
+	case errors.Is(err, unix.ENOSPC), saysFull(out):
+		return fullDisk(fmt.Errorf("%s: %w", what, unix.ENOSPC))
 	}
 	return fmt.Errorf("%s: %w: %s", what, err, firstError(out))
+}
+
+// saysFull tells whether a tool complains of a full disk.
+func saysFull(out string) bool {
+	return strings.Contains(out, unix.ENOSPC.Error()) || strings.Contains(out, "No space left on device") ||
+		strings.Contains(out, "You don't have enough free space")
+}
+
+// fullDisk makes a [modes.MissingError] of what a full disk stopped, and leaves any other
+// error as it is.
+func fullDisk(err error) error {
+	if !errors.Is(err, unix.ENOSPC) || modes.IsMissing(err) {
+		return err
+	}
+	return &modes.MissingError{Need: "free space on the disk", Mend: makeSpace, Err: err}
 }
 
 // firstError is the line of a compiler's output that says what is wrong, or the one

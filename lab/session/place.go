@@ -32,11 +32,15 @@ func (p place) String() string {
 
 // ask finds out which variants a place lacks.
 func (p *place) ask(ctx context.Context, asked []trial.Variant) {
+	if p.err != nil {
+		return
+	}
 	p.lacks, p.err = Capabilities(ctx, p.Testbed, asked)
 }
 
 // guests lists the guest with each kernel of those names: [KernelAuto] is all built ones,
-// the newest first, and then the packaged one.
+// the newest first, and then the packaged one. A built one that is damaged cannot be used,
+// which is said where a place is chosen.
 func guests(ctx context.Context, names []string) (out []place, err error) {
 	if !slices.Equal(names, []string{KernelAuto}) {
 		for _, name := range names {
@@ -53,9 +57,7 @@ func guests(ctx context.Context, names []string) (out []place, err error) {
 		built = nil // an unusable cache holds no kernel
 	}
 	for _, k := range built {
-		if k, err = kernel.Find(ctx, k.Name); err == nil { // whole
-			out = append(out, place{Testbed: testbed.WithKernel(k), kernel: k.Name})
-		}
+		out = append(out, place{Testbed: testbed.WithKernel(k), kernel: k.Name, err: k.Whole()})
 	}
 	return append(out, place{Testbed: &testbed.UML{}, kernel: kernel.Debian}), nil
 }

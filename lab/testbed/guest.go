@@ -26,6 +26,9 @@ const consoles = "/dev/tty"
 // with 2 GB, is less than a few seconds of new connections leave behind.
 const conntrackMax = "1048576"
 
+// upWord is the first that a guest says on the control wire: its kernel has booted.
+const upWord = "up\n"
+
 // GuestInit is process 1 of a guest: it mounts what a program expects, runs the
 // command of its orders, says how that ended, and powers off. It never returns.
 func GuestInit() {
@@ -35,6 +38,10 @@ func GuestInit() {
 		_ = unix.Mount("dev", "/dev", "devtmpfs", 0, "mode=755")
 	} else {
 		wire = consoles
+	}
+	if first, err := openTTY(wire + "3"); err == nil {
+		_, _ = first.WriteString(upWord)
+		_ = first.Close()
 	}
 	code, err := guestMain(os.Getenv(GuestEnv), wire)
 	if last, oerr := openTTY(wire + "3"); oerr == nil {

@@ -103,6 +103,10 @@ type GuestError struct {
 	State string
 	// Console is the end of what the guest's kernel said.
 	Console string
+	// Booted tells that it came as far as to start this program.
+	Booted bool
+	// OutOfMemory tells that this machine's kernel killed something for memory meanwhile.
+	OutOfMemory bool
 }
 
 // Error gives the state and the end of the console.

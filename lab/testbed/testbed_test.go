@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"viplab/lab/kernel"
 	"viplab/modes"
 )
 
@@ -143,12 +144,33 @@ func TestGuestPanic(t *testing.T) {
 	}
 	_, err := tb.Run(t.Context(), Command{Args: []string{self(t), rolePanic}})
 	var g *GuestError
-	if !errors.As(err, &g) || !strings.Contains(g.Console, "panic") {
+	if !errors.As(err, &g) || !strings.Contains(g.Console, "panic") || !g.Booted {
 		t.Errorf("got %v", err)
 	}
 	// 64 MB are too little for a program that takes more.
 	_, err = tb.Run(t.Context(), Command{Args: []string{"/bin/sh", "-c", "head -c 200000000 /dev/zero | tail -c 190000000 >/dev/null"}, MemoryMB: 48})
 	t.Logf("out of memory: %v", err)
+}
+
+// TestUnbootable: a guest whose kernel does not come as far as to start anything is told
+// apart from one that died.
+func TestUnbootable(t *testing.T) {
+	k, err := kernel.Packaged(t.Context())
+	if err != nil {
+		t.Skipf("SKIPPED: testbed uml: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "linux.uml")
+	script := "#!/bin/sh\ncase $1 in --version) echo 9.8.7;; --help) echo seccomp=;; *) echo no way >&2; exit 3;; esac\n"
+	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k.Path, k.Source = path, "linux-source-9.8 9.8.7-1"
+	k.Name = "9.8"
+	_, err = WithKernel(k).Run(t.Context(), Command{Args: []string{"/bin/true"}})
+	var missing *modes.MissingError
+	if !errors.As(err, &missing) || missing.Mend != "viplab kernel build --force 9.8" || !strings.Contains(err.Error(), "no way") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestCancel(t *testing.T) {

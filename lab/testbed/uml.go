@@ -157,7 +157,18 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		defer done()
 	}
 	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 4096}}
-	return g.run(ctx, j, RoleUML, spec)
+	code, err := g.run(ctx, j, RoleUML, spec)
+	return code, unbootable(k, err)
+}
+
+// unbootable says of a guest that died before it could start anything that its kernel is
+// to blame, unless the memory of this machine is.
+func unbootable(k kernel.Kernel, err error) error {
+	var died *GuestError
+	if !errors.As(err, &died) || died.Booted || died.OutOfMemory {
+		return err
+	}
+	return &modes.MissingError{Need: "a kernel that boots in the guest, which " + k.Path + " does not", Mend: k.Rebuild(), Err: err}
 }
 
 // spaceless is a folder for temporary files whose path can be a word of a kernel's command
@@ -298,6 +309,7 @@ func (g *guest) run(ctx context.Context, j jail, role string, spec any) (int, er
 	code, err := g.verdict(control.text.String(), werr)
 	var died *GuestError
 	if errors.As(err, &died) && oomKills() > kills {
+		died.OutOfMemory = true
 		died.State += "; the memory of this machine was used up meanwhile, and its kernel has killed a process"
 	}
 	return code, err
@@ -338,7 +350,7 @@ func (g *guest) verdict(control string, werr error) (int, error) {
 	if werr != nil {
 		state = werr.Error()
 	}
-	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b))}
+	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b)), Booted: strings.Contains(control, upWord)}
 }
 
 // consoleTail drops what every boot says.
