@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"viplab/modes/clock"
 )
 
 // Input writes a tool's standard input.
@@ -45,7 +47,7 @@ func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) (
 	var out, errb bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errb
 	cost := Cost{ToolCalls: 1}
-	start := time.Now()
+	start := clock.Now()
 	var pipe io.WriteCloser
 	var err error
 	if stdin != nil {
@@ -55,15 +57,15 @@ func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) (
 	}
 	var feedErr error
 	if err = cmd.Start(); err == nil {
-		cost.Start = time.Since(start)
+		cost.Start = clock.Since(start)
 		watch := watchMemory(cmd.Process.Pid)
 		if stdin != nil {
 			cost.Bytes, feedErr = feed(pipe, stdin)
 		}
-		cost.Encode = time.Since(start) - cost.Start
+		cost.Encode = clock.Since(start) - cost.Start
 		err = cmd.Wait()
 		cost.ToolPeakRSS = watch()
-		cost.Commit = time.Since(start) - cost.Start - cost.Encode
+		cost.Commit = clock.Since(start) - cost.Start - cost.Encode
 		cost.ToolCPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
 	if errors.Is(err, exec.ErrNotFound) {

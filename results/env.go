@@ -15,18 +15,20 @@ import (
 // Env is the machine on which a run took place. A field that could not be
 // learnt is empty and named in Unknown.
 type Env struct {
-	Time        time.Time         `json:"time"`
-	Host        string            `json:"host_kernel"`
-	CPU         string            `json:"cpu"`
-	CPUs        int               `json:"cpus"`
-	MemoryBytes uint64            `json:"memory_bytes"`
-	OS          string            `json:"os"`
-	Go          string            `json:"go"`
-	Viplab      string            `json:"viplab"`
-	Testbed     string            `json:"testbed"`
-	Why         string            `json:"testbed_chosen_because"`
-	Kernel      string            `json:"testbed_kernel"`
-	KernelCPUs  int               `json:"testbed_cpus"`
+	Time        time.Time `json:"time"`
+	Host        string    `json:"host_kernel"`
+	CPU         string    `json:"cpu"`
+	CPUs        int       `json:"cpus"`
+	MemoryBytes uint64    `json:"memory_bytes"`
+	OS          string    `json:"os"`
+	Go          string    `json:"go"`
+	Viplab      string    `json:"viplab"`
+	Testbed     string    `json:"testbed"`
+	Why         string    `json:"testbed_chosen_because"`
+	Kernel      string    `json:"testbed_kernel"`
+	KernelCPUs  int       `json:"testbed_cpus"`
+	// Clock is where short times come from in the testbed; empty, of older runs, is the kernel.
+	Clock       string            `json:"testbed_clock,omitempty"`
 	Tools       map[string]string `json:"tools"`
 	Sysctls     map[string]string `json:"sysctls"`
 	LoadAtStart float64           `json:"load_at_start"`

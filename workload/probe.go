@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/packet/socket"
 )
 
@@ -89,9 +90,9 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 	}
 	defer unix.Close(fd)
 	if proto == modes.TCP {
-		start := time.Now()
+		start := clock.Now()
 		err := socket.Connect(fd, to)
-		took := time.Since(start)
+		took := clock.Since(start)
 		if err != nil {
 			return 0, fmt.Errorf("connect to %s: %w", to, err)
 		}
@@ -101,12 +102,12 @@ func (p *Prober) FirstPacket(proto modes.Protocol, to netip.AddrPort) (time.Dura
 	if err := socket.Connect(fd, to); err != nil {
 		return 0, fmt.Errorf("connect to %s: %w", to, err)
 	}
-	start := time.Now()
+	start := clock.Now()
 	_, err = socket.Write(fd, []byte{askOnce})
 	if err == nil {
 		_, err = socket.Read(fd, buf[:])
 	}
-	took := time.Since(start)
+	took := clock.Since(start)
 	if err != nil {
 		return 0, fmt.Errorf("udp echo of %s: %w", to, err)
 	}
@@ -156,9 +157,9 @@ func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
-	start := time.Now()
+	start := clock.Now()
 	err = socket.Connect(fd, to)
-	took := time.Since(start)
+	took := clock.Since(start)
 	if err != nil && err != unix.EINPROGRESS {
 		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
@@ -188,7 +189,7 @@ func (p *Prober) Established(proto modes.Protocol, to netip.AddrPort, n int) ([]
 	var buf [64]byte
 	took := make([]time.Duration, 0, n+1)
 	for range n + 1 {
-		start := time.Now()
+		start := clock.Now()
 		_, err := socket.Write(fd, []byte{askAgain})
 		if err == nil {
 			_, err = socket.Read(fd, buf[:])
@@ -196,7 +197,7 @@ func (p *Prober) Established(proto modes.Protocol, to netip.AddrPort, n int) ([]
 		if err != nil {
 			return nil, fmt.Errorf("request to %s on an established flow: %w", to, err)
 		}
-		took = append(took, time.Since(start))
+		took = append(took, clock.Since(start))
 	}
 	return took[1:], nil
 }

@@ -9,6 +9,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -235,9 +236,13 @@ func Halves(run *results.Run) (*Comparison, error) {
 // difference is a fact of the environments in which two runs differ.
 type difference struct{ fact, a, b string }
 
+// olderClock is where times came from in runs that do not say so.
+const olderClock = "kernel"
+
 func different(a, b results.Env) []difference {
 	all := []difference{
 		{results.Testbed, a.Testbed, b.Testbed}, {results.Kernel, a.Kernel, b.Kernel}, {"CPU", a.CPU, b.CPU},
+		{"clock", cmp.Or(a.Clock, olderClock), cmp.Or(b.Clock, olderClock)},
 		{"number of CPUs", fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs)},
 	}
 	return slices.DeleteFunc(all, func(d difference) bool { return d.a == d.b })

@@ -237,7 +237,7 @@ func environments(run *results.Run) (out [][2]string) {
 // environment lists what is known of the machine.
 func environment(e results.Env) [][2]string {
 	out := [][2]string{
-		{"host kernel", e.Host}, {"testbed kernel", e.Kernel}, {"CPU", fmt.Sprintf("%d × %s", e.CPUs, e.CPU)},
+		{"host kernel", e.Host}, {"testbed kernel", e.Kernel}, {"clock of short times", cmp.Or(e.Clock, "kernel")}, {"CPU", fmt.Sprintf("%d × %s", e.CPUs, e.CPU)},
 		{"memory", fmt.Sprintf("%.1f GB", float64(e.MemoryBytes)/1e9)}, {"system", e.OS}, {"Go", e.Go},
 		{"viplab", e.Viplab}, {"load at start", fmt.Sprintf("%.2f", e.LoadAtStart)},
 	}

@@ -7,6 +7,7 @@ import (
 
 	"viplab/lab/trial"
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/results"
 )
 
@@ -80,7 +81,7 @@ func recordDelta(st *trial.Stage, s trial.Synced, kind string, svc *modes.Servic
 	home, prober := st.Home()
 	for {
 		from, err := st.Ask(home, prober, modes.TCP, trial.Front(svc))
-		took := time.Since(s.Start)
+		took := clock.Since(s.Start) - s.Cost.Apart
 		if err == nil && st.IsRight(svc, from) == nil {
 			st.Record(results.SyncDelta, change, s.Took.Seconds())
 			st.Record(results.FirstCorrect, change, took.Seconds())

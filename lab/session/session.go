@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -202,14 +203,17 @@ func (s *Session) noteKernel(inside trial.Env) error {
 			return fmt.Errorf("note the kernel: %w", err)
 		}
 	}
-	switch {
-	case env.Kernel == "":
-		env.Kernel = inside.Kernel
-	case !slices.Contains(strings.Split(env.Kernel, "; "), inside.Kernel):
-		env.Kernel += "; " + inside.Kernel // several are compared
-	}
+	env.Kernel, env.Clock = noted(env.Kernel, inside.Kernel), noted(env.Clock, inside.Clock)
 	env.KernelCPUs, env.Sysctls = max(env.KernelCPUs, inside.CPUs), inside.Sysctls
 	return results.WriteJSON(s.Dir, results.EnvFile, env)
+}
+
+// noted adds a fact to what is noted already: kernels may be compared.
+func noted(list, fact string) string {
+	if list == "" || slices.Contains(strings.Split(list, "; "), fact) {
+		return cmp.Or(list, fact)
+	}
+	return list + "; " + fact
 }
 
 // memoryMB is what a guest needs at the largest size: the blob of rules twice

@@ -14,6 +14,7 @@ import (
 	"viplab/lab/pulse"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/clock"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -64,7 +65,7 @@ func (j Job) at(i int) Job {
 
 // inspect tells what the testbed's kernel is.
 func inspect() *Env {
-	e := &Env{Kernel: results.KernelRelease(), CPUs: runtime.NumCPU(), Sysctls: map[string]string{}}
+	e := &Env{Kernel: results.KernelRelease(), CPUs: runtime.NumCPU(), Sysctls: map[string]string{}, Clock: clock.Source()}
 	for _, name := range []string{"net/netfilter/nf_conntrack_max", "net/core/somaxconn", "net/ipv4/tcp_congestion_control"} {
 		if b, err := os.ReadFile("/proc/sys/" + name); err == nil {
 			e.Sysctls[name] = strings.TrimSpace(string(b))

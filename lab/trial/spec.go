@@ -86,6 +86,8 @@ type Env struct {
 	Kernel  string            `json:"kernel"`
 	CPUs    int               `json:"cpus"`
 	Sysctls map[string]string `json:"sysctls"`
+	// Clock is where short times come from there, see [clock.Source].
+	Clock string `json:"clock"`
 }
 
 // Job is the input of the process inside the testbed.

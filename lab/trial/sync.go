@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/results"
 	"viplab/workload"
 )
@@ -14,7 +15,7 @@ import (
 // Synced is one timed Sync, without what of it is the lab's own (the Cost's Apart).
 type Synced struct {
 	Cost   modes.Cost
-	Start  time.Time
+	Start  clock.Instant
 	Took   time.Duration
 	labCPU time.Duration
 }
@@ -27,10 +28,9 @@ func (st *Stage) Sync(ctx context.Context, s modes.Snapshot) (Synced, error) {
 		if err != nil {
 			return err
 		}
-		out.Start = time.Now()
+		out.Start = clock.Now()
 		out.Cost, err = st.Proxier.Sync(ctx, s)
-		out.Took = time.Since(out.Start) - out.Cost.Apart
-		out.Start = out.Start.Add(out.Cost.Apart)
+		out.Took = clock.Since(out.Start) - out.Cost.Apart
 		if err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/packet/node"
 )
 
@@ -62,7 +62,7 @@ func (p *Proxier) Probe(context.Context) error {
 
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(_ context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
-	start := time.Now()
+	start := clock.Now()
 	if err := p.options.Validate(); err != nil {
 		return cost, err
 	}
@@ -81,7 +81,7 @@ func (p *Proxier) Sync(_ context.Context, s modes.Snapshot) (cost modes.Cost, er
 	if err != nil {
 		return cost, err
 	}
-	cost.Plan = time.Since(start)
+	cost.Plan = clock.Since(start)
 	wasBroken := p.broken
 	p.broken = true
 	switch {
@@ -115,7 +115,7 @@ func (p *Proxier) update(cost *modes.Cost, c *Change, before scope) error {
 // begin loads the programs with maps of the right size, and attaches them once the maps
 // are full.
 func (p *Proxier) begin(cost *modes.Cost) error {
-	start := time.Now()
+	start := clock.Now()
 	links, err := linksOf(p.options.Family)
 	if err != nil {
 		return err
@@ -126,28 +126,28 @@ func (p *Proxier) begin(cost *modes.Cost) error {
 		return err
 	}
 	p.kernel, err = load(p.options, cookie, p.planner.held, nil)
-	cost.Start += time.Since(start)
+	cost.Start += clock.Since(start)
 	if err == nil {
 		err = p.fill(p.kernel, cost)
 	}
 	if err != nil {
 		return err
 	}
-	start = time.Now()
+	start = clock.Now()
 	err = p.attach()
-	cost.Start += time.Since(start)
+	cost.Start += clock.Since(start)
 	return err
 }
 
 // fill writes all that was planned.
 func (p *Proxier) fill(k *kernel, cost *modes.Cost) error {
-	start, written := time.Now(), modes.Cost{Objects: 1}
+	start, written := clock.Now(), modes.Cost{Objects: 1}
 	err := p.planner.All(func(c *Change) error {
 		applied, err := k.apply(c)
 		written.Add(applied)
 		return err
 	})
-	written.Plan = time.Since(start) - written.Encode - written.Commit
+	written.Plan = clock.Since(start) - written.Encode - written.Commit
 	cost.Add(written)
 	if err == nil {
 		err = storeOf(p.options.Family).configure(k.coll.Maps, p.planner.scope)
@@ -206,21 +206,21 @@ func (p *Proxier) attach() error {
 // move fills other maps with all that was planned, and then gives each hook the programs
 // that use them. Flows go on in the map that they are in.
 func (p *Proxier) move(cost *modes.Cost) error {
-	start := time.Now()
+	start := clock.Now()
 	cookie, err := netnsCookie()
 	if err != nil {
 		return err
 	}
 	next, err := load(p.options, cookie, p.planner.held, p.kernel)
-	cost.Start += time.Since(start)
+	cost.Start += clock.Since(start)
 	if err == nil {
 		err = p.fill(next, cost)
 	}
-	start = time.Now()
+	start = clock.Now()
 	if err == nil {
 		err = p.adopt(next)
 	}
-	cost.Commit += time.Since(start)
+	cost.Commit += clock.Since(start)
 	if err != nil {
 		next.close()
 		return fmt.Errorf("move to other maps: %w", err)

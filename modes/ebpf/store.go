@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 )
 
 // Names of the maps in the objects.
@@ -80,29 +81,29 @@ func (typed[A]) remove(m kernelMaps, kind Kind, entries []Entry) (modes.Cost, er
 
 // write puts entries into a map with one system call.
 func write[K, V any](m *bpf.Map, entries []Entry, key func(Entry) K, value func(Entry) V) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	keys, values := make([]K, len(entries)), make([]V, len(entries))
 	for i, e := range entries {
 		keys[i], values[i] = key(e), value(e)
 	}
 	cost := costOf(m, len(entries), m.KeySize()+m.ValueSize(), start)
-	start = time.Now()
+	start = clock.Now()
 	_, err := m.BatchUpdate(keys, values, nil)
-	cost.Commit = time.Since(start)
+	cost.Commit = clock.Since(start)
 	return cost, wrap(m, "write to", err)
 }
 
 // writeEach puts entries into a map one by one: a trie of prefixes is not preallocated,
 // and allocation fails in batches; and the size of Maglev's tables is not that of a type.
 func writeEach[K any](m *bpf.Map, entries []Entry, key func(Entry) K, value func(Entry) any) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	cost := costOf(m, len(entries), m.KeySize()+m.ValueSize(), start)
 	for _, e := range entries {
 		if err := putOne(m, key(e), value(e)); err != nil {
 			return cost, wrap(m, "write to", err)
 		}
 	}
-	cost.Commit = time.Since(start)
+	cost.Commit = clock.Since(start)
 	return cost, nil
 }
 
@@ -127,32 +128,32 @@ func putOne(m *bpf.Map, key, value any) error {
 }
 
 func erase[K any](m *bpf.Map, entries []Entry, key func(Entry) K) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	keys := make([]K, len(entries))
 	for i, e := range entries {
 		keys[i] = key(e)
 	}
 	cost := costOf(m, len(entries), m.KeySize(), start)
-	start = time.Now()
+	start = clock.Now()
 	_, err := m.BatchDelete(keys, nil)
-	cost.Commit = time.Since(start)
+	cost.Commit = clock.Since(start)
 	return cost, wrap(m, "delete from", err)
 }
 
 func eraseEach[K any](m *bpf.Map, entries []Entry, key func(Entry) K) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	cost := costOf(m, len(entries), m.KeySize(), start)
 	for _, e := range entries {
 		if err := m.Delete(key(e)); err != nil {
 			return cost, wrap(m, "delete from", err)
 		}
 	}
-	cost.Commit = time.Since(start)
+	cost.Commit = clock.Since(start)
 	return cost, nil
 }
 
-func costOf(m *bpf.Map, n int, size uint32, since time.Time) modes.Cost {
-	return modes.Cost{Objects: n, Bytes: n * int(size), Encode: time.Since(since)}
+func costOf(m *bpf.Map, n int, size uint32, since clock.Instant) modes.Cost {
+	return modes.Cost{Objects: n, Bytes: n * int(size), Encode: clock.Since(since)}
 }
 
 func wrap(m *bpf.Map, what string, err error) error {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/packet/conntrack"
 	"viplab/modes/packet/node"
 )
@@ -74,27 +74,27 @@ func (p *Proxier) routeLoopback(on bool) error {
 }
 
 func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	var cost, commit modes.Cost
 	var err error
 	if !p.planner.planned {
 		next := p.planner.Plan(s)
-		cost.Plan = time.Since(start)
+		cost.Plan = clock.Since(start)
 		commit, err = p.restorer.Commit(ctx, next)
 	} else {
 		old, next, whole := p.planner.Delta(p.restorer.Current(), s)
-		cost.Plan = time.Since(start)
+		cost.Plan = clock.Since(start)
 		commit, err = p.restorer.CommitPart(ctx, old, next, whole)
 	}
 	cost.Add(commit)
 	if err != nil {
 		return cost, err
 	}
-	start = time.Now()
+	start = clock.Now()
 	n, err := conntrack.CleanUp(modes.Diff(p.synced, s), nil)
 	p.synced = s
 	cost.Objects += n
-	cost.CleanUp += time.Since(start)
+	cost.CleanUp += clock.Since(start)
 	return cost, err
 }
 

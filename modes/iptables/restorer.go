@@ -8,11 +8,11 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	goiptables "github.com/coreos/go-iptables/iptables"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/packet/rules"
 )
 
@@ -98,10 +98,10 @@ func (r *Restorer) Commit(ctx context.Context, next rules.Ruleset) (modes.Cost, 
 // CommitPart turns the part from of what is committed into the part to; whole
 // is what the kernel holds then.
 func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset) (cost modes.Cost, err error) {
-	start := time.Now()
+	start := clock.Now()
 	if !r.failed && rules.Same(from, to) {
 		r.current = whole
-		return modes.Cost{Plan: time.Since(start)}, nil
+		return modes.Cost{Plan: clock.Since(start)}, nil
 	}
 	for _, t := range whole.Tables {
 		if !slices.Contains(r.tables, t.Name) {
@@ -117,7 +117,7 @@ func (r *Restorer) CommitPart(ctx context.Context, from, to, whole rules.Ruleset
 		cost, err = r.restore(ctx, func(w *bufio.Writer) (int, error) { return rules.Edit(w, from, to) })
 	}
 	r.failed = err != nil
-	cost.Plan += time.Since(start) - cost.Total()
+	cost.Plan += clock.Since(start) - cost.Total()
 	if err != nil && r.Backend == NFT && strings.Contains(err.Error(), "Message too long") {
 		err = &modes.MissingError{Need: "socket buffers large enough for one nft transaction of this size", Mend: "run as root", Err: err}
 	}
@@ -150,7 +150,7 @@ func (r *Restorer) Refresh(ctx context.Context) (modes.Cost, error) {
 // mend reads the tables back and writes them whole, as kube-proxy did before 1.26: it
 // took the existing chains from what it read.
 func (r *Restorer) mend(ctx context.Context, whole rules.Ruleset) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	var cost modes.Cost
 	found := map[string]rules.Found{}
 	for _, table := range r.tables {
@@ -162,7 +162,7 @@ func (r *Restorer) mend(ctx context.Context, whole rules.Ruleset) (modes.Cost, e
 		}
 		found[table] = rules.Find(out)
 	}
-	cost.ReadBack = time.Since(start)
+	cost.ReadBack = clock.Since(start)
 	c, err := r.restore(ctx, func(w *bufio.Writer) (int, error) { return rules.Mend(w, found, whole) })
 	cost.Add(c)
 	return cost, err
@@ -176,8 +176,8 @@ func (r *Restorer) call(ctx context.Context, calls iter.Seq[rules.Call]) (cost m
 			return cost, fmt.Errorf("find %s: %w", r.command(), err)
 		}
 	}
-	start := time.Now()
-	defer func() { cost.Commit = time.Since(start) }()
+	start := clock.Now()
+	defer func() { cost.Commit = clock.Since(start) }()
 	for c := range calls {
 		if err := ctx.Err(); err != nil {
 			return cost, err

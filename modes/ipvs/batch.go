@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/clock"
 )
 
 // chunk is how many bytes of messages go to the kernel in one send. The
@@ -118,8 +120,8 @@ func (b *batch) end() error {
 // flush sends what is buffered and looks for failures. The error is an [opError] of the
 // first operation that failed.
 func (b *batch) flush() error {
-	start := time.Now()
-	defer func() { b.took += time.Since(start) }()
+	start := clock.Now()
+	defer func() { b.took += clock.Since(start) }()
 	if err := b.send(); err != nil {
 		return err
 	}

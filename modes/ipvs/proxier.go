@@ -7,11 +7,11 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/iptables"
 	"viplab/modes/packet/conntrack"
 )
@@ -79,12 +79,12 @@ func probeIPVS() error {
 // before, has it read back all that the kernel holds and put right what differs; see
 // [Proxier.Refresh].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
-	start := time.Now()
+	start := clock.Now()
 	changes := modes.Diff(p.current, s)
 	if err := p.options.check(changes); err != nil {
 		return cost, err
 	}
-	cost.Plan = time.Since(start)
+	cost.Plan = clock.Since(start)
 	if p.enc != nil && p.certain {
 		err := p.change(ctx, s, changes, &cost)
 		var refused *opError
@@ -97,7 +97,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 
 // change programs what differs from the last Snapshot.
 func (p *Proxier) change(ctx context.Context, s modes.Snapshot, changes []modes.Change, cost *modes.Cost) error {
-	start := time.Now()
+	start := clock.Now()
 	// Looking at what changed is enough, and does not grow with the Services.
 	outside := p.external || slices.ContainsFunc(changes, func(c modes.Change) bool { return c.New != nil && c.New.External() })
 	n := p.node
@@ -119,7 +119,7 @@ func (p *Proxier) change(ctx context.Context, s modes.Snapshot, changes []modes.
 	if !n.equal(p.node) {
 		touched = withExternal(changes, s)
 	}
-	cost.Plan += time.Since(start)
+	cost.Plan += clock.Since(start)
 	if p.ruled(s, n, outside, changes) {
 		c, err := p.restorer.Commit(ctx, p.options.rules(s, n, outside))
 		cost.Add(c)
@@ -143,10 +143,10 @@ func (p *Proxier) ruled(s modes.Snapshot, n node, outside bool, changes []modes.
 
 // cleanUp deletes conntrack entries that the changes have left.
 func cleanUp(changes []modes.Change, cost *modes.Cost) error {
-	start := time.Now()
+	start := clock.Now()
 	n, err := conntrack.CleanUp(changes, nil)
 	cost.Objects += n
-	cost.CleanUp += time.Since(start)
+	cost.CleanUp += clock.Since(start)
 	return err
 }
 
@@ -179,7 +179,7 @@ const opsPerCheck = 1024
 // program carries operations out over netlink.
 func (p *Proxier) program(ctx context.Context, list iter.Seq[Op], cost *modes.Cost) (err error) {
 	p.certain = false
-	start := time.Now()
+	start := clock.Now()
 	sent, ops := p.enc.sent(), 0
 	for o := range list {
 		if o.Set != NoSet && p.options.byRules() {
@@ -193,17 +193,16 @@ func (p *Proxier) program(ctx context.Context, list iter.Seq[Op], cost *modes.Co
 			return ctx.Err()
 		}
 	}
-	encoded := time.Now()
+	encoded := clock.Now()
 	if err == nil {
 		err = p.enc.Flush()
 	}
 	cost.Objects += ops
 	cost.Bytes += p.enc.sent() - sent
 	// A full batch is committed while others are written: what that took is no
-	// encoding. Reading the clock is a system call in the guest, so each time is
-	// read once.
+	// encoding.
 	between := p.enc.committing()
-	cost.Commit += between + time.Since(encoded)
+	cost.Commit += between + clock.Since(encoded)
 	cost.Encode += encoded.Sub(start) - between
 	p.certain = err == nil
 	return err

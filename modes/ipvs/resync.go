@@ -6,13 +6,13 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
-	"time"
 
 	mobyipvs "github.com/moby/ipvs"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 )
 
 // Refresh implements [modes.Refresher]: it reads back every virtual server with its real
@@ -31,7 +31,7 @@ func (p *Proxier) Refresh(ctx context.Context) (cost modes.Cost, err error) {
 func (p *Proxier) resync(ctx context.Context, s modes.Snapshot, changes []modes.Change, cost *modes.Cost) error {
 	first := p.devices == 0
 	p.certain = false
-	start := time.Now()
+	start := clock.Now()
 	p.external = p.external || hasExternal(s)
 	if err := p.setUp(s); err != nil {
 		return fmt.Errorf("set up ipvs: %w", err)
@@ -43,18 +43,18 @@ func (p *Proxier) resync(ctx context.Context, s modes.Snapshot, changes []modes.
 	if err := n.clash(s); err != nil {
 		return err
 	}
-	cost.Commit += time.Since(start)
+	cost.Commit += clock.Since(start)
 	c, err := p.restorer.Commit(ctx, p.options.rules(s, n, p.external))
 	cost.Add(c)
 	if err != nil {
 		return err
 	}
 	if !first {
-		start = time.Now()
+		start = clock.Now()
 		if p.objects, err = p.readBack(); err != nil {
 			return err
 		}
-		cost.ReadBack += time.Since(start)
+		cost.ReadBack += clock.Since(start)
 	}
 	if err := p.program(ctx, p.objects.match(s, n.needs), cost); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 )
 
 // link sends transactions to the kernel over netlink.
@@ -78,7 +79,7 @@ func (l *link) close() error {
 // commit carries a Change out: in one transaction, or, where the socket is too small
 // for it, in several, of which the last makes what the ones before it wrote work.
 func (l *link) commit(c *Change) (cost modes.Cost, err error) {
-	start := time.Now()
+	start := clock.Now()
 	if err := l.open(); err != nil {
 		return cost, err
 	}
@@ -86,9 +87,9 @@ func (l *link) commit(c *Change) (cost modes.Cost, err error) {
 	if err := e.encode(c); err != nil {
 		return cost, fmt.Errorf("encode a transaction of nf_tables: %w", err)
 	}
-	cost.Encode = time.Since(start)
-	start = time.Now()
-	defer func() { cost.Commit = time.Since(start) }()
+	cost.Encode = clock.Since(start)
+	start = clock.Now()
+	defer func() { cost.Commit = clock.Since(start) }()
 	for change, joined := e.out, e.joined; len(change) > 0 && err == nil; {
 		n := fitting(change, joined, l.room)
 		cost.Bytes += size(change[:n])

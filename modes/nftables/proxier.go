@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/packet/conntrack"
 	"viplab/modes/packet/node"
 )
@@ -50,12 +50,12 @@ func (p *Proxier) CountPackets() { p.Counters, p.link.count = true, true }
 
 // Sync implements [modes.Proxier].
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	c, s, err := p.plan(s)
 	if err != nil {
 		return modes.Cost{}, err
 	}
-	cost := modes.Cost{Plan: time.Since(start)}
+	cost := modes.Cost{Plan: clock.Since(start)}
 	if c.Empty() {
 		return cost, nil
 	}
@@ -65,11 +65,11 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 		return cost, err
 	}
 	p.committed = s
-	start = time.Now()
+	start = clock.Now()
 	n, err := conntrack.CleanUp(p.planner.changes, nil)
 	p.planner.changes = nil
 	cost.Objects += n
-	cost.CleanUp += time.Since(start)
+	cost.CleanUp += clock.Since(start)
 	return cost, err
 }
 
@@ -128,13 +128,13 @@ func (p *Proxier) remind(c *Change) {
 
 // feed writes a Change to the nft tool.
 func (p *Proxier) feed(ctx context.Context, c *Change) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	change, after := p.sets.transactions(c, p.Family)
-	cost := modes.Cost{Encode: time.Since(start)}
+	cost := modes.Cost{Encode: clock.Since(start)}
 	for i, tx := range []fmt.Stringer{change, after} {
-		start := time.Now()
+		start := clock.Now()
 		text := tx.String()
-		cost.Encode += time.Since(start)
+		cost.Encode += clock.Since(start)
 		if text == "" {
 			continue
 		}
@@ -156,11 +156,11 @@ func (p *Proxier) feed(ctx context.Context, c *Change) (modes.Cost, error) {
 // Refresh implements [modes.Refresher]: the table is taken away and written anew, in
 // one transaction where the socket is large enough.
 func (p *Proxier) Refresh(ctx context.Context) (modes.Cost, error) {
-	start := time.Now()
+	start := clock.Now()
 	s := p.planner.last
 	p.forget()
 	c := whole(p.planner.Plan(s), true)
-	cost := modes.Cost{Plan: time.Since(start)}
+	cost := modes.Cost{Plan: clock.Since(start)}
 	commit, err := p.commit(ctx, c)
 	cost.Add(commit)
 	return cost, err

@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/iptables"
 	"viplab/modes/packet/conntrack"
 	"viplab/modes/packet/node"
@@ -83,7 +83,7 @@ func (p *Proxier) ProcessIDs() []int {
 // Sync implements [modes.Proxier]. A proxy process that fails is given up; the next Sync
 // starts another one with all there is.
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
-	start := time.Now()
+	start := clock.Now()
 	if n := s.Ports(); n > MaxPorts {
 		return cost, fmt.Errorf("userspace serves at most %d service ports, one node port each; asked for %d", MaxPorts, n)
 	}
@@ -104,8 +104,8 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	}
 	update, opened, moved := p.plan(s, changes)
 	p.due = p.due || moved || !p.current.Node.Equal(s.Node)
-	cost.Plan = time.Since(start)
-	commit := time.Now()
+	cost.Plan = clock.Since(start)
+	commit := clock.Now()
 	reply, err := p.child.update(update)
 	if err != nil {
 		p.giveUp()
@@ -115,7 +115,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		st.port = reply.Opened[i]
 	}
 	cost.Objects = len(update.Set) + len(update.Delete)
-	cost.Commit = time.Since(commit)
+	cost.Commit = clock.Since(commit)
 	p.current = s
 	if err := p.commitRules(ctx, &cost); err != nil {
 		return cost, err
@@ -128,9 +128,9 @@ func (p *Proxier) commitRules(ctx context.Context, cost *modes.Cost) error {
 	if !p.due {
 		return nil
 	}
-	planning := time.Now()
+	planning := clock.Now()
 	next := Rules(p.current, p.host, func(svc *modes.Service, sp modes.ServicePort) uint16 { return p.portals[key(svc, sp)].port })
-	cost.Plan += time.Since(planning)
+	cost.Plan += clock.Since(planning)
 	c, err := p.restorer.Commit(ctx, next)
 	cost.Add(c)
 	p.due = err != nil
@@ -139,7 +139,7 @@ func (p *Proxier) commitRules(ctx context.Context, cost *modes.Cost) error {
 
 // cleanUp deletes conntrack entries that lead to no port of the proxy's, or to another's.
 func (p *Proxier) cleanUp(changes []modes.Change, cost *modes.Cost) error {
-	start := time.Now()
+	start := clock.Now()
 	if missed := modes.Diff(p.synced, p.current); len(missed) > len(changes) {
 		changes = append(missed, changes...)
 	}
@@ -148,7 +148,7 @@ func (p *Proxier) cleanUp(changes []modes.Change, cost *modes.Cost) error {
 		return st != nil && st.port == to.Port() && to.Addr() != svc.ClusterIP
 	})
 	cost.Objects += n
-	cost.CleanUp += time.Since(start)
+	cost.CleanUp += clock.Since(start)
 	if err == nil {
 		p.synced = p.current
 	}
