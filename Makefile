@@ -53,8 +53,8 @@ test-exact: build ## run trials in a virtual machine that counts instructions, t
 	@./viplab kernel fetch
 	@go test ./lab/cli -run TestExact -v -timeout 20m
 
-bench-self: ## the lab beside the bare tools and HAProxy, as ratios (half an hour; BENCH=FullSync, TESTBED=uml, KERNEL=7.3)
-	@.ci/setup haproxy
+bench-self: ## the lab beside bare tools, HAProxy, wrk, a referee in C, as ratios (an hour; BENCH=FullSync, TESTBED=uml, KERNEL=7.3)
+	@.ci/setup haproxy cc wrk curl
 	@VIPLAB_ONLY=$(TESTBED) VIPLAB_KERNEL=$(KERNEL) go test ./lab/selfbench -run NONE -bench '$(or $(BENCH),.)' -benchtime 1x -timeout 90m -v | \
 		grep --line-buffered -vE "^(PASS|goos|goarch|pkg|cpu)"
 

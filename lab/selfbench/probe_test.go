@@ -10,6 +10,7 @@ import (
 
 	"viplab/lab/topo"
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/workload"
 )
 
@@ -39,8 +40,8 @@ func inLoopback(b *testing.B, fn func(net *topo.Topology, to netip.AddrPort) err
 func BenchmarkProbeClock(b *testing.B) {
 	var took []float64
 	for range 1000 {
-		start := time.Now()
-		took = append(took, time.Since(start).Seconds())
+		start := clock.Now()
+		took = append(took, clock.Since(start).Seconds())
 	}
 	report(b, took)
 }

@@ -100,9 +100,7 @@ func haproxy(b *testing.B, net *topo.Topology, dir string) (netip.AddrPort, func
 
 // versus measures both proxies in turn and reports medians and the ratio.
 func versus(b *testing.B, unit string, measure func(*testing.B, *topo.Topology, netip.AddrPort) float64) {
-	if _, err := exec.LookPath("haproxy"); err != nil {
-		b.Skipf("SKIPPED: %v; to mend: sudo apt-get install haproxy", err)
-	}
+	needTool(b, "haproxy")
 	one := func(start proxied) float64 {
 		net, err := topo.Build(topo.Options{})
 		if err != nil {

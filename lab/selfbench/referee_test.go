@@ -23,7 +23,7 @@ import (
 const long = 5000
 
 // firstPackets is how many first packets a figure is the median of.
-const firstPackets = 200
+const firstPackets = 1000
 
 // chain is one way to have a chain of n Services in the node: it programs them and
 // returns what to dial, the last of them, and how many rules stand before it.
@@ -135,16 +135,16 @@ func perRule(b *testing.B, proto modes.Protocol, with chain, by probe) float64 {
 	return (all - one) / float64(many-few)
 }
 
-// compileReferee makes the program, or skips where there is no compiler.
-func compileReferee(b *testing.B) string {
+// compile makes a program of one C file, or skips where there is no compiler.
+func compile(b *testing.B, source string) string {
 	b.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil {
 		b.Skipf("SKIPPED: %v", &modes.MissingError{Need: "a C compiler (cc)", Mend: "sudo apt-get install gcc libc6-dev", Err: err})
 	}
-	program := filepath.Join(b.TempDir(), "referee")
-	if out, err := exec.Command(cc, "-O2", "-o", program, "testdata/referee.c").CombinedOutput(); err != nil {
-		b.Fatalf("compile the referee: %v: %s", err, out)
+	program := filepath.Join(b.TempDir(), "program")
+	if out, err := exec.Command(cc, "-O2", "-o", program, source).CombinedOutput(); err != nil {
+		b.Fatalf("compile %s: %v: %s", source, err, out)
 	}
 	return program
 }
@@ -152,7 +152,7 @@ func compileReferee(b *testing.B) string {
 // BenchmarkReferee: what a rule of a linear chain costs a first packet by the lab's probe
 // and its own mode, against a C program and rules that a script writes. Agreement is 1.
 func BenchmarkReferee(b *testing.B) {
-	program := compileReferee(b)
+	program := compile(b, "testdata/referee.c")
 	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
 		b.Run(string(proto), func(b *testing.B) {
 			var ours, theirs, ratio []float64
