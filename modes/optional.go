@@ -16,6 +16,24 @@ type Refresher interface {
 	Refresh(ctx context.Context) (Cost, error)
 }
 
+// Leaver is a Proxier that holds things outside the network namespace that it programs:
+// processes, sockets, what is everybody's.
+type Leaver interface {
+	// Leave lets go of those alone. The rest goes with the namespace, which the caller takes
+	// away: the kernel frees 160 000 rules in a moment, while a tool that is to remove them
+	// reads them all first. The Proxier is of no use afterwards.
+	Leave() error
+}
+
+// Leave lets a Proxier go whose network namespace is taken away, by the shortest way that
+// it has.
+func Leave(p Proxier) error {
+	if l, ok := p.(Leaver); ok {
+		return l.Leave()
+	}
+	return p.Close()
+}
+
 // ProcessReporter is a Proxier with a process of its own, on the packet path or to program
 // it, whose CPU time and memory belong to the mode.
 type ProcessReporter interface {

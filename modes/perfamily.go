@@ -99,6 +99,15 @@ func (p *byFamily) Close() error {
 	return errors.Join(errs...)
 }
 
+// Leave implements [Leaver].
+func (p *byFamily) Leave() error {
+	var errs []error
+	for _, one := range slices.Backward(p.parts) {
+		errs = append(errs, Leave(one.Proxier))
+	}
+	return errors.Join(errs...)
+}
+
 // PartFor is the part of a Proxier that serves a family: the Proxier itself, unless it
 // is made of one for each. Abilities beside those of [Proxier] are asked of the part.
 func PartFor(p Proxier, f Family) Proxier {

@@ -85,7 +85,7 @@ func (f *benchFlags) register(fl *pflag.FlagSet) {
 	fl.IntVar(&f.Repeat, "repeat", f.Repeat, "rounds through the whole matrix")
 	f.Precision = precision
 	fl.Var(&f.Precision, "precision", "after the rounds, measure again where the interval of a main figure is wider than this to either side, "+
-		"for at most a quarter of the time more (0: never; the default where --repeat is given)")
+		"for at most a tenth of the time more (0: never; the default where --repeat is given)")
 	fl.DurationVar(&f.Duration, "duration", f.Duration, "length of each connection loop and iperf3 run")
 	fl.IntVar(&f.Warmup, "warmup", f.Warmup, "packets to discard before first packets are timed")
 	fl.DurationVar(&f.Live, "live", f.Live, "run a steady client beside periodic full syncs for this long in each trial (0: not at all)")

@@ -24,7 +24,7 @@ import (
 // the tests.
 const (
 	mostRounds = 2
-	mostTime   = 0.25
+	mostTime   = 0.1
 )
 
 // aspect is one of the figures that readers take away, by which it is decided whether

@@ -110,7 +110,7 @@ func TestFurther(t *testing.T) {
 	if trials, err := s.further(run, s.Repeat); err != nil || len(trials) != 0 {
 		t.Errorf("measured again without the time for it: %d, %v", len(trials), err)
 	}
-	if left := s.timeLeft(measured(t, s, 0, 2)); left != 12*time.Second { // of 24 trials
+	if left := s.timeLeft(measured(t, s, 0, 2)); left != 4800*time.Millisecond { // of 24 trials
 		t.Errorf("time left: %s", left)
 	}
 }

@@ -21,25 +21,51 @@ type Namespace struct {
 func newNamespace(name string) (*Namespace, error) {
 	n := &Namespace{Name: name, calls: make(chan func()), done: make(chan struct{})}
 	made := make(chan error)
-	go n.live(made)
+	onThread(func() { n.live(made) })
 	if err := <-made; err != nil {
 		return nil, fmt.Errorf("make network namespace %s: %w", name, err)
 	}
 	return n, nil
 }
 
-// live is the namespace's thread. It is never unlocked, so that it ends with
-// the goroutine and no other goroutine ever runs in this namespace by chance.
-// It lives as long as the namespace because processes started from it are to
-// die with it (Pdeathsig is bound to the thread).
+// onThread starts a function on a thread of its own. It is never unlocked, so that it ends
+// with the function and no other goroutine ever runs in its namespace by chance. It is
+// not the process's main thread, which cannot end: that would keep the namespace for good.
+func onThread(fn func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			fn()
+			return
+		}
+		defer runtime.UnlockOSThread()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread() // the main one is taken
+			fn()
+		}()
+		<-done
+	}()
+}
+
+// live is the namespace's thread. It lives as long as the namespace because processes
+// started from it are to die with it (Pdeathsig is bound to the thread).
 func (n *Namespace) live(made chan<- error) {
 	defer close(n.done)
-	runtime.LockOSThread()
+	outside, err := netns.Get()
+	if err != nil {
+		made <- err
+		return
+	}
+	defer outside.Close()
 	fd, err := netns.New()
 	if err != nil {
 		made <- err
 		return
 	}
+	// The thread ends some time after it is done, and would hold the namespace until then.
+	defer func() { _ = netns.Set(outside) }()
 	n.fd = fd
 	made <- nil
 	for call := range n.calls {
@@ -58,15 +84,14 @@ func (n *Namespace) Do(fn func() error) error {
 // runs there.
 func (n *Namespace) Go(fn func()) error {
 	entered := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked, see live
+	onThread(func() {
 		if err := unix.Setns(int(n.fd), unix.CLONE_NEWNET); err != nil {
 			entered <- fmt.Errorf("enter network namespace %s: %w", n.Name, err)
 			return
 		}
 		entered <- nil
 		fn()
-	}()
+	})
 	return <-entered
 }
 

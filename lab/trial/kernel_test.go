@@ -104,3 +104,30 @@ func TestConntrackFull(t *testing.T) {
 		t.Errorf("marked %q", mark)
 	}
 }
+
+// TestTornDownIsFreed tears a node of many rules down, whose mode leaves them to the
+// namespace: when that is done, the kernel has freed them.
+func TestTornDownIsFreed(t *testing.T) {
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 3000, Endpoints: 2, Ports: 1, Seed: 1})
+	empty, err := workload.ReadKernelMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Program(b.Snapshot)
+	full, err := workload.ReadKernelMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.TearDown(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := workload.ReadKernelMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown, kept := full.Since(empty).Total(), after.Since(empty).Total()
+	t.Logf("%d bytes programmed, %d kept", grown, kept)
+	if grown < 3e6 || kept > grown/4 {
+		t.Errorf("a table of %d bytes was programmed, of which %d are left", grown, kept)
+	}
+}

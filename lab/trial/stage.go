@@ -215,19 +215,41 @@ func (st *Stage) Mark() string {
 	return st.mark
 }
 
+// leaveFrom is from how many Services on a node goes with its network namespace instead of
+// being cleared first. To see that the kernel has freed it takes some 50 ms, which fewer
+// Services are cleared in.
+const leaveFrom = 1000
+
+// settleWithin bounds how long the kernel may take to free a node. The next set-up can be
+// made nevertheless.
+const settleWithin = 30 * time.Second
+
 // TearDown takes down what SetUp made, and what the mode programmed. It may be called
 // twice.
 func (st *Stage) TearDown() error {
 	var errs []error
 	st.Mark()
-	if st.Proxier != nil {
-		errs = append(errs, st.Net.Node.Do(st.Proxier.Close))
+	leave := st.Count() >= leaveFrom
+	if p := st.Proxier; p != nil {
+		errs = append(errs, st.Net.Node.Do(func() error {
+			if leave {
+				return modes.Leave(p)
+			}
+			return p.Close()
+		}))
 	}
 	if st.Server != nil {
 		st.Server.Close()
 	}
 	if st.Net != nil {
 		errs = append(errs, st.Net.Close())
+		if leave {
+			ctx, cancel := context.WithTimeout(context.Background(), settleWithin)
+			defer cancel()
+			if err := topo.Settle(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				errs = append(errs, err)
+			}
+		}
 	}
 	st.Proxier, st.Server, st.Net = nil, nil, nil
 	return errors.Join(errs...)

@@ -110,3 +110,6 @@ func (p *Proxier) Close() error {
 	p.planner, p.synced = Planner{Dispatch: p.planner.Dispatch, Family: p.planner.Family}, modes.Snapshot{}
 	return err
 }
+
+// Leave implements [modes.Leaver]: everything is the namespace's.
+func (p *Proxier) Leave() error { return nil }

@@ -227,6 +227,14 @@ func (p *Proxier) Close() error {
 	return errors.Join(errs...)
 }
 
+// Leave implements [modes.Leaver]: sysctls, too, are the namespace's.
+func (p *Proxier) Leave() error {
+	if p.enc == nil {
+		return nil
+	}
+	return p.enc.Close()
+}
+
 // unbind takes addresses away that do not go with a device, unless they are gone.
 func (p *Proxier) unbind() error {
 	for k := range p.objects.held {

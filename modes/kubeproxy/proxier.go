@@ -73,6 +73,9 @@ func (p *Proxier) Close() error {
 	return errors.Join(p.Proxier.Close(), p.removeLeft(), p.restore())
 }
 
+// Leave implements [modes.Leaver]. Some sysctls are the whole kernel's.
+func (p *Proxier) Leave() error { return errors.Join(p.Proxier.Leave(), p.restore()) }
+
 // keep remembers the sysctls as they are before kube-proxy first runs.
 func (p *Proxier) keep() error {
 	if p.kept != nil {

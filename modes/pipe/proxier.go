@@ -271,3 +271,6 @@ func (p *Proxier) Close() error {
 	p.current, p.dirty, p.due = modes.Snapshot{}, false, false
 	return err
 }
+
+// Leave implements [modes.Leaver]: it ends the program, and leaves what that has programmed.
+func (p *Proxier) Leave() error { return p.end("end") }

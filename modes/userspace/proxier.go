@@ -290,3 +290,12 @@ func (p *Proxier) Close() error {
 	p.current, p.synced, p.due, p.nextID = modes.Snapshot{}, modes.Snapshot{}, false, 0
 	return errors.Join(errs...)
 }
+
+// Leave implements [modes.Leaver]: it ends the proxy's process.
+func (p *Proxier) Leave() error {
+	if p.child == nil {
+		return nil
+	}
+	defer func() { p.child = nil }()
+	return p.child.stop()
+}
