@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"viplab/results"
 )
 
@@ -52,10 +54,7 @@ func withoutOut(words []string) (out []string) {
 func commandLine(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		quoted[i] = w
-		if w == "" || strings.ContainsFunc(w, needsQuotes) {
-			quoted[i] = fmt.Sprintf("'%s'", strings.ReplaceAll(w, "'", `'\''`))
-		}
+		quoted[i] = shellescape.Quote(w)
 		if strings.ContainsFunc(w, unicode.IsControl) {
 			quoted[i] = singleLine(w)
 		}
@@ -78,10 +77,4 @@ func singleLine(w string) string {
 		}
 	}
 	return `"$(printf -- '` + b.String() + `')"`
-}
-
-// needsQuotes tells of characters which a shell might take for more than themselves.
-func needsQuotes(r rune) bool {
-	plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+", r)
-	return !plain
 }
