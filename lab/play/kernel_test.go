@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"viplab/lab/play"
@@ -12,6 +13,7 @@ import (
 	"viplab/lab/testbed/inside"
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
+	"viplab/modes/iptables"
 	"viplab/modes/modetest"
 	"viplab/modes/snapshot/synth"
 	"viplab/results"
@@ -51,14 +53,8 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			measured := map[string]bool{}
-			for line := range bytes.Lines(out.Bytes()) {
-				var ev trial.Event
-				if err := json.Unmarshal(line, &ev); err != nil {
-					t.Fatal(err)
-				}
-				if ev.Record != nil && ev.Record.Metric == results.Scenario {
-					measured[ev.Record.Factors[results.Quantity]] = true
-				}
+			for _, r := range quantities(t, out) {
+				measured[r.Factors[results.Quantity]] = true
 			}
 			for _, e := range s.Expect {
 				// A share of so few requests, or how long those took that failed, may have
@@ -72,5 +68,66 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// quantities reads the records of what came of phases.
+func quantities(t *testing.T, out *bytes.Buffer) (all []results.Record) {
+	t.Helper()
+	for line := range bytes.Lines(out.Bytes()) {
+		var ev trial.Event
+		if err := json.Unmarshal(line, &ev); err != nil {
+			t.Fatal(err)
+		}
+		if ev.Record != nil && ev.Record.Metric == results.Scenario {
+			all = append(all, *ev.Record)
+		}
+	}
+	return all
+}
+
+// localScript has traffic under policy Local, which two of four endpoints may answer, then
+// the same from a pod, to which that policy does not apply.
+const localScript = `question Who answers?
+modes iptables
+services 1 endpoints 4
+client outside
+expose
+policy local 2
+phase local
+traffic 100 fresh from client to nodeport
+wait 1s
+traffic off
+phase cluster
+traffic 100 fresh from pod to nodeport
+wait 1s
+expect local local >= 1
+`
+
+// TestServing: quantities of a choice count the endpoints that there was to choose from.
+func TestServing(t *testing.T) {
+	s, err := play.Read("local", strings.NewReader(localScript), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 4, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	out := b.Record()
+	if b.Plan.Script, err = json.Marshal(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, r := range quantities(t, out) {
+		got[r.Factors[results.Phase]+" "+r.Factors[results.Quantity]] = r.Values[0]
+	}
+	// Of all four the even choice of two would have no chance, and the busiest twice the mean.
+	if got["local local"] != 1 || got["local even"] < 1e-6 || got["local busiest"] > 1.8 {
+		t.Errorf("under policy Local: %v", got)
+	}
+	if got["cluster local"] > 0.8 || got["cluster even"] < 1e-6 {
+		t.Errorf("under policy Cluster: %v", got)
 	}
 }

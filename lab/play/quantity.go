@@ -33,11 +33,11 @@ func quantities() []quantity {
 		share("newest", "share of the requests answered by endpoints that were added"),
 		{"sticky", "", "share of the requests that the endpoint of the request before answered, of the same sender",
 			func(_ *player, t *tally) (float64, bool) { return t.sticky() }},
-		{"even", "", "chance of so uneven a choice among the endpoints of the phase's end, if all were alike (chi-square)",
-			func(p *player, t *tally) (float64, bool) { return t.even(p.serviceAt(t.until)) }},
+		{"even", "", "chance of so uneven a choice among the endpoints that may serve at the phase's end, if all were alike (chi-square)",
+			func(p *player, t *tally) (float64, bool) { return t.even(t.serving(p.serviceAt(t.until))) }},
 		{"lingers", "s", "time from an endpoint's removal until the last answer by it",
 			func(p *player, t *tally) (float64, bool) { return t.lingers.Seconds(), len(p.gone) > 0 }},
-		{"busiest", "", "share of the busiest endpoint over the mean", busiest},
+		{"busiest", "", "share of the busiest endpoint over the mean of those that may serve", busiest},
 		{"p50", "s", "median time of a request", func(_ *player, t *tally) (float64, bool) { return percentile(t.latencies, 50) }},
 		{"p99", "s", "time that one request in a hundred exceeds", func(_ *player, t *tally) (float64, bool) { return percentile(t.latencies, 99) }},
 		{"stall", "s", "longest time without an answer", func(_ *player, t *tally) (float64, bool) { return t.stall().Seconds(), true }},
@@ -91,7 +91,7 @@ func busiest(p *player, t *tally) (float64, bool) {
 	if answered == 0 {
 		return 0, false
 	}
-	return float64(most) * float64(max(len(t.by), len(p.serviceAt(t.phase.at).Endpoints))) / float64(answered), true
+	return float64(most) * float64(max(len(t.by), len(t.serving(p.serviceAt(t.phase.at))))) / float64(answered), true
 }
 
 // stall is the longest time of the phase without an answer.
@@ -107,17 +107,16 @@ func (t *tally) stall() (longest time.Duration) {
 // leastChance is the chance below which there is none: how small it is no test tells.
 const leastChance = 1e-12
 
-// even is the chance of a choice as uneven as this one among the endpoints of a Service,
-// if each were as likely as the others; ok is false if there are too few answers for a
+// even is the chance of a choice as uneven as this one among some endpoints, if each were as likely as the others; ok is false if there are too few answers for a
 // chi-square test (five an endpoint).
-func (t *tally) even(svc *modes.Service) (chance float64, ok bool) {
-	n := len(svc.Endpoints)
+func (t *tally) even(among []modes.Endpoint) (chance float64, ok bool) {
+	n := len(among)
 	if n < 2 {
 		return 0, false
 	}
 	seen, want := make([]float64, n), make([]float64, n)
 	sum := 0.
-	for i, ep := range svc.Endpoints {
+	for i, ep := range among {
 		seen[i] = float64(t.by[ep.Addr])
 		sum += seen[i]
 	}

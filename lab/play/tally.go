@@ -27,6 +27,7 @@ type tally struct {
 	by               map[netip.Addr]int
 	phase            phaseStart
 	until            time.Duration
+	traffic          []*traffic // that had requests in the phase
 	latencies        []float64
 	giveups          []float64
 	failure          error // of the first that failed
@@ -86,6 +87,9 @@ func (p *player) tally(from, until time.Duration) tally {
 				continue
 			}
 			t.add(p, q, one.answers[i], one.sender)
+			if !slices.Contains(t.traffic, one) {
+				t.traffic = append(t.traffic, one)
+			}
 		}
 	}
 	return t
@@ -141,6 +145,22 @@ func (t *tally) record(p *player) {
 	if t.failure != nil {
 		p.write(fmt.Sprintf("# phase %s", t.phase.name), fmt.Sprintf("%d requests failed, the first: %v", t.failed, t.failure))
 	}
+}
+
+// serving are the endpoints of a Service that may answer the phase's requests.
+func (t *tally) serving(svc *modes.Service) (out []modes.Endpoint) {
+	may := map[netip.Addr]bool{}
+	for _, one := range t.traffic {
+		for _, ep := range one.serving(svc) {
+			may[ep.Addr] = true
+		}
+	}
+	for _, ep := range svc.Endpoints {
+		if may[ep.Addr] {
+			out = append(out, ep)
+		}
+	}
+	return out
 }
 
 // isLocal tells whether an address is an endpoint of the Service on the node.

@@ -53,7 +53,11 @@ type traffic struct {
 	stop     func()
 	finished chan error
 	// sender is the address that requests start from.
-	sender   netip.Addr
+	sender netip.Addr
+	// over is their protocol; external is set if they go to an address or port outside of the
+	// cluster, from outside of it.
+	over     modes.Protocol
+	external bool
 	requests []workload.Request
 	answers  []workload.Answer
 }
@@ -97,6 +101,7 @@ func (p *player) startTraffic(s Step) error {
 		t.sender = p.svc.Endpoints[0].Addr
 		ns, source = p.Net.Backend, t.sender
 	}
+	t.over, t.external = s.Over, s.To != ToVIP && s.From == FromClient && !p.snap.ClusterCIDR.Contains(t.sender)
 	length := p.script.Length() + time.Minute
 	t.answers = make([]workload.Answer, int(float64(s.N)*length.Seconds()))
 	probers := make([]*workload.Prober, workers)
@@ -127,6 +132,21 @@ func (p *player) startTraffic(s Step) error {
 	ctx, t.stop = context.WithCancel(p.ctx)
 	p.traffic = append(p.traffic, t)
 	go t.run(ctx, p.since(), float64(s.N), length, ns.Go, ask)
+	return nil
+}
+
+// serving are the endpoints of a Service that may answer the traffic.
+func (t *traffic) serving(svc *modes.Service) []modes.Endpoint {
+	for _, sp := range svc.Ports {
+		if sp.Protocol != t.over {
+			continue
+		}
+		r := svc.Reach(sp)
+		if svc.InternalLocal && !t.external || svc.ExternalLocal && t.external {
+			return r.Local
+		}
+		return r.Cluster
+	}
 	return nil
 }
 
