@@ -86,13 +86,18 @@ func (q Quantity) terms(m modes.Mode) (out []string) {
 }
 
 // fitted lists the terms that a fit over those observations has: what is in any of them, but
-// what they are too small to say anything about.
+// what they are too small to say anything about. Of one size alone, what grows with it cannot
+// be told from what does not; then all counts as growing.
 func (q Quantity) fitted(m modes.Mode, group []Observation) (out []string) {
 	if len(q.Packet) == 0 {
 		for _, t := range m.Model.Parts[q.Name] {
 			if slices.ContainsFunc(group, func(o Observation) bool { return o.Services >= t.From }) {
 				out = append(out, t.Name)
 			}
+		}
+		one := !slices.ContainsFunc(group, func(o Observation) bool { return o.Services != group[0].Services })
+		if grows := slices.DeleteFunc(slices.Clone(out), func(t string) bool { return t == modes.Once.Name }); one && len(grows) > 0 {
+			return grows
 		}
 		return out
 	}
@@ -114,10 +119,11 @@ const (
 	ConnectionCPU = "CPU a connection"
 )
 
-// firstPacket is the round trip of a TCP connection's first packet, from a client.
+// firstPacket is the round trip of a TCP connection's first packet, from a client. Where a proxy
+// shares the client's CPU, it connects onwards before the client has read the clock.
 func firstPacket() Quantity {
 	return Quantity{Name: FirstPacket, Metric: results.FirstPacket, With: map[string]string{results.Protocol: "tcp", results.From: "client"},
-		Packet: []string{once, ruleLooked, chainJumped, natted, server, inBucket, copied}, Positions: []string{"first", "middle", "last"}}
+		Packet: []string{once, ruleLooked, ruleBehind, chainJumped, natted, server, inBucket, copied}, Positions: []string{"first", "middle", "last"}}
 }
 
 // connectionCPU is the CPU time of a connection to a random Service.
