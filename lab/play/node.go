@@ -1,6 +1,7 @@
 package play
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,14 +88,18 @@ func (p *player) policy(s Step) error {
 	})
 }
 
-// sysctl sets a sysctl of the node. Those of IPVS are not there in mode direct, which
-// has no use for them.
+// sysctl sets a sysctl of the node. Those of IPVS are not there in mode direct, nor in a
+// kernel without it, and nothing depends on them there.
 func (p *player) sysctl(name, value string) error {
 	if p.About.Baseline {
 		return nil
 	}
 	return p.Net.Node.Do(func() error {
-		if err := os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")), []byte(value), 0); err != nil {
+		err := os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")), []byte(value), 0)
+		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(name, "net.ipv4.vs.") {
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("set sysctl %s to %s: %w", name, value, err)
 		}
 		return nil

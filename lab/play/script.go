@@ -36,8 +36,8 @@ type Script struct {
 	TimeTravel bool `json:"time_travel,omitempty"`
 }
 
-// longest bounds a scenario's waits.
-const longest = 5 * time.Minute
+// longest bounds a scenario's waits, longestPatient those of one whose waiting is the point.
+const longest, longestPatient = 5 * time.Minute, 15 * time.Minute
 
 // Read reads a scenario, played in modes of a catalog. Its error names the line.
 func Read(name string, r io.Reader, known catalog.Catalog) (Script, error) {
@@ -138,7 +138,7 @@ func (s *Script) with(args []string, known catalog.Catalog) error {
 func (s *Script) validate() error {
 	phases := []string{"end"}
 	var waits time.Duration
-	exposed := false
+	exposed, reused := false, false
 	for _, st := range s.Steps {
 		switch st.Do {
 		case "phase":
@@ -149,6 +149,12 @@ func (s *Script) validate() error {
 			if strings.HasPrefix(st.To, ToNodePort) && !exposed {
 				return fmt.Errorf("scenario %s has traffic to a node port before the step expose", s.Name)
 			}
+			if st.Value == "again" && !reused {
+				return fmt.Errorf("scenario %s uses ports again, but the traffic before reuses none", s.Name)
+			}
+			if st.Value != "off" {
+				reused = st.Value != "fresh"
+			}
 		}
 		waits += st.For
 	}
@@ -157,8 +163,10 @@ func (s *Script) validate() error {
 		return fmt.Errorf("scenario %s has no step", s.Name)
 	case len(s.Expect) == 0:
 		return fmt.Errorf("scenario %s expects nothing, so that nothing could fail: it needs a line expect QUANTITY PHASE <= VALUE", s.Name)
-	case waits > longest:
-		return fmt.Errorf("scenario %s waits for %s, at most %s", s.Name, waits, longest)
+	case waits > longest && !s.Patient:
+		return fmt.Errorf("scenario %s waits for %s, at most %s, or %s with the line patient", s.Name, waits, longest, longestPatient)
+	case waits > longestPatient:
+		return fmt.Errorf("scenario %s waits for %s, at most %s", s.Name, waits, longestPatient)
 	}
 	for _, e := range s.Expect {
 		if !slices.Contains(phases, e.Phase) {

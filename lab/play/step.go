@@ -108,7 +108,7 @@ func number(s string, lo, hi int) (int, error) {
 
 func duration(s string) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 || d > longest {
+	if err != nil || d <= 0 || d > longestPatient {
 		return 0, fmt.Errorf("want a duration up to %s, got %q", longest, s)
 	}
 	return d, nil

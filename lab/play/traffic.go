@@ -18,8 +18,8 @@ import (
 
 // trafficStep lets a steady client make requests.
 func trafficStep() step {
-	return step{name: "traffic", usage: "RATE fresh|reuse [from client|node|pod] [to vip|nodeport[@link|@loopback]] [over tcp|udp] | off",
-		help: "requests a second, open loop, in the place of the traffic before; off waits for what is under way", words: -1, parse: parseTraffic,
+	return step{name: "traffic", usage: "RATE fresh|reuse|again [from client|node|pod] [to vip|nodeport[@link|@loopback]] [over tcp|udp] | off",
+		help: "requests a second, open loop, in the place of the traffic before, from fresh ports, from a few in turn, or from those of the traffic before again; off waits for what is under way", words: -1, parse: parseTraffic,
 		do: func(p *player, s Step) error {
 			if s.Value == "off" {
 				return p.stopTraffic()
@@ -58,6 +58,8 @@ type traffic struct {
 	// cluster, from outside of it.
 	over     modes.Protocol
 	external bool
+	// reused is the first of the ports that are used again and again, 0 if none is.
+	reused   int
 	requests []workload.Request
 	answers  []workload.Answer
 }
@@ -110,16 +112,22 @@ func (p *player) startTraffic(s Step) error {
 		probers[i] = workload.NewProber(uint16(1100 + i*2000 + len(p.traffic)*16000%48000))
 		probers[i].Wait, probers[i].Source = patience, source
 	}
-	to, reuse := p.dialed(s), s.Value == "reuse"
-	first := firstReusedPort + len(p.traffic)*workers*portsEach%40000
+	to := p.dialed(s)
+	switch {
+	case s.Value == "reuse":
+		t.reused = firstReusedPort + len(p.traffic)*workers*portsEach%40000
+	case s.Value == "again":
+		t.reused = p.traffic[len(p.traffic)-1].reused
+	}
+	first := t.reused
 	ask := func(ctx context.Context, w, i int) (workload.Answer, error) {
 		switch {
-		case reuse && s.Over == modes.UDP:
+		case first > 0 && s.Over == modes.UDP:
 			// One flow each thread: datagrams from the same port, all along.
 			one := workload.NewProber(uint16(first + w))
 			one.Wait, one.Source = patience, source
 			return one.AskBoth(s.Over, to)
-		case !reuse:
+		case first == 0:
 			return probers[w].AskBoth(s.Over, to)
 		}
 		one := workload.Reuse(ctx, to, []uint16{uint16(first + w*portsEach + (i/workers)%portsEach)})
@@ -191,20 +199,20 @@ func (p *player) stopTraffic() error {
 	return err
 }
 
-// parseTraffic reads "RATE fresh|reuse [from WHERE] [to WHAT]" or "off".
+// parseTraffic reads "RATE fresh|reuse|again [from WHERE] [to WHAT]" or "off".
 func parseTraffic(s *Step, args []string) (err error) {
 	if slices.Equal(args, []string{"off"}) {
 		s.Value = args[0]
 		return nil
 	}
 	if len(args) < 2 || len(args)%2 != 0 {
-		return fmt.Errorf("want traffic RATE fresh|reuse [from client|node|pod] [to vip|nodeport] [over tcp|udp], got %q", strings.Join(args, " "))
+		return fmt.Errorf("want traffic RATE fresh|reuse|again [from client|node|pod] [to vip|nodeport] [over tcp|udp], got %q", strings.Join(args, " "))
 	}
 	if s.N, err = number(args[0], 1, 2000); err != nil {
 		return err
 	}
-	if s.Value = args[1]; s.Value != "fresh" && s.Value != "reuse" {
-		return fmt.Errorf("traffic uses fresh or reuse ports, not %q", s.Value)
+	if s.Value = args[1]; !slices.Contains([]string{"fresh", "reuse", "again"}, s.Value) {
+		return fmt.Errorf("traffic uses fresh ports, reuses some, or uses those of the traffic before again, not %q", s.Value)
 	}
 	s.From, s.To, s.Over = FromClient, ToVIP, modes.TCP
 	for i := 2; i < len(args); i += 2 {
