@@ -49,7 +49,7 @@ func TestBad(t *testing.T) {
 		"want client inside":             "client far",
 		"want a duration up to":          "wait 9h",
 		"want a number from 1 to 100":    "add many",
-		"fresh or reuse":                 "traffic 10 stale",
+		"uses fresh ports, reuses some":  "traffic 10 stale",
 		"unknown mode":                   "modes ipvx",
 		"want services N endpoints N":    "services 3",
 		"unknown quantity":               "wait 1s\nexpect joy end <= 1",
