@@ -3,6 +3,7 @@ package summary
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"viplab/results"
@@ -15,12 +16,15 @@ func UnitFor(metric string, v float64) results.Scaled {
 }
 
 // mostApart is how many times a scale the largest of several values may be before they
-// are shown in a larger one.
-const mostApart = 1e4
+// are shown in a larger one, in which the smallest is at least leastShown.
+const (
+	mostApart  = 1e4
+	leastShown = 0.01
+)
 
 // UnitForAll picks the one scale in which several values of a metric are shown beside each
 // other: the one in which the smallest reads best, unless the largest would be a long row
-// of digits in it; then the next one.
+// of digits in it; then a larger one in which the smallest still has digits.
 func UnitForAll(metric string, values []float64) results.Scaled {
 	m, _ := results.FindMetric(metric)
 	low, high := math.Inf(1), 0.0
@@ -32,11 +36,13 @@ func UnitForAll(metric string, values []float64) results.Scaled {
 	if high == 0 {
 		return m.Unit.For(0)
 	}
-	u := m.Unit.For(low)
-	if high >= mostApart*u.Scale {
-		u = m.Unit.For(max(10*low, high/mostApart))
+	best := m.Unit.For(low)
+	for _, larger := range slices.Backward(m.Unit.Scales()) {
+		if larger.Scale > best.Scale && high >= mostApart*best.Scale && low >= leastShown*larger.Scale {
+			best = larger
+		}
 	}
-	return u
+	return best
 }
 
 // Number writes a value with three significant digits.

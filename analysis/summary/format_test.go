@@ -38,7 +38,9 @@ func TestUnitForAll(t *testing.T) {
 			t.Errorf("%v in %s, want %s", values, got.Name, want)
 		}
 	}
-	if got := UnitForAll(results.SyncFull, []float64{662e-6, 3.9}); got.Name != "ms" {
-		t.Errorf("662 µs and 3.9 s in %s", got.Name)
+	for _, low := range []float64{662e-6, 90e-6} {
+		if got := UnitForAll(results.SyncFull, []float64{low, 3.9}); got.Name != "ms" {
+			t.Errorf("%g and 3.9 s in %s", low, got.Name)
+		}
 	}
 }
