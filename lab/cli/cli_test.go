@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"viplab/lab/roles"
 	"viplab/lab/session"
@@ -136,6 +138,40 @@ func TestBadInput(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
 		t.Errorf("bad input left %v (%v)", entries, err)
+	}
+}
+
+// TestFlagsRefuse: whatever kind a flag's value is of, what does not fit is refused in the
+// lab's words, by every command.
+func TestFlagsRefuse(t *testing.T) {
+	seen := map[string]bool{}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if kind := f.Value.Type(); kind == "string" || kind == "stringArray" {
+				return
+			}
+			seen[f.Value.Type()] = true
+			bad := `x"y`
+			err := cmd.ParseFlags([]string{"--" + f.Name + "=" + bad})
+			if err == nil {
+				t.Errorf("%s --%s takes %s", cmd.Name(), f.Name, bad)
+				return
+			}
+			said := flagError(err).Error()
+			if !strings.Contains(said, f.Name) || !strings.Contains(said, strconv.Quote(bad)) || strings.Contains(said, "pars") {
+				t.Errorf("%s: %s", cmd.Name(), said)
+			}
+		})
+	}
+	walk(app{modes: catalog.All()}.rootCommand())
+	for _, kind := range []string{"int", "intSlice", "stringSlice", "bool", "duration", "float64", "uint64"} {
+		if !seen[kind] {
+			t.Errorf("no flag is of kind %s any more", kind)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func flagError(err error) error {
 		return usageError{err}
 	}
 	kinds := map[string]string{
-		"int": "a whole number", "ints": "whole numbers separated by commas", "uint64": "a whole number of 0 or more",
+		"int": "a whole number", "intSlice": "whole numbers separated by commas", "stringSlice": "words separated by commas", "uint64": "a whole number of 0 or more",
 		"float64": "a number", "duration": "a duration such as 300ms or 2m", "bool": "true or false",
 	}
 	f := invalid.GetFlag()
