@@ -123,6 +123,7 @@ func TestBadInput(t *testing.T) {
 	cases := maps.Clone(badInput)
 	maps.Copy(cases, map[string]string{
 		"is a file, not a folder":       "bench --out " + file,
+		"is a file, not a folder of":    "runs prune --dir " + file,
 		"cannot be made":                "bench --out " + file + "/below",
 		"is not empty":                  "bench --out " + dir,
 		"field servises is not known":   "bench --config " + config,

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -24,7 +25,7 @@ func runsCommand() *cobra.Command {
   viplab runs prune --keep 5 --delete`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			list, err := results.List(dir)
+			list, err := listRuns(dir)
 			if err != nil {
 				return err
 			}
@@ -38,6 +39,14 @@ func runsCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	cmd.AddCommand(nameCommand(&dir), pruneCommand(&dir))
 	return cmd
+}
+
+// listRuns lists the runs of a folder; one that is not there has none.
+func listRuns(dir string) ([]results.Listed, error) {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, usagef("dir: %s is a file, not a folder of runs", dir)
+	}
+	return results.List(dir)
 }
 
 func nameCommand(dir *string) *cobra.Command {
@@ -70,7 +79,7 @@ func pruneCommand(dir *string) *cobra.Command {
 			if keep < 0 {
 				return usagef("keep must not be negative, got %d", keep)
 			}
-			list, err := results.List(*dir)
+			list, err := listRuns(*dir)
 			if err != nil {
 				return err
 			}
