@@ -1,13 +1,16 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -34,7 +37,7 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return c, nil, errors.New("it is empty")
 	} else if err != nil {
-		return c, nil, err
+		return c, nil, noYAML(err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return c, nil, errors.New("it holds more than one document")
@@ -44,16 +47,14 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 		return c, nil, errors.New("it is no list of settings")
 	}
 	for i := 0; i < len(top.Content); i += 2 {
-		if name, old := oldKeys()[top.Content[i].Value]; old {
-			top.Content[i].Value = name
-		}
-		given = append(given, top.Content[i].Value)
-		if err := multiples(top.Content[i], top.Content[i+1]); err != nil {
+		name, err := c.set(top.Content[i], top.Content[i+1])
+		if err != nil {
 			return c, nil, err
 		}
-	}
-	if err := top.Decode(&c); err != nil {
-		return c, nil, err
+		if slices.Contains(given, name) {
+			return c, nil, fmt.Errorf("line %d: %s is given twice", top.Content[i].Line, name)
+		}
+		given = append(given, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Params)) {
 		if len(known.With(name)) == 0 {
@@ -61,6 +62,76 @@ func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, e
 		}
 	}
 	return c, given, nil
+}
+
+// noYAML says of a file what its parser does, in one sentence.
+func noYAML(err error) error {
+	return fmt.Errorf("it is no YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+}
+
+// set reads one setting, and says what its name is today.
+func (c *Config) set(key, value *yaml.Node) (name string, err error) {
+	if value.Kind == yaml.AliasNode {
+		value = value.Alias
+	}
+	switch {
+	case key.Kind != yaml.ScalarNode || key.Tag == "!!merge":
+		return "", fmt.Errorf("line %d: it is no list of settings", key.Line)
+	case value.Kind == 0 || value.Tag == "!!null":
+		return "", fmt.Errorf("line %d: %s has no value", key.Line, key.Value)
+	}
+	name = cmp.Or(oldKeys()[key.Value], key.Value)
+	field, known := setting(name)
+	if known && field.Kind() == reflect.Slice && value.Kind == yaml.ScalarNode {
+		// One value is a list of one, as it is on the command line.
+		value = &yaml.Node{Kind: yaml.SequenceNode, Line: value.Line, Content: []*yaml.Node{value}}
+	}
+	one := yaml.Node{Kind: yaml.ScalarNode, Value: name}
+	if err := multiples(&one, value); err != nil {
+		return "", err
+	}
+	err = (&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{&one, value}}).Decode(c)
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) && known {
+		return "", fmt.Errorf("line %d: %s must be %s", key.Line, name, kindOf(field))
+	}
+	if err != nil {
+		return "", fmt.Errorf("line %d: %s: %s", key.Line, name, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	return name, nil
+}
+
+// setting is the type of a field of [Config] by its name in a file.
+func setting(name string) (reflect.Type, bool) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if tag, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); tag == name && tag != "-" {
+			return f.Type, true
+		}
+	}
+	return nil, false
+}
+
+// kindOf says what values of a type are.
+func kindOf(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "a duration such as 300ms or 2m"
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Int:
+		return "a list of whole numbers"
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.String:
+		return "a list of words"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	case t.Kind() == reflect.Uint64:
+		return "a whole number of 0 or more"
+	case t.Kind() == reflect.Float64:
+		return "a number"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.String:
+		return "a word"
+	}
+	return "of another kind"
 }
 
 // multiples makes a key of its own of sizes that are multiples of a cluster: services of

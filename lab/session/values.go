@@ -1,7 +1,7 @@
 package session
 
 import (
-	"fmt"
+	"errors"
 
 	"gopkg.in/yaml.v3"
 )
@@ -17,12 +17,12 @@ func (v *Values) UnmarshalYAML(node *yaml.Node) error {
 		return nil
 	}
 	if node.Kind != yaml.SequenceNode {
-		return fmt.Errorf("line %d: want a value or a list of values", node.Line)
+		return errors.New("want a value or a list of values")
 	}
 	*v = nil
 	for _, one := range node.Content {
 		if one.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d: want a list of plain values", one.Line)
+			return errors.New("want a list of plain values")
 		}
 		*v = append(*v, one.Value)
 	}
