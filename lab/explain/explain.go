@@ -104,14 +104,16 @@ func (q Question) Validate() error {
 		return fmt.Errorf("there is no service %d among %d", q.Position+1, n)
 	case len(q.service().Ports) == 0:
 		return fmt.Errorf("service %s has no port to dial", q.service().Key())
-	case q.Endpoint < 0 || q.Endpoint >= len(q.service().Endpoints) && slices.ContainsFunc(q.Cases, needsEndpoint):
+	case len(q.service().Endpoints) == 0 && slices.Contains(q.Cases, Hairpin) && len(q.Cases) == 1:
+		return fmt.Errorf("service %s has no endpoint that could dial it", q.service().Key())
+	case q.Endpoint < 0 || q.Endpoint >= max(1, len(q.service().Endpoints)) && slices.ContainsFunc(q.Cases, toEndpoint):
 		return fmt.Errorf("there is no endpoint %d among %d of service %s", q.Endpoint, len(q.service().Endpoints), q.service().Key())
 	}
 	return nil
 }
 
-// needsEndpoint tells whether a case is of an endpoint that must be there.
-func needsEndpoint(c string) bool { return c != NoEndpoints && c != WrongPort }
+// toEndpoint tells whether a case is of a packet that an endpoint gets, if there is one.
+func toEndpoint(c string) bool { return c != NoEndpoints && c != WrongPort }
 
 // services counts the Services that can be dialled.
 func (q Question) services() int {
@@ -191,6 +193,9 @@ func (q Question) in(mode modes.Mode) (Answer, error) {
 	a := Answer{Mode: mode.Name, Args: q.argsOf(mode)}
 	p := planner{mode: mode, args: a.Args, left: &a.LeftOut, made: map[netip.Addr]modes.Program{}}
 	for _, c := range q.Cases {
+		if c == Hairpin && len(q.service().Endpoints) == 0 {
+			continue
+		}
 		node := topo.Of(q.service().Family()).Node.Addr()
 		program, err := p.program(q.Snapshot(c), node, c == NoEndpoints)
 		if err != nil {
@@ -238,8 +243,7 @@ func (q Question) argsOf(m modes.Mode) modes.Args {
 // flowIn is the flow in a mode: in the baseline it goes to the endpoint itself.
 func (q Question) flowIn(mode modes.Mode, c string) modes.Flow {
 	f := q.Flow(c)
-	if mode.Baseline && needsEndpoint(c) {
-		svc := q.service()
+	if svc := q.service(); mode.Baseline && toEndpoint(c) && len(svc.Endpoints) > 0 {
 		f.Dst = svc.Endpoints[q.Endpoint].At(svc.Ports[0])
 	}
 	return f
