@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,8 @@ type app struct {
 func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 	root := app{known, append([]string{programName()}, args...)}.rootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &watched{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	var grace atomic.Int64 // set once it is known which command it is
 	grace.Store(int64(graceToReport))
@@ -70,6 +72,9 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 		return checkFlags(cmd)
 	}
 	code, err := untilSignal(root.ExecuteContext, func() time.Duration { return time.Duration(grace.Load()) })
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("write what was asked for: %w", out.err)
+	}
 	var command commandError
 	if err != nil && !errors.As(err, &command) {
 		fmt.Fprintf(stderr, "viplab: %v\n", err)
@@ -81,6 +86,28 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 		return exitCode(err)
 	}
 	return ExitOK
+}
+
+// watched is where a command's data goes. It remembers what could not be written, so that
+// no command has to look after each line.
+type watched struct {
+	w   io.Writer
+	err error
+}
+
+// stdout is where a command that is run for the user writes: the stream itself, which the
+// command gets as its own.
+func stdout(cmd *cobra.Command) io.Writer {
+	if o, ok := cmd.OutOrStdout().(*watched); ok {
+		return o.w
+	}
+	return cmd.OutOrStdout()
+}
+
+func (o *watched) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	o.err = cmp.Or(o.err, err)
+	return n, err
 }
 
 // programName is how the program was called, so that commands which it prints work as

@@ -176,6 +176,21 @@ func TestFlagsRefuse(t *testing.T) {
 	}
 }
 
+// TestFullStdout: what cannot be written is an error of every command.
+func TestFullStdout(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("SKIPPED: a stream that takes nothing: %v", err)
+	}
+	defer full.Close()
+	for _, args := range []string{"version", "modes", "help testbeds", "scenario --list", "explain --modes ipvs", "bench --help"} {
+		var errs bytes.Buffer
+		if code := Run(catalog.All(), strings.Fields(args), full, &errs); code != ExitFailure || !strings.Contains(errs.String(), "no space left") {
+			t.Errorf("%s: exit %d, %q", args, code, errs.String())
+		}
+	}
+}
+
 // oldRun is a run directory of the first format.
 func oldRun(t *testing.T) string {
 	t.Helper()

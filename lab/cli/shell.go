@@ -247,7 +247,7 @@ func familyOf(s modes.Snapshot) modes.Family {
 
 // run runs the command, at the caller's terminal if there is one.
 func (s set) run(cmd *cobra.Command) error {
-	streams := shell.Streams{Input: testbed.Input{From: cmd.InOrStdin()}, Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr()}
+	streams := shell.Streams{Input: testbed.Input{From: cmd.InOrStdin()}, Stdout: stdout(cmd), Stderr: cmd.ErrOrStderr()}
 	code, err := atTerminal(cmd, &streams, func(ctx context.Context) (int, error) {
 		return shell.In(ctx, s.testbed, roles.Shell, s.job, s.needsRoot, streams)
 	})

@@ -20,7 +20,7 @@ import (
 // every key, Control-C among them, is the command's.
 func atTerminal(cmd *cobra.Command, s *shell.Streams, run func(context.Context) (int, error)) (int, error) {
 	in, isIn := cmd.InOrStdin().(*os.File)
-	out, isOut := cmd.OutOrStdout().(*os.File)
+	out, isOut := stdout(cmd).(*os.File)
 	if !isIn || !isOut || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
 		return run(cmd.Context())
 	}
