@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,7 +55,7 @@ func (a app) doctor(ctx context.Context, out io.Writer) error {
 	}
 	fmt.Fprintln(out, "tools")
 	var missing []error
-	if _, err := exec.LookPath("iperf3"); err != nil {
+	if _, err := kernel.LookTool("iperf3"); err != nil {
 		missing = append(missing, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3"})
 		fmt.Fprintln(out, "  iperf3                 missing; to mend: sudo apt-get install iperf3")
 	} else {

@@ -63,7 +63,7 @@ func Build(ctx context.Context, o Options) (Kernel, error) {
 			return k, nil
 		}
 	}
-	if err := probeTools(lookTool); err != nil {
+	if err := probeTools(LookTool); err != nil {
 		return Kernel{}, err
 	}
 	from, err := b.origin(ctx)

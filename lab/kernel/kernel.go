@@ -273,7 +273,7 @@ func textDigest(s string) string {
 // Packaged is the distribution's user-mode-linux kernel.
 func Packaged(ctx context.Context) (Kernel, error) {
 	missing := &modes.MissingError{Need: "user-mode-linux", Mend: "sudo apt-get install user-mode-linux"}
-	path, err := exec.LookPath(programFile)
+	path, err := LookTool(programFile)
 	if err != nil {
 		missing.Err = err
 		return Kernel{}, missing

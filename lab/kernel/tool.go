@@ -42,7 +42,7 @@ func packageOf(program string) string {
 const header = "/usr/include/stdio.h"
 
 // toolPath is where tools are looked for.
-const toolPath = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+const toolPath = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 // probeTools says what a build lacks here, as a [modes.MissingError].
 func probeTools(look func(string) (string, error)) error {
@@ -64,8 +64,9 @@ func probeTools(look func(string) (string, error)) error {
 	return &modes.MissingError{Need: "what builds a kernel: " + strings.Join(programs, ", "), Mend: "sudo apt-get install " + strings.Join(packages, " ")}
 }
 
-// lookTool finds a tool in the path that builds run with.
-func lookTool(program string) (string, error) {
+// LookTool finds a tool where the system has them, whatever the caller's PATH is: an
+// ordinary user's often lacks sbin, and a service's is empty.
+func LookTool(program string) (string, error) {
 	for dir := range strings.SplitSeq(toolPath, ":") {
 		if p := dir + "/" + program; unix.Access(p, unix.X_OK) == nil {
 			return p, nil
@@ -90,7 +91,7 @@ const stopLimit = 10 * time.Second
 // start runs a tool to its end and hands what it prints to out, lines of both
 // outputs mixed. When ctx ends, it and all that it started are asked to stop.
 func (r runner) start(ctx context.Context, dir string, out io.Writer, name string, args ...string) error {
-	path, err := lookTool(name)
+	path, err := LookTool(name)
 	if err != nil {
 		return &modes.MissingError{Need: "the tool " + name, Mend: "sudo apt-get install " + packageOf(name), Err: err}
 	}

@@ -17,7 +17,7 @@ import (
 // compiles a program that says a version.
 func tree(t *testing.T, version, compile string) string {
 	t.Helper()
-	if err := probeTools(lookTool); err != nil {
+	if err := probeTools(LookTool); err != nil {
 		t.Skipf("SKIPPED: builds of kernels: %v", err)
 	}
 	dir := filepath.Join(t.TempDir(), "linux-"+version)

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
+	"viplab/lab/kernel"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
 	"viplab/modes"
@@ -50,7 +50,7 @@ type Session struct {
 func (s *Session) Run(ctx context.Context) (Outcome, error) {
 	defer s.Release()
 	// What every testbed takes from the host.
-	if _, err := exec.LookPath("iperf3"); err != nil {
+	if _, err := kernel.LookTool("iperf3"); err != nil {
 		return Outcome{}, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3", Err: err}
 	}
 	if err := testbed.Room(s.largest()); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/cavaliergopher/cpio"
+
+	"viplab/lab/kernel"
 )
 
 // initramfs writes an archive that a kernel unpacks into its first file system: files of
@@ -47,7 +49,7 @@ func newInitramfs(w io.Writer) (*initramfs, error) {
 
 // sharedLibraries asks the dynamic linker's cache where libraries are.
 func sharedLibraries() (map[string]string, error) {
-	tool, err := lookPath("ldconfig")
+	tool, err := kernel.LookTool("ldconfig")
 	if err != nil {
 		return nil, fmt.Errorf("find shared libraries: %w", err)
 	}
@@ -194,7 +196,7 @@ func (a *initramfs) program(name string) error {
 	if filepath.IsAbs(name) {
 		return a.host(name)
 	}
-	path, err := lookPath(name)
+	path, err := kernel.LookTool(name)
 	if err != nil {
 		return err
 	}
@@ -215,7 +217,7 @@ func guestTools() []string {
 // names of protocols.
 func (a *initramfs) tools() error {
 	for _, t := range guestTools() {
-		path, err := lookPath(t)
+		path, err := kernel.LookTool(t)
 		if err != nil {
 			continue
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cavaliergopher/cpio"
+
+	"viplab/lab/kernel"
 )
 
 // TestInitramfs: a program comes with the links that lead to it and the libraries that it
@@ -44,7 +46,7 @@ func TestInitramfs(t *testing.T) {
 		}
 		seen[h.Name] = h.Mode
 	}
-	sh, err := lookPath("sh")
+	sh, err := kernel.LookTool("sh")
 	if err != nil {
 		t.Fatal(err)
 	}

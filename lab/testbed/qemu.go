@@ -57,7 +57,7 @@ func (q QEMU) Name() string {
 
 // Probe implements [Testbed]. It boots nothing.
 func (QEMU) Probe(context.Context) error {
-	if _, err := lookPath(qemuTool); err != nil {
+	if _, err := kernel.LookTool(qemuTool); err != nil {
 		return &modes.MissingError{Need: "the emulator " + qemuTool, Mend: "sudo apt-get install qemu-system-x86", Err: err}
 	}
 	_, err := kernel.NewestImage()
@@ -117,7 +117,7 @@ func EnterQEMU() error {
 	if err := spec.write(files); err != nil {
 		return err
 	}
-	tool, err := lookPath(qemuTool)
+	tool, err := kernel.LookTool(qemuTool)
 	if err != nil {
 		return fmt.Errorf("start the guest: %w", err)
 	}

@@ -95,9 +95,13 @@ func compileShim(dir, path string) error {
 		return fmt.Errorf("compile the ptrace library: %w", err)
 	}
 	defer os.RemoveAll(work)
+	compiler, err := kernel.LookTool("cc")
+	if err != nil {
+		return fmt.Errorf("compile the ptrace library: %w", err)
+	}
 	part := filepath.Join(work, "ptrace.so")
-	cmd := exec.Command("cc", "-shared", "-fPIC", "-O2", "-x", "c", "-o", part, "-")
-	cmd.Env = append(os.Environ(), "TMPDIR="+work)
+	cmd := exec.Command(compiler, "-shared", "-fPIC", "-O2", "-x", "c", "-o", part, "-")
+	cmd.Env = append(os.Environ(), "TMPDIR="+work, "PATH="+toolPath)
 	cmd.Stdin = bytes.NewReader(shimSource)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return &modes.MissingError{Need: "a C compiler for the ptrace library of the uml testbed", Mend: "sudo apt-get install gcc libc6-dev",

@@ -92,12 +92,12 @@ func (u *UML) Probe(ctx context.Context) error {
 		}
 	}
 	if k.Modules != "" {
-		if _, err := lookPath("modprobe"); err != nil {
+		if _, err := kernel.LookTool("modprobe"); err != nil {
 			return &modes.MissingError{Need: "kmod", Mend: "sudo apt-get install kmod", Err: err}
 		}
 	}
 	if shimNeeded(k) {
-		if _, err := exec.LookPath("cc"); err != nil {
+		if _, err := kernel.LookTool("cc"); err != nil {
 			return &modes.MissingError{Need: "a C compiler, for user-mode-linux on this CPU (AMX)", Mend: "sudo apt-get install gcc libc6-dev", Err: err}
 		}
 	}
@@ -113,16 +113,6 @@ func (u *UML) kernel(ctx context.Context) (kernel.Kernel, error) {
 		return u.Kernel, &modes.MissingError{Need: "guest kernel " + u.Kernel.Name, Mend: "viplab kernel list names those that are there", Err: err}
 	}
 	return u.Kernel, nil
-}
-
-// lookPath finds a system tool also where an ordinary user's PATH has no sbin.
-func lookPath(tool string) (string, error) {
-	for _, dir := range filepath.SplitList(toolPath) {
-		if p := filepath.Join(dir, tool); unix.Access(p, unix.X_OK) == nil {
-			return p, nil
-		}
-	}
-	return "", &exec.Error{Name: tool, Err: exec.ErrNotFound}
 }
 
 // Run implements [Testbed].
