@@ -20,6 +20,8 @@ type Entry struct {
 	Lo       float64 `json:"lo"`
 	Hi       float64 `json:"hi"`
 	Interval bool    `json:"interval"`
+	// Over is set where what was measured was cut off: the value is more than Value.
+	Over bool `json:"over,omitempty"`
 	// Samples is how many Value is the median of, 0 for what is simulated.
 	Samples int `json:"samples"`
 	// Simulated is set where nothing was measured: then Lo and Hi are what the simulation
@@ -78,7 +80,7 @@ func entry(q Question, s *summary.Summary, one summary.Series, n int) (Entry, bo
 		return Entry{}, false
 	}
 	// A median that was cut off has no interval: the true one may be anywhere above.
-	return Entry{Label: one.Label, Mode: one.Mode, Value: c.Median, Lo: c.Lo, Hi: c.Hi, Interval: c.Interval && !c.Over, Samples: c.N}, true
+	return Entry{Label: one.Label, Mode: one.Mode, Value: c.Median, Lo: c.Lo, Hi: c.Hi, Interval: c.Interval && !c.Over, Over: c.Over, Samples: c.N}, true
 }
 
 // place sorts entries into leaders and others.
@@ -166,6 +168,9 @@ func (s Standing) show(e Entry) string {
 		value, _ := summary.Write(e.Value, e.Value, e.Value, u)
 		if e.Simulated {
 			return value + " " + u.Name + ", simulated"
+		}
+		if e.Over {
+			value = "more than " + value
 		}
 		return fmt.Sprintf("%s %s (n=%d)", value, u.Name, e.Samples)
 	}

@@ -58,10 +58,16 @@ func peers(known []modes.Mode, ours, theirs string) bool {
 	return slices.ContainsFunc(known, func(m modes.Mode) bool { return m.Name == theirs && m.PeerOf == ours })
 }
 
-// quotient is a ratio of medians, as text.
+// quotient is a ratio of medians, as text. Of what was cut off it is a bound; where ours is
+// too small for the kernel's clock to count, nothing can be said.
 func quotient(ours, theirs *summary.Cell) string {
-	if ours == nil || theirs == nil || theirs.Median <= 0 {
+	switch {
+	case ours == nil || theirs == nil || ours.Median <= 0 || theirs.Median <= 0 || ours.Over && theirs.Over:
 		return "-"
+	case theirs.Over:
+		return "< " + summary.Number(ours.Median/theirs.Median)
+	case ours.Over:
+		return "> " + summary.Number(ours.Median/theirs.Median)
 	}
 	return summary.Number(ours.Median / theirs.Median)
 }

@@ -32,3 +32,21 @@ func TestAgainst(t *testing.T) {
 		t.Errorf("without a peer there is %+v", got)
 	}
 }
+
+// TestQuotient: of what was cut off a ratio is a bound, and of nothing there is none.
+func TestQuotient(t *testing.T) {
+	of := func(v float64, over bool) *summary.Cell { return &summary.Cell{Median: v, Over: over} }
+	for want, pair := range map[string][2]*summary.Cell{
+		"0.500":   {of(1, false), of(2, false)},
+		"< 0.500": {of(1, false), of(2, true)},
+		"> 0.500": {of(1, true), of(2, false)},
+		"-":       {of(1, true), of(2, true)},
+	} {
+		if got := quotient(pair[0], pair[1]); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if got := quotient(of(0, false), of(2, false)) + quotient(nil, of(2, false)); got != "--" {
+		t.Errorf("got %s", got)
+	}
+}
