@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"viplab/lab/play"
 	"viplab/lab/testbed"
 	"viplab/lab/testbed/inside"
 	"viplab/lab/trial"
+	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
@@ -129,5 +131,36 @@ func TestServing(t *testing.T) {
 	}
 	if got["cluster local"] > 0.8 || got["cluster even"] < 1e-6 {
 		t.Errorf("under policy Cluster: %v", got)
+	}
+}
+
+// TestOfAUser: among a user's Services, however many, traffic goes to the one made for the
+// script.
+func TestOfAUser(t *testing.T) {
+	s, err := play.Read("even", strings.NewReader("services 1 endpoints 3\nphase all\ntraffic 100 fresh\nwait 1s\nexpect even all >= 0.000001"), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, services := range []int{3, 4} {
+		b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: services, Endpoints: 2, Ports: 1, Seed: 1, Affinity: time.Hour})
+		if b.Given, err = (trial.Input{Name: "theirs", Times: 1, Extra: s.Endpoints}).Set(b.Snapshot, modes.IPv4); err != nil {
+			t.Fatal(err)
+		}
+		b.Snapshot = b.Given.Snapshot
+		b.Program(b.Snapshot)
+		out := b.Record()
+		if b.Plan.Script, err = json.Marshal(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := play.Play().Run(t.Context(), b.Stage); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, r := range quantities(t, out) {
+			got[r.Factors[results.Quantity]] = r.Values[0]
+		}
+		if got["failed"] != 0 || got["even"] < 1e-6 || got["sticky"] > 0.9 || got["busiest"] == 0 || got["busiest"] > 1.8 {
+			t.Errorf("among %d Services: %v", services, got)
+		}
 	}
 }

@@ -64,7 +64,7 @@ func Play() trial.Measurement {
 }
 
 func run(ctx context.Context, st *trial.Stage) error {
-	p := &player{Stage: st, ctx: ctx, start: time.Now(), snap: st.Snapshot, svc: st.Service((st.Count() - 1) / 2),
+	p := &player{Stage: st, ctx: ctx, start: time.Now(), snap: st.Snapshot, svc: st.Changing(),
 		added: map[netip.Addr]bool{}, gone: map[netip.Addr]time.Duration{}, quiet: map[netip.Addr]time.Duration{}}
 	if err := json.Unmarshal(st.Plan.Script, &p.script); err != nil {
 		return fmt.Errorf("read the script: %w", err)

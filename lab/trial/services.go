@@ -42,12 +42,11 @@ func (in Input) Set(s modes.Snapshot, f modes.Family) (*given.Set, error) {
 		return nil, err
 	}
 	at := topo.Of(f.Parts()[0])
-	ranges := given.Ranges{VIPs: at.VIPs, Endpoints: at.Endpoints}
-	set, err := given.New(s, ranges)
+	set, err := given.New(s, given.Ranges{VIPs: at.VIPs, Endpoints: at.Endpoints})
 	if err != nil || in.Extra == 0 {
 		return set, err
 	}
-	return given.New(s.With(set.Middle(in.Extra)), ranges)
+	return set.WithFurther(in.Extra)
 }
 
 // listens is what the servers behind the endpoints of a trial listen on.
@@ -107,6 +106,17 @@ func (st *Stage) Service(i int) *modes.Service {
 		return st.Snapshot.Services[st.Given.Dialled(modes.TCP)[i]]
 	}
 	return st.Snapshot.Services[i*st.Synth.Width()]
+}
+
+// Changing is the Service that a scenario changes: one made for it where the others are a
+// user's, else that in the middle.
+func (st *Stage) Changing() *modes.Service {
+	if st.Given != nil {
+		if i := slices.IndexFunc(st.Snapshot.Services, st.Given.IsFurther); i >= 0 {
+			return st.Snapshot.Services[i]
+		}
+	}
+	return st.Service((st.Count() - 1) / 2)
 }
 
 // parts is the Service at a position and, if it is dual-stack, that of the other family.

@@ -20,6 +20,7 @@ type Set struct {
 	dialled map[modes.Protocol][]int
 	used    map[netip.Addr]bool
 	ranges  Ranges
+	further string // the key of the Service that WithFurther added
 }
 
 // Ranges are where addresses that a change adds come from: below their ends.
@@ -124,9 +125,9 @@ func (s *Set) Added(n int) *modes.Service {
 	return svc
 }
 
-// Middle is a further Service of some endpoints that stands behind the one in the middle of
-// those that answer.
-func (s *Set) Middle(endpoints int) *modes.Service {
+// WithFurther is a Set with one Service more, of some endpoints, that stands behind the one
+// in the middle of those that answer.
+func (s *Set) WithFurther(endpoints int) (*Set, error) {
 	at := s.Snapshot.Services[s.dialled[modes.TCP][(len(s.dialled[modes.TCP])-1)/2]]
 	svc := *s.Added(0)
 	svc.Namespace, svc.Name = at.Namespace, at.Name[:min(len(at.Name), modes.MaxName-len(behind))]+behind
@@ -134,8 +135,15 @@ func (s *Set) Middle(endpoints int) *modes.Service {
 	for i := range endpoints {
 		svc.Endpoints = append(svc.Endpoints, modes.Endpoint{Addr: s.SpareEndpoint(firstAdded + i)})
 	}
-	return &svc
+	out, err := New(s.Snapshot.With(&svc), s.ranges)
+	if err == nil {
+		out.further = svc.Key()
+	}
+	return out, err
 }
+
+// IsFurther tells whether a Service is the one that WithFurther added.
+func (s *Set) IsFurther(svc *modes.Service) bool { return svc.Key() == s.further }
 
 // behind is what the name of that Service ends in.
 const behind = "-viplab"
