@@ -26,8 +26,11 @@ func (p *port) outside() bool { return p.Any && (!p.ExternalLocal || len(p.Reach
 // as there is any endpoint, since clients of the cluster itself are served by all of them.
 func (p *port) external() bool { return p.Any && p.ExternalAt(p.ServicePort) }
 
-// firewalled tells whether only some sources are served at balancers' addresses.
-func (p *port) firewalled() bool { return len(p.SourceRanges) > 0 && len(p.LoadBalancerIPs) > 0 }
+// firewalled tells whether only some sources are served at balancers' addresses. Where there is
+// no endpoint all are refused.
+func (p *port) firewalled() bool {
+	return p.Any && len(p.SourceRanges) > 0 && len(p.LoadBalancerIPs) > 0
+}
 
 // Names of the port's chains: with all endpoints, with those on the node, for what comes
 // from outside, and for a balancer's sources.
