@@ -33,12 +33,13 @@ func Of(f modes.Family) Addresses {
 	}
 }
 
-// NodeAddrs are the node's own addresses, of both families.
+// NodeAddrs are the node's own addresses, of both families, first the one that it is known
+// by: that of its default route.
 func NodeAddrs() []netip.Addr {
 	var out []netip.Addr
 	for _, f := range modes.Dual.Parts() {
 		a := Of(f)
-		out = append(out, a.ToClient.Addr(), a.Node.Addr())
+		out = append(out, a.Node.Addr(), a.ToClient.Addr())
 	}
 	return out
 }

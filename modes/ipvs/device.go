@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	self "viplab/modes/packet/node"
 )
 
 // Device is the first of the dummy devices that hold VIPs; see [Devices].
@@ -62,7 +63,7 @@ func (o Options) addDevice(name string) error {
 // [BindAlias] that of the device by which the default route leaves.
 func (o Options) devices() ([]uint32, error) {
 	if o.Bind == BindAlias {
-		link, _ := o.uplink()
+		link, _ := self.Uplink(o.Family)
 		if link == 0 {
 			return nil, errors.New("the node has no default route, by whose device VIPs could be aliases")
 		}

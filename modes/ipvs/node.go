@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	self "viplab/modes/packet/node"
 )
 
 // node is what the mode must know of the node itself.
@@ -21,11 +22,11 @@ type node struct {
 	addrs []netip.Addr
 	// ports are those of them on which node ports are served.
 	ports []netip.Addr
-	// main is the address that it sends from, kube-proxy's node IP.
+	// main is the address that it is known by, kube-proxy's node IP.
 	main netip.Addr
 }
 
-// nodeOf is a node of some addresses, which sends from the first.
+// nodeOf is a node of some addresses, the first of which it is known by.
 func nodeOf(c modes.NodeConfig, addrs ...netip.Addr) (n node) {
 	if len(addrs) > 0 {
 		n.main = addrs[0]
@@ -47,33 +48,13 @@ func (n node) equal(o node) bool {
 	return n.main == o.main && slices.Equal(n.addrs, o.addrs) && slices.Equal(n.ports, o.ports)
 }
 
-// anywhere is an address of a family that is nobody's (RFC 5737, RFC 3849): the way to it
-// is the default route.
-func anywhere(f modes.Family) netip.Addr {
-	if f == modes.IPv6 {
-		return netip.MustParseAddr("2001:db8::1")
-	}
-	return netip.MustParseAddr("192.0.2.1")
-}
-
-// uplink is the index of the device that the node's default route leaves by, and the
-// address that the node sends from there; 0 if it has no such route.
-func (o Options) uplink() (index int, from netip.Addr) {
-	routes, err := netlink.RouteGet(anywhere(o.Family).AsSlice())
-	if err != nil || len(routes) == 0 {
-		return 0, netip.Addr{}
-	}
-	from, _ = netip.AddrFromSlice(routes[0].Src)
-	return routes[0].LinkIndex, from.Unmap()
-}
-
 // locate finds the node's own addresses of the family: those that the Snapshot names, or
 // all that the kernel has. An address that the mode has bound to a device of the node's is
 // none of them: bound tells which.
 func (o Options) locate(c modes.NodeConfig, bound func(netip.Addr) bool) (node, error) {
 	given := slices.DeleteFunc(slices.Clone(c.Addrs), func(a netip.Addr) bool { return !o.Family.Has(modes.FamilyOf(a)) })
 	if len(given) > 0 {
-		return o.sends(nodeOf(c, given...)), nil
+		return nodeOf(c, given...), nil
 	}
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -102,9 +83,9 @@ func (o Options) locate(c modes.NodeConfig, bound func(netip.Addr) bool) (node, 
 	return o.sends(nodeOf(c, addrs...)), nil
 }
 
-// sends is the node with the address that it sends from, if that is one of its own.
+// sends is the node known by the address that it sends from, if that is one of its own.
 func (o Options) sends(n node) node {
-	if _, from := o.uplink(); n.has(from) {
+	if _, from := self.Uplink(o.Family); n.has(from) {
 		n.main = from
 	}
 	return n

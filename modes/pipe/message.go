@@ -34,8 +34,7 @@ type Node struct {
 	// call the zone that it is in.
 	Name string `json:"name"`
 	Zone string `json:"zone"`
-	// Addresses are the node's own, the first one is what it is known by. With none the
-	// program asks the kernel.
+	// Addresses are the node's own, the first one is what it is known by.
 	Addresses []string `json:"addresses,omitempty"`
 	// ClusterCIDR is the range of the pods, empty if there is none.
 	ClusterCIDR string `json:"clusterCIDR,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"viplab/modes"
+	"viplab/modes/packet/node"
 )
 
 // Deadlines are until when a program must have answered. A zero has its default.
@@ -152,14 +153,21 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // greet starts the program and waits for its hello.
 func (p *Proxier) greet(ctx context.Context, s modes.Snapshot) error {
+	// By which address the node is known decides whether a balancer's source ranges have it.
+	if len(s.Node.Addrs) == 0 {
+		var err error
+		if s.Node.Addrs, err = node.Addresses(p.Family); err != nil {
+			return fmt.Errorf("start mode %s: %w", p.Mode, err)
+		}
+	}
 	proc, err := start(p.Command, p.Env)
 	if err != nil {
 		return &HelperError{Mode: p.Mode, Program: strings.Join(p.Command, " "), Doing: "start", Err: fmt.Errorf("%w: %w", ErrDied, err)}
 	}
-	node := nodeOf(s, p.Family)
+	self := nodeOf(s, p.Family)
 	p.process, p.node, p.current, p.due = proc, settings(s, p.Family), modes.Snapshot{}, true
 	defer proc.limit(ctx, p.Deadlines.Hello)()
-	_, err = proc.write(Request{Do: Hello, Protocol: Protocol, Family: p.Family, Args: p.Args, Node: node})
+	_, err = proc.write(Request{Do: Hello, Protocol: Protocol, Family: p.Family, Args: p.Args, Node: self})
 	if err == nil {
 		err = proc.flush()
 	}

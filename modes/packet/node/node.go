@@ -16,9 +16,29 @@ import (
 // Devices whose addresses are not the node's own: VIPs stand on kube-ip*.
 const vipDevices = "kube-ip"
 
+// anywhere is an address of a family that is nobody's (RFC 5737, RFC 3849): the way to it
+// is the default route.
+func anywhere(f modes.Family) netip.Addr {
+	if f == modes.IPv6 {
+		return netip.MustParseAddr("2001:db8::1")
+	}
+	return netip.MustParseAddr("192.0.2.1")
+}
+
+// Uplink is the index of the device that the default route leaves by, and the address that
+// the node sends from there, by which it is known; 0 if it has no such route.
+func Uplink(f modes.Family) (index int, from netip.Addr) {
+	routes, err := netlink.RouteGet(anywhere(f).AsSlice())
+	if err != nil || len(routes) == 0 {
+		return 0, netip.Addr{}
+	}
+	from, _ = netip.AddrFromSlice(routes[0].Src)
+	return routes[0].LinkIndex, from.Unmap()
+}
+
 // Addresses lists the addresses of a family by which others reach the node of this
-// thread's network namespace, in the kernel's order: none of loopback, of one link only,
-// or of the devices that hold VIPs.
+// thread's network namespace: first the one that it is known by, the others in the
+// kernel's order, none of loopback, of one link only, or of the devices that hold VIPs.
 func Addresses(f modes.Family) ([]netip.Addr, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -40,6 +60,10 @@ func Addresses(f modes.Family) ([]netip.Addr, error) {
 				out = append(out, ip)
 			}
 		}
+	}
+	if _, from := Uplink(f); slices.Contains(out, from) {
+		others := slices.DeleteFunc(out, func(a netip.Addr) bool { return a == from })
+		out = append([]netip.Addr{from}, others...)
 	}
 	return out, nil
 }
