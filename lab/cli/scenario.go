@@ -20,6 +20,9 @@ import (
 	"viplab/results"
 )
 
+// quickWait is how long a shortened wait still is: clients that reuse ports come to each again.
+const quickWait = 800 * time.Millisecond
+
 type scenarioFlags struct {
 	app
 	list                   bool
@@ -66,7 +69,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	fl.StringSliceVar(&f.kernels, "kernel", f.kernels, "kernels of the guest, as viplab kernel list names them, or paths")
 	registerFrom(fl, &f.from, &f.node)
 	fl.BoolVar(&f.travel, "time-travel", false, "play it in a guest whose time passes by itself: waiting takes no time, and costs are not measured")
-	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: under a minute for each scenario")
+	fl.BoolVar(&f.quick, "quick", false, "wait a third as long between steps: a minute at most for each scenario")
 	fl.Uint64Var(&f.seed, "seed", f.seed, "seed of addresses and order")
 	fl.BoolVar(&f.json, "json", false, "write JSON to stdout, and the text to scenario.md alone")
 	fl.StringVar(&f.progress, "progress", session.ProgressAuto, "progress on stderr: auto, plain, none")
@@ -164,7 +167,7 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 // one plays one scenario in all its modes.
 func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.Writer) (play.Outcome, error) {
 	if f.quick {
-		script = script.Shorter(1. / 3)
+		script = script.Shorter(1./3, quickWait)
 	}
 	c := session.Default(f.modes)
 	c.Services, c.Endpoints, c.Modes, c.Repeat, c.Seed = []int{script.Services}, script.Endpoints, script.Modes, 1, f.seed

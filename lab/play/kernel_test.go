@@ -44,7 +44,7 @@ func TestScenarios(t *testing.T) {
 			continue // or of TestScenarioInTimeTravel
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			s = s.Shorter(0.2)
+			s = s.Shorter(0.2, 300*time.Millisecond)
 			b := modetest.NewRig(t, mode, nil, synth.Spec{Services: s.Services, Endpoints: s.Endpoints, Ports: 1, Seed: 1})
 			b.Program(b.Snapshot)
 			out := b.Record()

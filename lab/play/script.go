@@ -199,16 +199,17 @@ func (s Script) FromPods() bool {
 	return slices.ContainsFunc(s.Steps, func(st Step) bool { return st.From == FromPod })
 }
 
-// Shorter is the scenario with each wait cut to a part, but none below 300 ms, and none of
-// one whose waiting is the point.
-func (s Script) Shorter(part float64) Script {
+// Shorter is the scenario with each wait cut to a part, but none below least, and none of
+// one whose waiting is the point. What takes time otherwise (a lock that is held) is the
+// same: expectations speak of it.
+func (s Script) Shorter(part float64, least time.Duration) Script {
 	if s.Patient {
 		return s
 	}
 	s.Steps = slices.Clone(s.Steps)
 	for i := range s.Steps {
-		if d := &s.Steps[i].For; *d > 0 {
-			*d = min(*d, max(time.Duration(part*float64(*d)), 300*time.Millisecond))
+		if d := &s.Steps[i].For; s.Steps[i].Do == "wait" {
+			*d = min(*d, max(time.Duration(part*float64(*d)), least))
 		}
 	}
 	return s

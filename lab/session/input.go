@@ -130,7 +130,7 @@ func (s *Session) measured() error {
 func (c Config) input(times int) *trial.Input {
 	in := &trial.Input{Name: filepath.Base(c.From) + "@" + c.Digest[:min(8, len(c.Digest))], Times: times}
 	if c.Script != nil {
-		in.Extra = c.Script.Endpoints
+		in.Extra, in.Weights = c.Script.Endpoints, c.Weights
 	}
 	return in
 }

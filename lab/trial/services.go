@@ -22,6 +22,8 @@ type Input struct {
 	// Extra is how many endpoints a further Service has, which a scenario changes; 0
 	// for none.
 	Extra int `json:"extra,omitempty"`
+	// Weights are those of its endpoints, in turn; none for 1 each.
+	Weights []int `json:"weights,omitempty"`
 }
 
 // Networks are what the lab's network has for Services, one of each family.
@@ -46,7 +48,7 @@ func (in Input) Set(s modes.Snapshot, f modes.Family) (*given.Set, error) {
 	if err != nil || in.Extra == 0 {
 		return set, err
 	}
-	return set.WithFurther(in.Extra)
+	return set.WithFurther(in.Extra, in.Weights)
 }
 
 // listens is what the servers behind the endpoints of a trial listen on.
@@ -54,9 +56,11 @@ func (st *Stage) listens() workload.Listen {
 	if st.Given != nil {
 		on := Listens(st.Snapshot, st.Synth.Family)
 		on.SCTP = nil // told by stories, not measured
-		// Where a change adds a Service.
-		if !slices.Contains(on.TCP, given.AddedTarget) {
-			on.TCP = append(on.TCP, given.AddedTarget)
+		// Where a change adds a Service, or a scenario has one of its own.
+		for _, ports := range []*[]uint16{&on.TCP, &on.UDP} {
+			if !slices.Contains(*ports, given.AddedTarget) {
+				*ports = append(*ports, given.AddedTarget)
+			}
 		}
 		return on
 	}

@@ -125,15 +125,19 @@ func (s *Set) Added(n int) *modes.Service {
 	return svc
 }
 
-// WithFurther is a Set with one Service more, of some endpoints, that stands behind the one
-// in the middle of those that answer.
-func (s *Set) WithFurther(endpoints int) (*Set, error) {
+// WithFurther is a Set with one Service more, of some endpoints with these weights in turn
+// (none: 1 each), that stands behind the one in the middle of those that answer.
+func (s *Set) WithFurther(endpoints int, weights []int) (*Set, error) {
 	at := s.Snapshot.Services[s.dialled[modes.TCP][(len(s.dialled[modes.TCP])-1)/2]]
 	svc := *s.Added(0)
 	svc.Namespace, svc.Name = at.Namespace, at.Name[:min(len(at.Name), modes.MaxName-len(behind))]+behind
 	svc.Endpoints = nil
 	for i := range endpoints {
-		svc.Endpoints = append(svc.Endpoints, modes.Endpoint{Addr: s.SpareEndpoint(firstAdded + i)})
+		ep := modes.Endpoint{Addr: s.SpareEndpoint(firstAdded + i)}
+		if len(weights) > 0 {
+			ep.Weight = uint16(weights[i%len(weights)])
+		}
+		svc.Endpoints = append(svc.Endpoints, ep)
 	}
 	out, err := New(s.Snapshot.With(&svc), s.ranges)
 	if err == nil {
