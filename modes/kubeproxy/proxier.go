@@ -34,6 +34,7 @@ func newProxier(p peer, name, release, backend string, f modes.Family) *Proxier 
 	}
 	return &Proxier{release: release, backend: backend, Proxier: pipe.New(pipe.Options{
 		Mode: name, Args: modes.Args{"mode": p.of.Name}, Family: f, Limits: p.limits, Check: p.needs(f), Show: p.show[f],
+		Untidy: true, // KUBE-PROXY-CANARY
 	})}
 }
 

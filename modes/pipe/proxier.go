@@ -41,6 +41,9 @@ type Options struct {
 	Limits modes.Limits
 	// Check says what this kernel or machine lacks for the program; may be nil.
 	Check func(ctx context.Context) error
+	// Untidy is set for a program that programs something as soon as it starts, which is
+	// to be undone after a probe as well.
+	Untidy bool
 	// Show is a command whose output is what the kernel holds; may be empty.
 	Show []string
 	// Deadlines are those of its answers.
@@ -82,7 +85,8 @@ func (p *Proxier) Probe(ctx context.Context) error {
 		}
 	}
 	err := p.greet(ctx, modes.Snapshot{})
-	return errors.Join(err, p.end("end"))
+	p.dirty = p.Untidy && err == nil
+	return errors.Join(err, p.Close())
 }
 
 // ProcessIDs implements [modes.ProcessReporter].
