@@ -2,12 +2,24 @@ package modetest
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"viplab/lab/testbed"
+	"viplab/lab/testbed/inside"
+	"viplab/lab/topo"
 	"viplab/modes"
+	"viplab/modes/iptables"
+	"viplab/modes/ipvs"
 	"viplab/modes/kubeproxy"
+	"viplab/modes/nftables"
+	"viplab/modes/packet/dump"
+	"viplab/modes/packet/story"
+	"viplab/modes/snapshot/synth"
 )
 
 // TestPeers: the real kube-proxy passes the suite of the lab's own modes.
@@ -62,9 +74,6 @@ func peerOptions(mode, release string) Options {
 		} {
 			o.Differs[story] = "a virtual server for internal policy Local has no real servers then, where ours has those of other nodes"
 		}
-		for _, story := range []string{"34-sources-node.txt: the node is in them", "5-sources.txt: the node is a source like others"} {
-			o.Differs[story] = "the node's own packets to a balancer's address are dropped although the ranges have the node"
-		}
 	}
 	return o
 }
@@ -82,5 +91,70 @@ func hairpins() []string {
 		"45-local-inside.txt: an endpoint reaches itself",
 		"7-ipv6.txt: an endpoint reaches itself over IPv6",
 		"8-sctp.txt: an endpoint reaches itself by SCTP",
+	}
+}
+
+// TestPeersLeadAlike: for random Services the node's tools show of the real kube-proxy, and of
+// the lab's mode of its structure, what leads any packet to the same end.
+func TestPeersLeadAlike(t *testing.T) {
+	built := kubeproxy.Built()
+	if len(built) == 0 {
+		t.Skip("the real kube-proxy is not built: make peers")
+	}
+	for _, v := range []struct {
+		mode  modes.Mode
+		args  modes.Args
+		lacks modes.Limits
+		tools [][]string
+	}{
+		{iptables.Mode(), nil, nil, iptablesDumps[:1]},
+		// See peerOptions for internal policy Local.
+		{ipvs.Mode(), nil, modes.Limits{modes.InternalLocal: "they differ"}, append([][]string{{"ipset", "save"}, {"ipvsadm", "-Sn"}}, iptablesDumps[:1]...)},
+		{nftables.Mode(), modes.Args{nftables.LayoutParam: string(nftables.KubeProxy)}, nil, [][]string{{"nft", "-j", "list", "ruleset"}}},
+	} {
+		if inGuest := inside.Testbed() == testbed.UMLName; inGuest != slices.Contains(v.mode.Needs, "ip_vs") {
+			continue // once is enough
+		}
+		t.Run(v.mode.Name, func(t *testing.T) {
+			peers := kubeproxy.Modes()
+			peer := peers[slices.IndexFunc(peers, func(m modes.Mode) bool { return m.PeerOf == v.mode.Name })]
+			spec := synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1}
+			ours, theirs := NewRig(t, v.mode, v.args, spec), NewRig(t, peer, nil, spec)
+			at := topo.Of(modes.IPv4)
+			maker := synth.Tangle{Rand: rand.New(rand.NewPCG(7, 5)), Node: []netip.Addr{at.Node.Addr(), at.ToClient.Addr()},
+				Protocols: []modes.Protocol{modes.TCP, modes.UDP}, Lacks: v.lacks}
+			for step := range 8 {
+				s := maker.Snapshot()
+				ours.Program(s)
+				theirs.Program(s)
+				leadAlike(t, s, ours.tools(v.tools), theirs.tools(v.tools))
+				if t.Failed() {
+					t.Fatalf("step %d: the node is %+v, and the Services\n%s", step, s.Node, describe(s))
+				}
+			}
+		})
+	}
+}
+
+// leadAlike follows packets through two dumps of what one Snapshot came to.
+func leadAlike(t *testing.T, s modes.Snapshot, ours, theirs *dump.Dump) {
+	t.Helper()
+	node := dump.Node{Addrs: s.Node.Addrs}
+	one, other := ours.Program(modes.IPv4, node), theirs.Program(modes.IPv4, node)
+	for _, f := range frontsOf(s) {
+		for _, flow := range []modes.Flow{
+			{From: modes.FromClient, Proto: f.Proto, Dst: f.Addr},
+			{From: modes.FromNode, Proto: f.Proto, Dst: f.Addr},
+			{From: modes.FromClient, Proto: f.Proto, Dst: f.Addr, Src: netip.MustParseAddrPort("198.51.100.7:40000")},
+		} {
+			got, want := fateOf(one, flow), fateOf(other, flow)
+			for _, fate := range []*story.Fate{&got, &want} {
+				slices.SortFunc(fate.Endpoints, netip.Addr.Compare)
+				fate.Endpoints = slices.Compact(fate.Endpoints)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s from %s: ours %+v, the real one %+v", flow, flow.Src, got, want)
+			}
+		}
 	}
 }
