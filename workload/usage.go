@@ -76,6 +76,32 @@ func ReadKernelMemory() (KernelMemory, error) {
 	return out, nil
 }
 
+// How long memory must not have fallen to be settled, how often that is looked at, what
+// counts as falling, and how long is waited at most. (The maps of BPF programs are freed 20 ms
+// after the last use.)
+const (
+	settledFor   = 75 * time.Millisecond
+	settledLook  = 15 * time.Millisecond
+	settledFall  = 128 << 10
+	settledAfter = time.Second
+)
+
+// SettledKernelMemory reads it once what was let go of before has been freed, which the
+// kernel does in its own time.
+func SettledKernelMemory() (KernelMemory, error) {
+	begin := time.Now()
+	last, err := ReadKernelMemory()
+	for since := begin; err == nil && time.Since(since) < settledFor && time.Since(begin) < settledAfter; {
+		time.Sleep(settledLook)
+		var now KernelMemory
+		if now, err = ReadKernelMemory(); err == nil && last.Total()-now.Total() > settledFall {
+			since = time.Now()
+		}
+		last = now
+	}
+	return last, err
+}
+
 // Since is the growth of each kind.
 func (k KernelMemory) Since(before KernelMemory) KernelMemory {
 	out := KernelMemory{}

@@ -189,7 +189,8 @@ func (st *Stage) SetUp(ctx context.Context) (err error) {
 	if st.drops0, err = st.conntrackDrops(); err != nil {
 		return err
 	}
-	st.kernel0, err = workload.ReadKernelMemory()
+	// What the probe has let go of is not to be taken for the mode's.
+	st.kernel0, err = workload.SettledKernelMemory()
 	return err
 }
 

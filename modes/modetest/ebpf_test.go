@@ -15,6 +15,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/ebpf"
 	"viplab/modes/snapshot/synth"
+	"viplab/workload"
 )
 
 // newest is the map of a name that was made last. It must be closed.
@@ -228,5 +229,28 @@ func TestNoBPF(t *testing.T) {
 	}
 	if err := ebpf.Mode().Make(nil, modes.Machine{Family: modes.IPv4}).Probe(t.Context()); err != nil && !modes.IsMissing(err) {
 		t.Errorf("%v is no missing need", err)
+	}
+}
+
+// TestProbedMapsAreFreed: maps of a probe are no memory of the mode's that is measured next.
+func TestProbedMapsAreFreed(t *testing.T) {
+	b := NewRig(t, ebpf.Mode(), nil, synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1})
+	settled := func() int64 {
+		m, err := workload.SettledKernelMemory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m["vmalloc"]
+	}
+	before := settled()
+	if err := b.Net.Node.Do(func() error { return b.Proxier.Probe(t.Context()) }); err != nil {
+		t.Fatal(err)
+	}
+	if kept := settled() - before; kept > 5<<20 {
+		t.Errorf("%d bytes of a probe are there still", kept)
+	}
+	b.Program(b.Snapshot)
+	if taken := settled() - before; taken < 10<<20 {
+		t.Errorf("the maps take %d bytes, of which most are the %d connections that are remembered", taken, 65536)
 	}
 }
