@@ -38,7 +38,10 @@ type Planner struct {
 	last     modes.Snapshot
 	changes  []modes.Change // of the last Delta
 	leaves   []rules.Rule   // of last, in order
-	ends     []int          // leaves[ends[i-1]:ends[i]] are those of last.Services[i]
+	// spare is where those of the next Snapshot go: the memory of those before last, which no
+	// Ruleset has any more. Fresh memory of that size is what a change of one Service costs most.
+	spare []rules.Rule
+	ends  []int // leaves[ends[i-1]:ends[i]] are those of last.Services[i]
 }
 
 // Plan makes the Ruleset for a whole Snapshot. The chains of the Services are
@@ -147,7 +150,10 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 		}
 		p.planned, p.comments = true, n <= largeCluster
 	}
-	leaves := make([]rules.Rule, 0, s.Ports()+1)
+	leaves := p.spare[:0]
+	if n := s.Ports() + 1; cap(leaves) < n {
+		leaves = make([]rules.Rule, 0, n+n/16)
+	}
 	ends := make([]int, 0, len(s.Services))
 	var reject []rules.Rule
 	var out outside
@@ -169,7 +175,7 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 		reject = appendRejects(reject, svc)
 		out.add(svc)
 	}
-	p.last, p.leaves, p.ends = s, leaves, ends
+	p.last, p.leaves, p.ends, p.spare = s, leaves, ends, p.leaves
 	p.loopback = len(out.nodePorts) > 0 && p.Family != modes.IPv6 && s.Node.LocalhostNodePorts()
 	dispatch := p.Dispatch
 	if dispatch == nil {

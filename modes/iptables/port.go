@@ -1,6 +1,8 @@
 package iptables
 
 import (
+	"slices"
+
 	"viplab/modes"
 	"viplab/modes/packet/rules"
 )
@@ -87,6 +89,10 @@ func Leaves(svc *modes.Service) []rules.Rule {
 
 // appendRejects appends the filter rules of the ports at whose ClusterIP nobody serves.
 func appendRejects(reject []rules.Rule, svc *modes.Service) []rules.Rule {
+	serves := func(ep modes.Endpoint) bool { return ep.Only == "" && ep.Condition != modes.Unready }
+	if !svc.InternalLocal && slices.ContainsFunc(svc.Endpoints, serves) {
+		return reject // as nearly all
+	}
 	for _, sp := range svc.Ports {
 		p := portOf(svc, sp)
 		if p.inside() {
