@@ -79,7 +79,7 @@ with its own address. Further commands at hand:
 ` + shellCommands(),
 		Example: `  viplab exec -- iptables-legacy-save
   viplab exec --mode ipvs --services 100 -- ipvsadm -Ln
-  viplab exec --mode nftables -- sh -c 'client curl -s 10.96.0.10; nft list ruleset'`,
+  viplab exec --mode nftables --layout kube-proxy -- sh -c 'client curl -s 10.96.0.10; nft list ruleset'`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("exec needs a command, as in: viplab exec --mode ipvs -- ipvsadm -Ln")
