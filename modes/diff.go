@@ -29,19 +29,7 @@ type Change struct {
 func Diff(from, to Snapshot) []Change {
 	var out []Change
 	a, b := from.Services, to.Services
-	// What comes before the first difference, which is most of it, is the fastest to
-	// pass over so.
-	same := 0
-	for same < len(a) && same < len(b) && a[same] == b[same] {
-		same++
-	}
-	a, b = a[same:], b[same:]
-	// The same from the end.
-	i, j := len(a), len(b)
-	for i > 0 && j > 0 && a[i-1] == b[j-1] {
-		i, j = i-1, j-1
-	}
-	a, b = a[:i], b[:j]
+	a, b = apart(a, b)
 	for len(a) > 0 && len(b) > 0 {
 		if a[0] == b[0] {
 			a, b = a[1:], b[1:]
@@ -66,4 +54,26 @@ func Diff(from, to Snapshot) []Change {
 		out = append(out, Change{New: s})
 	}
 	return out
+}
+
+// stride is how many pointers are compared at once: as arrays, whose comparison is the
+// runtime's for memory, three times as fast as pointer by pointer. With 20000 Services it
+// is most of what planning a change takes.
+const stride = 64
+
+// apart cuts off what is the same at the beginning and at the end, which is most of it.
+func apart(a, b []*Service) (_, _ []*Service) {
+	for len(a) >= stride && len(b) >= stride && *(*[stride]*Service)(a) == *(*[stride]*Service)(b) {
+		a, b = a[stride:], b[stride:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) >= stride && len(b) >= stride && *(*[stride]*Service)(a[len(a)-stride:]) == *(*[stride]*Service)(b[len(b)-stride:]) {
+		a, b = a[:len(a)-stride], b[:len(b)-stride]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return a, b
 }

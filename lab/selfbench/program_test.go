@@ -20,6 +20,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/iptables"
 	"viplab/modes/ipvs"
+	"viplab/modes/nftables"
 	"viplab/modes/packet/rules"
 	"viplab/modes/snapshot/synth"
 )
@@ -93,6 +94,24 @@ func full(mode func() modes.Proxier, snap modes.Snapshot) side {
 	}
 }
 
+// delta times a change that has come and gone once before: a proxier that runs for weeks has
+// made changes already.
+func delta(mode func() modes.Proxier, snap, next modes.Snapshot) side {
+	return func(b *testing.B, _ *topo.Topology) time.Duration {
+		p := mode()
+		for _, s := range []modes.Snapshot{snap, next, snap} {
+			if _, err := p.Sync(context.Background(), s); err != nil {
+				b.Error(err)
+			}
+		}
+		start := time.Now()
+		if _, err := p.Sync(context.Background(), next); err != nil {
+			b.Error(err)
+		}
+		return time.Since(start)
+	}
+}
+
 // tool times a program fed a ready-made text from memory.
 func tool(b *testing.B, input []byte, name string, args ...string) time.Duration {
 	cmd := exec.Command(name, args...)
@@ -125,8 +144,7 @@ func BenchmarkIptablesFullSync(b *testing.B) {
 }
 
 // BenchmarkIptablesDelta: one Service added on top of N, against
-// iptables-legacy-restore of the same changed lines on top of the same rules. It has come and
-// gone once before: a proxier that runs for weeks has made changes already.
+// iptables-legacy-restore of the same changed lines on top of the same rules.
 func BenchmarkIptablesDelta(b *testing.B) {
 	s := spec()
 	snap := s.Snapshot()
@@ -137,19 +155,7 @@ func BenchmarkIptablesDelta(b *testing.B) {
 		b.Fatal(err)
 	}
 	input := text(b, before)
-	compare(b, func(b *testing.B, _ *topo.Topology) time.Duration {
-		p := iptables.New(nil, iptables.Restorer{})
-		for _, s := range []modes.Snapshot{snap, next, snap} {
-			if _, err := p.Sync(context.Background(), s); err != nil {
-				b.Error(err)
-			}
-		}
-		start := time.Now()
-		if _, err := p.Sync(context.Background(), next); err != nil {
-			b.Error(err)
-		}
-		return time.Since(start)
-	}, func(b *testing.B, _ *topo.Topology) time.Duration {
+	compare(b, delta(func() modes.Proxier { return iptables.New(nil, iptables.Restorer{}) }, snap, next), func(b *testing.B, _ *topo.Topology) time.Duration {
 		tool(b, input, "iptables-legacy-restore", "-w", "5", "--noflush", "--counters")
 		return tool(b, lines.Bytes(), "iptables-legacy-restore", "-w", "5", "--noflush", "--counters")
 	})
@@ -163,6 +169,61 @@ func held(rs rules.Ruleset) rules.Ruleset {
 		out.Tables[i].Chains = slices.Collect(t.All())
 	}
 	return out
+}
+
+// recorder is a Runner that starts nothing and keeps what the tool would have been fed.
+type recorder struct{ fed [][]byte }
+
+func (r *recorder) Run(_ context.Context, in modes.Input, _ string, _ ...string) ([]byte, modes.Cost, error) {
+	var buf bytes.Buffer
+	w := bufio.NewWriter(&buf)
+	if err := in(w); err != nil {
+		return nil, modes.Cost{}, err
+	}
+	err := w.Flush()
+	r.fed = append(r.fed, buf.Bytes())
+	return nil, modes.Cost{}, err
+}
+
+// nftText is what nft has to be fed for a full sync, and then for one Service more.
+func nftText(b *testing.B, snap, next modes.Snapshot) (full, delta []byte) {
+	r := &recorder{}
+	_ = once(b, func(b *testing.B, _ *topo.Topology) time.Duration {
+		p := nftables.New(nftables.Options{Apply: nftables.Tool, Runner: r})
+		for _, s := range []modes.Snapshot{snap, next} {
+			if _, err := p.Sync(context.Background(), s); err != nil {
+				b.Error(err)
+			}
+		}
+		return 0
+	})
+	if len(r.fed) != 2 {
+		b.Fatalf("nft was called %d times, want one for each Snapshot", len(r.fed))
+	}
+	return r.fed[0], r.fed[1]
+}
+
+// BenchmarkNftablesFullSync: a full sync against nft -f of the same table as text.
+func BenchmarkNftablesFullSync(b *testing.B) {
+	s := spec()
+	snap := s.Snapshot()
+	input, _ := nftText(b, snap, snap.With(s.Service(size)))
+	compare(b, full(func() modes.Proxier { return nftables.New(nftables.Options{}) }, snap),
+		func(b *testing.B, _ *topo.Topology) time.Duration { return tool(b, input, "nft", "-f", "-") })
+}
+
+// BenchmarkNftablesDelta: one Service more, which has come and gone once before, against
+// nft -f of the same elements on top of the same table.
+func BenchmarkNftablesDelta(b *testing.B) {
+	s := spec()
+	snap := s.Snapshot()
+	next := snap.With(s.Service(size))
+	input, lines := nftText(b, snap, next)
+	compare(b, delta(func() modes.Proxier { return nftables.New(nftables.Options{}) }, snap, next),
+		func(b *testing.B, _ *topo.Topology) time.Duration {
+			tool(b, input, "nft", "-f", "-")
+			return tool(b, lines, "nft", "-f", "-")
+		})
 }
 
 // needIPVS skips where the kernel has no IPVS.

@@ -2,7 +2,6 @@ package ipvs
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes/clock"
+	"viplab/modes/packet/socket"
 )
 
 // chunk is how many bytes of messages go to the kernel in one send. The
@@ -23,7 +23,7 @@ const chunk = 64 << 10
 // answer after every message, which costs three system calls each; in the guest a
 // system call takes 10 to 20 µs.)
 type batch struct {
-	fd    int
+	conn  socket.Netlink
 	buf   []byte
 	last  int           // start of the last message in buf
 	seq   uint32        // of the last message
@@ -37,24 +37,14 @@ type batch struct {
 }
 
 func newBatch(protocol int) (*batch, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
+	conn, err := socket.OpenNetlink(protocol)
 	if err != nil {
-		return nil, fmt.Errorf("open netlink socket %d: %w", protocol, err)
+		return nil, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("bind netlink socket %d: %w", protocol, err)
-	}
-	// NETLINK_CAP_ACK: an error answers with the header of the request only,
-	// so that a reply never outgrows the buffer.
-	if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("set NETLINK_CAP_ACK: %w", err)
-	}
-	return &batch{fd: fd, buf: make([]byte, 0, chunk+4096)}, nil
+	return &batch{conn: conn, buf: make([]byte, 0, chunk+4096)}, nil
 }
 
-func (b *batch) close() error { return unix.Close(b.fd) }
+func (b *batch) close() error { return b.conn.Close() }
 
 // begin starts the message that carries an operation out; header is the part after the
 // netlink header.
@@ -135,15 +125,9 @@ func (b *batch) send() error {
 	}
 	b.first, b.sent = b.sent, b.seq
 	b.bytes += len(b.buf)
-	err := error(unix.EINTR)
-	for errors.Is(err, unix.EINTR) {
-		err = unix.Sendto(b.fd, b.buf, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-	}
+	err := b.conn.Send(b.buf)
 	b.buf = b.buf[:0]
-	if err != nil {
-		return fmt.Errorf("send netlink messages: %w", err)
-	}
-	return nil
+	return err
 }
 
 // failures reads what the kernel has answered; nothing is good news.
@@ -151,16 +135,14 @@ func (b *batch) failures() error {
 	defer func() { b.ops = b.ops[:0] }()
 	var failed error
 	for {
-		n, _, err := unix.Recvfrom(b.fd, b.reply[:], unix.MSG_DONTWAIT)
+		m, err := b.conn.Receive(b.reply[:])
 		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			return failed
 		case err != nil:
-			return fmt.Errorf("receive netlink answer: %w", err)
+			return err
+		case m == nil:
+			return failed
 		}
-		for m := b.reply[:n]; len(m) >= unix.SizeofNlMsghdr+4; {
+		for len(m) >= unix.SizeofNlMsghdr+4 {
 			size := int(binary.NativeEndian.Uint32(m))
 			typ, seq := binary.NativeEndian.Uint16(m[4:]), binary.NativeEndian.Uint32(m[8:])
 			if size < unix.SizeofNlMsghdr+4 || size > len(m) {
@@ -182,7 +164,7 @@ func flushAll(list ...*batch) error {
 		if err := b.send(); err != nil {
 			return err
 		}
-		poll[i] = unix.PollFd{Fd: int32(b.fd), Events: unix.POLLIN}
+		poll[i] = unix.PollFd{Fd: int32(b.conn), Events: unix.POLLIN}
 	}
 	if n, err := unix.Poll(poll, 0); n == 0 && err == nil {
 		for _, b := range list {

@@ -1,6 +1,7 @@
 package nftables
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/clock"
+	"viplab/modes/packet/socket"
 )
 
 // link sends transactions to the kernel over netlink.
@@ -21,7 +23,7 @@ type link struct {
 	family modes.Family
 	sets   map[string]*Set
 	count  bool
-	conn   *netlink.Conn
+	conn   *socket.Netlink
 	// room is how many bytes fit into one transaction.
 	room int
 }
@@ -47,22 +49,19 @@ func (l *link) open() error {
 	if l.conn != nil {
 		return nil
 	}
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	conn, err := socket.OpenNetlink(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return fmt.Errorf("open a socket to nf_tables: %w", err)
 	}
+	fd := int(conn)
 	// Reasons in words, where the kernel gives them.
-	_ = conn.SetOption(netlink.ExtendedAcknowledge, true)
-	l.conn, l.room = conn, leastRoom
-	if raw, err := conn.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) {
-			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, largeRoom) != nil {
-				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, largeRoom)
-			}
-			if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil {
-				l.room = n - spareRoom
-			}
-		})
+	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, largeRoom) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, largeRoom)
+	}
+	l.conn, l.room = &conn, leastRoom
+	if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil {
+		l.room = n - spareRoom
 	}
 	return nil
 }
@@ -131,24 +130,73 @@ func size(list []netlink.Message) (n int) {
 // answer to the last message comes when it is committed; others come only if
 // something is wrong.
 func (l *link) transact(list []netlink.Message) error {
-	edge := func(kind netlink.HeaderType) netlink.Message {
-		return netlink.Message{
-			Header: netlink.Header{Type: kind, Flags: netlink.Request},
-			Data:   []byte{unix.AF_UNSPEC, 0, 0, unix.NFNL_SUBSYS_NFTABLES},
+	ends := []byte{unix.AF_UNSPEC, 0, 0, unix.NFNL_SUBSYS_NFTABLES}
+	out := make([]byte, 0, size(list)+2*(unix.NLMSG_HDRLEN+len(ends)))
+	out = appendMessage(out, unix.NFNL_MSG_BATCH_BEGIN, netlink.Request, ends)
+	for i, m := range list {
+		flags := m.Header.Flags
+		if i == len(list)-1 {
+			flags |= netlink.Acknowledge
 		}
+		out = appendMessage(out, m.Header.Type, flags, m.Data)
 	}
-	batch := make([]netlink.Message, 0, len(list)+2)
-	batch = append(append(batch, edge(unix.NFNL_MSG_BATCH_BEGIN)), list...)
-	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
-	batch = append(batch, edge(unix.NFNL_MSG_BATCH_END))
-	_, err := l.conn.SendMessages(batch)
+	out = appendMessage(out, unix.NFNL_MSG_BATCH_END, netlink.Request, ends)
+	err := l.conn.Send(out)
 	if err == nil {
-		_ = l.conn.SetReadDeadline(time.Now().Add(patience))
-		_, err = l.conn.Receive()
+		err = l.answer()
 	}
 	if err != nil {
 		// There may be more answers, which the next transaction is not to read.
 		err = errors.Join(fmt.Errorf("nf_tables transaction of %d messages: %w", len(list), err), l.close())
 	}
 	return err
+}
+
+// appendMessage appends a message, whose data is a multiple of four bytes. (The encoding
+// of package netlink makes a slice of each, and there are tens of thousands.)
+func appendMessage(out []byte, kind netlink.HeaderType, flags netlink.HeaderFlags, data []byte) []byte {
+	out = binary.NativeEndian.AppendUint32(out, uint32(unix.NLMSG_HDRLEN+len(data)))
+	out = binary.NativeEndian.AppendUint16(out, uint16(kind))
+	out = binary.NativeEndian.AppendUint16(out, uint16(flags))
+	out = append(out, 0, 0, 0, 0, 0, 0, 0, 0) // sequence number and sender: one answer is awaited at a time
+	return append(out, data...)
+}
+
+// answer reads the first answer to a transaction.
+func (l *link) answer() error {
+	if err := l.conn.Await(patience); err != nil {
+		return err
+	}
+	m, err := l.conn.Receive(make([]byte, answerRoom))
+	if err != nil {
+		return err
+	}
+	return refusal(m)
+}
+
+// answerRoom holds an answer: two headers and a reason in words.
+const answerRoom = 4 << 10
+
+// refusal is the error that an answer tells of: its number, and the reason where there is
+// one (NLMSG_ERROR in netlink(7)).
+func refusal(m []byte) error {
+	const number = unix.NLMSG_HDRLEN
+	const request = number + 4
+	if len(m) < request+unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(m[4:]) != unix.NLMSG_ERROR {
+		return fmt.Errorf("netlink answer of %d bytes is no acknowledgement", len(m))
+	}
+	errno := unix.Errno(-int32(binary.NativeEndian.Uint32(m[number:])))
+	if errno == 0 {
+		return nil
+	}
+	if binary.NativeEndian.Uint16(m[6:])&unix.NLM_F_ACK_TLVS != 0 {
+		if ad, err := netlink.NewAttributeDecoder(m[request+unix.NLMSG_HDRLEN:]); err == nil {
+			for ad.Next() {
+				if ad.Type() == unix.NLMSGERR_ATTR_MSG {
+					return fmt.Errorf("%w: %s", errno, ad.String())
+				}
+			}
+		}
+	}
+	return errno
 }
