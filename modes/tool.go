@@ -115,9 +115,22 @@ const watchEvery = 20 * time.Millisecond
 // before the first look. (The kernel's own account of a child, ru_maxrss, starts
 // at the size of the process that started it.)
 func watchMemory(pid int) func() int64 {
+	return Watch(watchEvery, func() int64 {
+		if proc, err := procfs.NewProc(pid); err == nil {
+			if st, err := proc.NewStatus(); err == nil {
+				return int64(st.VmHWM)
+			}
+		}
+		return 0
+	})
+}
+
+// Watch looks at something every so often until the returned function is called, which
+// gives the largest value that was seen; 0 if it was called before the first look.
+func Watch(every time.Duration, look func() int64) func() int64 {
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
-		tick := time.NewTicker(watchEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		var most int64
 		for {
@@ -126,11 +139,7 @@ func watchMemory(pid int) func() int64 {
 				peak <- most
 				return
 			case <-tick.C:
-				if proc, err := procfs.NewProc(pid); err == nil {
-					if st, err := proc.NewStatus(); err == nil {
-						most = max(most, int64(st.VmHWM))
-					}
-				}
+				most = max(most, look())
 			}
 		}
 	}()

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"viplab/modes"
 )
 
 // lookEvery is how often the memory of a program's tools is looked at.
@@ -13,25 +15,7 @@ const lookEvery = 40 * time.Millisecond
 // returned function is called, which gives the largest resident set that any had, in
 // bytes; 0 if none was seen.
 func watchTools(group int) func() int64 {
-	stop, peak := make(chan struct{}), make(chan int64)
-	go func() {
-		tick := time.NewTicker(lookEvery)
-		defer tick.Stop()
-		var most int64
-		for {
-			select {
-			case <-stop:
-				peak <- most
-				return
-			case <-tick.C:
-				most = max(most, toolMemory(group))
-			}
-		}
-	}()
-	return func() int64 {
-		close(stop)
-		return <-peak
-	}
+	return modes.Watch(lookEvery, func() int64 { return toolMemory(group) })
 }
 
 // toolMemory is the largest resident set that a process of a group ever had which runs
