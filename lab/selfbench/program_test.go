@@ -205,6 +205,7 @@ func nftText(b *testing.B, snap, next modes.Snapshot) (full, delta []byte) {
 
 // BenchmarkNftablesFullSync: a full sync against nft -f of the same table as text.
 func BenchmarkNftablesFullSync(b *testing.B) {
+	need(b, nftables.New(nftables.Options{}))
 	s := spec()
 	snap := s.Snapshot()
 	input, _ := nftText(b, snap, snap.With(s.Service(size)))
@@ -215,6 +216,7 @@ func BenchmarkNftablesFullSync(b *testing.B) {
 // BenchmarkNftablesDelta: one Service more, which has come and gone once before, against
 // nft -f of the same elements on top of the same table.
 func BenchmarkNftablesDelta(b *testing.B) {
+	need(b, nftables.New(nftables.Options{}))
 	s := spec()
 	snap := s.Snapshot()
 	next := snap.With(s.Service(size))
@@ -226,11 +228,11 @@ func BenchmarkNftablesDelta(b *testing.B) {
 		})
 }
 
-// needIPVS skips where the kernel has no IPVS.
-func needIPVS(b *testing.B) {
+// need skips where the kernel has not what a mode needs.
+func need(b *testing.B, p modes.Proxier) {
 	var err error
 	_ = once(b, func(*testing.B, *topo.Topology) time.Duration {
-		err = ipvs.New(ipvs.Options{}).Probe(context.Background())
+		err = p.Probe(context.Background())
 		return 0
 	})
 	if modes.IsMissing(err) {
@@ -253,7 +255,7 @@ func lines(snap modes.Snapshot, prefix string, kinds ...ipvs.Kind) []byte {
 
 // BenchmarkIPVSServers: virtual and real servers alone, against ipvsadm -R.
 func BenchmarkIPVSServers(b *testing.B) {
-	needIPVS(b)
+	need(b, ipvs.New(ipvs.Options{}))
 	snap := spec().Snapshot()
 	input := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	compare(b, func(b *testing.B, _ *topo.Topology) time.Duration {
@@ -281,7 +283,7 @@ func BenchmarkIPVSServers(b *testing.B) {
 // BenchmarkIPVSFullSync: a full sync, addresses and sets included, against
 // ipvsadm -R, ipset restore and ip -batch.
 func BenchmarkIPVSFullSync(b *testing.B) {
-	needIPVS(b)
+	need(b, ipvs.New(ipvs.Options{}))
 	snap := spec().Snapshot()
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	entries := lines(snap, "ipset ", ipvs.AddEntry)
@@ -310,7 +312,7 @@ func prepare(b *testing.B, snap modes.Snapshot) {
 // does, one ipset process for each entry. It is measured on 200 entries and
 // extrapolated to all of them; virtual servers and addresses come on top.
 func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
-	needIPVS(b)
+	need(b, ipvs.New(ipvs.Options{}))
 	snap := spec().Snapshot()
 	entries := strings.Split(strings.TrimSpace(string(lines(snap, "ipset ", ipvs.AddEntry))), "\n")
 	const sample = 200
@@ -330,7 +332,7 @@ func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 
 // BenchmarkIPVSDelta: adding one Service on top of N, which must not grow with N.
 func BenchmarkIPVSDelta(b *testing.B) {
-	needIPVS(b)
+	need(b, ipvs.New(ipvs.Options{}))
 	for i := range 8 {
 		n, bind := []int{100, 1000, 5000, 20000}[i%4], ipvs.Binds()[i/4]
 		b.Run(fmt.Sprintf("bind=%s/services=%d", bind, n), func(b *testing.B) {
