@@ -25,8 +25,15 @@ type Change struct {
 //
 // Services are immutable, so equal pointers are equal Services; a Service that
 // did not change costs one comparison (about a nanosecond), which keeps an
-// update of one Service among tens of thousands cheap.
+// update of one Service among tens of thousands cheap. Where to was made from
+// from, by [Snapshot.With] or [Snapshot.Without], nothing is compared.
 func Diff(from, to Snapshot) []Change {
+	if c := to.edit.change; to.edit.tells(from.Services, to.Services) {
+		if c.Old == c.New {
+			return nil
+		}
+		return []Change{c}
+	}
 	var out []Change
 	a, b := from.Services, to.Services
 	a, b = apart(a, b)

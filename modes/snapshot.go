@@ -3,6 +3,7 @@ package modes
 import (
 	"net/netip"
 	"slices"
+	"unsafe"
 )
 
 // Snapshot is the whole desired state of a node's Services.
@@ -16,6 +17,25 @@ type Snapshot struct {
 	ClusterCIDR, ClusterCIDR6 netip.Prefix
 	// Node is what holds for all Services of the node.
 	Node NodeConfig
+
+	edit edit
+}
+
+// edit is how a Snapshot was made from another: what kube-proxy is told by the API server,
+// and need not find out.
+type edit struct {
+	from, to []*Service
+	change   Change
+}
+
+// tells whether to was made from from, so that they differ by e's change alone.
+func (e *edit) tells(from, to []*Service) bool {
+	return e.to != nil && same(e.from, from) && same(e.to, to)
+}
+
+// same tells whether two lists are one, which costs nothing.
+func same(a, b []*Service) bool {
+	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
 // Ports counts the Service ports of a Snapshot.
@@ -31,21 +51,28 @@ func (s Snapshot) Ports() int {
 // Service of the same key. The receiver is unchanged.
 func (s Snapshot) With(svc *Service) Snapshot {
 	i, found := slices.BinarySearchFunc(s.Services, svc, (*Service).Compare)
-	out := make([]*Service, 0, len(s.Services)+1)
-	out = append(out, s.Services[:i]...)
-	out = append(out, svc)
+	change, rest := Change{New: svc}, i
 	if found {
-		i++
+		change.Old, rest = s.Services[i], i+1
 	}
-	s.Services = append(out, s.Services[i:]...)
-	return s
+	return s.edited(i, change, rest)
 }
 
 // Without returns a Snapshot that lacks the Service at index i. The receiver
 // is unchanged.
 func (s Snapshot) Without(i int) Snapshot {
-	out := make([]*Service, 0, len(s.Services)-1)
-	out = append(out, s.Services[:i]...)
-	s.Services = append(out, s.Services[i+1:]...)
+	return s.edited(i, Change{Old: s.Services[i]}, i+1)
+}
+
+// edited is a copy with the change at an index; the Services from rest on come after it.
+func (s Snapshot) edited(at int, c Change, rest int) Snapshot {
+	out := make([]*Service, 0, len(s.Services)+1)
+	out = append(out, s.Services[:at]...)
+	if c.New != nil {
+		out = append(out, c.New)
+	}
+	out = append(out, s.Services[rest:]...)
+	s.edit = edit{s.Services, out, c}
+	s.Services = out
 	return s
 }
