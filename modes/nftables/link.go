@@ -162,12 +162,15 @@ func appendMessage(out []byte, kind netlink.HeaderType, flags netlink.HeaderFlag
 	return append(out, data...)
 }
 
-// answer reads the first answer to a transaction.
+// answer reads the first answer to a transaction, which mostly is there already.
 func (l *link) answer() error {
-	if err := l.conn.Await(patience); err != nil {
-		return err
+	b := make([]byte, answerRoom)
+	m, err := l.conn.Receive(b)
+	if m == nil && err == nil {
+		if err = l.conn.Await(patience); err == nil {
+			m, err = l.conn.Receive(b)
+		}
 	}
-	m, err := l.conn.Receive(make([]byte, answerRoom))
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ func (s span) of(text string) string { return text[s.from:s.to] }
 // set.
 func (w *writer) partOf(svc *modes.Service, keep bool) part {
 	if keep {
-		w.part = part{}
+		n := len(svc.Ports) * len(svc.Endpoints)
+		w.part = part{elements: make([]Element, 0, n+len(svc.Ports)), shared: make([]Element, 0, n+1)}
 	} else {
 		w.part = part{elements: w.elements[:0], shared: w.shared[:0], balancers: w.balancers[:0]}
 	}

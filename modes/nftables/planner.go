@@ -2,6 +2,7 @@ package nftables
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"viplab/modes"
@@ -23,21 +24,28 @@ type Planner struct {
 	// ranged is how many Services have source ranges, whose rules depend on the node's
 	// address.
 	ranged int
+	w      writer
 }
 
 // owners counts the owners of elements that Services share, by set and key.
 type owners map[string]map[string]int32
 
-// change counts some owners more, or less, and says how many there are now.
-func (o owners) change(e Element, by int32) int32 {
+// first counts one owner more and says whether it is the first.
+func (o owners) first(e Element) bool {
 	set := o[e.In]
-	n := set[e.Key] + by
-	if n == 0 {
-		delete(set, e.Key)
-	} else {
-		set[e.Key] = n
+	before := len(set)
+	set[e.Key]++
+	return len(set) > before
+}
+
+// last counts one owner less and says whether it was the last.
+func (o owners) last(e Element) bool {
+	set := o[e.In]
+	if set[e.Key]--; set[e.Key] != 0 {
+		return false
 	}
-	return n
+	delete(set, e.Key)
+	return true
 }
 
 // standingBalancers is up to which number of endpoints the chains that all Services
@@ -56,14 +64,6 @@ func standing(l Layout) map[balancer]int {
 	return out
 }
 
-// first counts one owner more and says whether it is the first.
-func (o owners) first(e Element) bool {
-	set := o[e.In]
-	before := len(set)
-	set[e.Key]++
-	return len(set) > before
-}
-
 // endpoints is how many endpoints a Snapshot's ports have.
 func endpoints(s modes.Snapshot) (n int) {
 	for _, svc := range s.Services {
@@ -74,7 +74,8 @@ func endpoints(s modes.Snapshot) (n int) {
 
 // Plan makes the Table of a whole Snapshot.
 func (p *Planner) Plan(s modes.Snapshot) Table {
-	w := writer{Options: p.Options, scope: p.scope(s)}
+	w := &p.w
+	w.Options, w.scope = p.Options, p.scope(s)
 	t := base(p.Options, w.scope)
 	n := endpoints(s)
 	p.owners = owners{clusterIPs: make(map[string]int32, len(s.Services)), hairpins: make(map[string]int32, n)}
@@ -95,7 +96,7 @@ func (p *Planner) Plan(s modes.Snapshot) Table {
 			p.balancers[b]++
 		}
 	}
-	for _, b := range sorted(p.balancers) {
+	for _, b := range inOrder(slices.Collect(maps.Keys(p.balancers))) {
 		t.Chains = append(t.Chains, b.chain(p.Options, w.scope))
 		if p.layout() == Count {
 			t.Elements = append(t.Elements, b.element())
@@ -112,13 +113,9 @@ func (p *Planner) Plan(s modes.Snapshot) Table {
 	return t
 }
 
-func sorted(m map[balancer]int) []balancer {
-	out := make([]balancer, 0, len(m))
-	for b := range m {
-		out = append(out, b)
-	}
-	slices.SortFunc(out, func(a, b balancer) int { return cmp.Compare(a.number(), b.number()) })
-	return out
+func inOrder(list []balancer) []balancer {
+	slices.SortFunc(list, func(a, b balancer) int { return cmp.Compare(a.number(), b.number()) })
+	return list
 }
 
 // Delta is the Change from the last Snapshot to another. Where all of a Snapshot matters
@@ -156,15 +153,16 @@ func (p *Planner) delta(s modes.Snapshot, changes []modes.Change, ranged int) *C
 		return p.anew(s, changes)
 	}
 	p.last, p.changes, p.ranged = s, changes, ranged
-	d := delta{Planner: p, w: writer{Options: p.Options, scope: after}}
+	p.w.Options, p.w.scope = p.Options, after
+	d := delta{Planner: p}
 	for _, c := range p.changes {
 		d.add(c)
 	}
-	c := d.finish()
-	if !p.fill.fits(c) {
+	d.share()
+	if !p.fill.fits(&d.Change) {
 		return p.anew(s, changes)
 	}
-	return c
+	return &d.Change
 }
 
 // anew makes the Change that replaces the whole table.
@@ -178,15 +176,11 @@ func (p *Planner) anew(s modes.Snapshot, changes []modes.Change) *Change {
 // delta is a Change in the making.
 type delta struct {
 	*Planner
-	w writer
 	Change
-	// before is how many owners things had that the Change has touched.
-	ownersBefore    map[Element]int32
-	balancersBefore map[balancer]int
-	touched         []Element // in the order in which they were touched
+	old, next []part // of the Services that change
 }
 
-// add adds one Service's change.
+// add adds one Service's change, but for what it shares with others.
 func (d *delta) add(c modes.Change) {
 	var old, next part
 	if c.Old != nil {
@@ -199,59 +193,55 @@ func (d *delta) add(c modes.Change) {
 	d.DelElements, d.AddElements = append(d.DelElements, del...), append(d.AddElements, add...)
 	remade := d.sets(old.sets, next.sets)
 	d.chains(old.chains, next.chains, remade)
-	d.own(old, -1)
-	d.own(next, 1)
+	d.old, d.next = append(d.old, old), append(d.next, next)
 }
 
-// own counts the owners of what a part shares with others.
-func (d *delta) own(p part, by int) {
-	if d.ownersBefore == nil {
-		d.ownersBefore, d.balancersBefore = map[Element]int32{}, map[balancer]int{}
-	}
-	for _, e := range p.shared {
-		if _, seen := d.ownersBefore[e]; !seen {
-			d.ownersBefore[e] = d.owners.change(e, 0)
-			d.touched = append(d.touched, e)
+// share adds what is shared and comes to its first owner, or loses its last. New owners
+// are counted before those that are gone, so that nothing that is handed on goes and
+// comes again.
+func (d *delta) share() {
+	var come, gone []balancer
+	for _, p := range d.next {
+		for _, e := range p.shared {
+			if d.owners.first(e) {
+				d.AddElements = append(d.AddElements, e)
+			}
 		}
-		d.owners.change(e, int32(by))
-	}
-	for _, b := range p.balancers {
-		if _, seen := d.balancersBefore[b]; !seen {
-			d.balancersBefore[b] = d.Planner.balancers[b]
+		for _, b := range p.balancers {
+			if d.balancers[b]++; d.balancers[b] == 1 {
+				come = append(come, b)
+			}
 		}
-		d.Planner.balancers[b] += by
 	}
+	for _, p := range d.old {
+		for _, e := range p.shared {
+			if d.owners.last(e) {
+				d.DelElements = append(d.DelElements, e)
+			}
+		}
+		for _, b := range p.balancers {
+			if d.balancers[b]--; d.balancers[b] == 0 {
+				delete(d.balancers, b)
+				gone = append(gone, b)
+			}
+		}
+	}
+	d.balance(come, gone)
 }
 
-// finish adds what is shared and came to its first owner, or lost its last.
-func (d *delta) finish() *Change {
-	for _, e := range d.touched {
-		d.shared(e, d.ownersBefore[e] > 0, d.owners.change(e, 0) > 0)
-	}
-	for _, b := range sorted(d.balancersBefore) {
-		before, now := d.balancersBefore[b] > 0, d.Planner.balancers[b] > 0
-		if !now {
-			delete(d.Planner.balancers, b)
-		}
+// balance adds the chains that come and takes those away that go.
+func (d *delta) balance(come, gone []balancer) {
+	for _, b := range inOrder(come) {
 		if d.layout() == Count {
-			d.shared(b.element(), before, now)
+			d.AddElements = append(d.AddElements, b.element())
 		}
-		switch {
-		case now && !before:
-			d.AddChains = append(d.AddChains, b.chain(d.Options, d.w.scope))
-		case before && !now:
-			d.gone(b.name())
-		}
+		d.AddChains = append(d.AddChains, b.chain(d.Options, d.w.scope))
 	}
-	return &d.Change
-}
-
-func (d *delta) shared(e Element, before, now bool) {
-	switch {
-	case now && !before:
-		d.AddElements = append(d.AddElements, e)
-	case before && !now:
-		d.DelElements = append(d.DelElements, e)
+	for _, b := range inOrder(gone) {
+		if d.layout() == Count {
+			d.DelElements = append(d.DelElements, b.element())
+		}
+		d.gone(b.name())
 	}
 }
 
@@ -309,6 +299,9 @@ func sameRules(f modes.Family, a, b []Rule) bool {
 
 // differ lists the elements that only one of two parts has.
 func differ(old, next []Element) (del, add []Element) {
+	if len(old) == 0 || len(next) == 0 {
+		return old, next
+	}
 	has := make(map[Element]bool, len(old))
 	for _, e := range old {
 		has[e] = true
