@@ -2,6 +2,7 @@ package results
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -160,7 +161,12 @@ type Run struct {
 	Warnings []string
 	// Parts are the runs that this one was put together of, if it was; see [Run.All].
 	Parts []Part
+	// Home is where the records are, if that is not Dir; see [Run.Source].
+	Home string
 }
+
+// Source is the directory of the records.
+func (r *Run) Source() string { return cmp.Or(r.Home, r.Dir) }
 
 // NoRunError says that a directory holds no run, or is not there.
 type NoRunError struct{ Dir string }

@@ -90,8 +90,16 @@ func NameRun(dir, run, name string) error {
 	if name == "" || name == LatestLink || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
 		return fmt.Errorf("a run cannot be named %q: a name has no slash, begins with no dot and is not %s", name, LatestLink)
 	}
+	// The latest, and one that has a name already, are named themselves, since links move on.
+	target, err := filepath.EvalSymlinks(filepath.Join(dir, run))
+	if err == nil && filepath.Base(run) == run {
+		run = filepath.Base(target)
+	}
 	if info, err := os.Lstat(filepath.Join(dir, run, SamplesFile)); err != nil || !info.Mode().IsRegular() || filepath.Base(run) != run {
 		return fmt.Errorf("there is no run %s in %s", run, dir)
+	}
+	if name == run {
+		return fmt.Errorf("run %s has that name already", run)
 	}
 	link := filepath.Join(dir, name)
 	if info, err := os.Lstat(link); err == nil {
@@ -120,8 +128,13 @@ func Prunable(list []Listed, keep int) []Listed {
 	return out
 }
 
-// DeleteRun deletes a run of a folder.
+// DeleteRun deletes a run of a folder. One that is being written is a [BusyError].
 func DeleteRun(dir, run string) error {
+	unlock, err := Lock(filepath.Join(dir, run))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("delete run %s: %w", run, err)

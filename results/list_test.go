@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -54,6 +55,15 @@ func TestRuns(t *testing.T) {
 	if old := Prunable(list, 1); len(old) != 1 || old[0].Name != "b" {
 		t.Errorf("%+v", old)
 	}
+	unlock, err := Lock(filepath.Join(dir, "b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *BusyError
+	if err := DeleteRun(dir, "b"); !errors.As(err, &busy) {
+		t.Errorf("a run that is being written: %v", err)
+	}
+	unlock()
 	if err := DeleteRun(dir, "b"); err != nil {
 		t.Error(err)
 	}
@@ -62,6 +72,14 @@ func TestRuns(t *testing.T) {
 	}
 	if err := DeleteRun(dir, "../"+filepath.Base(dir)+"/mine"); err == nil {
 		t.Error("deleted by a way out of the folder")
+	}
+	for link, run := range map[string]string{LatestLink: "c", "before": "d"} {
+		if err := NameRun(dir, link, "of-"+link); err != nil {
+			t.Error(err)
+		}
+		if to, err := os.Readlink(filepath.Join(dir, "of-"+link)); err != nil || to != run {
+			t.Errorf("the name of %s leads to %s, %v", link, to, err)
+		}
 	}
 	for _, bad := range [][2]string{{"d", "a"}, {"d", LatestLink}, {"d", "x/y"}, {"d", ""}, {"d", ".x"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
 		if err := NameRun(dir, bad[0], bad[1]); err == nil {

@@ -23,11 +23,22 @@ const (
 	RunName   = "run"            // of several runs in one report
 )
 
+// UsualKernel is the guest's if nothing is said of it: the one that Debian packages.
+const UsualKernel = "debian"
+
 // Variant is what a report sets side by side: a mode with its arguments, and what the
 // whole trial was under. Its keys are those above and the names of the mode's
 // parameters. What has its default is absent, so two variants are the same if and
 // only if they have the same keys and values.
 type Variant map[string]string
+
+// KernelName is the name of the guest's kernel.
+func (v Variant) KernelName() string {
+	if k := v[Kernel]; k != "" {
+		return k
+	}
+	return UsualKernel
+}
 
 // Mode is the name of the variant's mode, empty for what is of no mode.
 func (v Variant) Mode() string { return v[Mode] }

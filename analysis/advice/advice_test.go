@@ -172,3 +172,62 @@ func TestAdvise(t *testing.T) {
 		t.Errorf("its own kernel: %+v %v", a, err)
 	}
 }
+
+// TestKernels: of a run on several kernels each is named, the packaged one too, and one is
+// not taken for another whose name begins alike.
+func TestKernels(t *testing.T) {
+	run := grown()
+	run.Env.Kernel = "Linux 6.1.1; Linux 6.12.9; Linux 7.3.4"
+	for _, r := range slices.Clone(run.Records) {
+		for _, k := range []string{"6.1", "6.12"} {
+			r.Variant = results.Variant{results.Mode: r.Variant.Mode(), results.Endpoints: "2", results.Kernel: k}
+			run.Records = append(run.Records, r)
+		}
+	}
+	for kernel, want := range map[string]int{"": 6, "6.1": 2, "6.12": 2, results.UsualKernel: 2} {
+		a, err := Advise(catalog.All(), run, Input{Services: 5000, Kernel: kernel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := a.Standings[0]; len(st.Leaders)+len(st.Behind)+len(st.Unplaced) != want {
+			t.Errorf("kernel %q: %+v", kernel, st)
+		}
+	}
+	for _, kernel := range []string{"7.3", "6"} {
+		if _, err := Advise(catalog.All(), run, Input{Kernel: kernel}); err == nil || !strings.Contains(err.Error(), "the run is of debian, 6.1, 6.12") {
+			t.Errorf("%s: %v", kernel, err)
+		}
+	}
+	a, err := Advise(catalog.All(), run, Input{Services: 20000, Kernel: "6.12"})
+	if err != nil || a.Standings[0].Empty() || strings.Contains(a.Simulation, "not of the run itself") {
+		t.Errorf("another size of one of them: %+v, %v", a, err)
+	}
+}
+
+// TestForecastOfVariants: what the model knows nothing of has no forecast, rather than that
+// of the mode without it.
+func TestForecastOfVariants(t *testing.T) {
+	run := grown()
+	f, _, err := simulated(catalog.All(), run, mustSummary(t, run), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]bool{"": true, results.Policies: false, results.Family: false, "sync": false} {
+		v := results.Variant{results.Mode: "iptables", results.Endpoints: "2"}
+		if key != "" {
+			v[key] = "some"
+		}
+		if _, ok := f(find(t, OneChange), summary.Series{Mode: "iptables", Label: "x", Variant: v}, 20000); ok != want {
+			t.Errorf("%q: %t", key, ok)
+		}
+	}
+}
+
+func mustSummary(t *testing.T, run *results.Run) *summary.Summary {
+	t.Helper()
+	s, err := summary.Of(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

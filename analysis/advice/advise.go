@@ -89,6 +89,9 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 		if s, err = summary.Of(run); err != nil {
 			return nil, err
 		}
+		if s, err = ofKernel(s, run, in.Kernel); err != nil {
+			return nil, err
+		}
 		out.From = fmt.Sprintf("%s (testbed %s, kernel %s)", run.Dir, run.Env.Testbed, run.Env.Kernel)
 	}
 	sizes := s.Sizes()
@@ -101,10 +104,7 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 			out.Services = sizes[len(sizes)-1]
 		}
 	}
-	series, err := ofKernel(s.Series(), run, in.Kernel)
-	if err != nil {
-		return nil, err
-	}
+	series := s.Series()
 	// Only a run of a mode says what it costs beside others on its machine.
 	if len(series) == 0 {
 		for _, m := range known {
@@ -152,29 +152,31 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 	return out, nil
 }
 
-// ofKernel keeps the series of a kernel: of a run on several, those that name it, of a run
-// on one, all if it is that one.
-func ofKernel(series []summary.Series, run *results.Run, kernel string) ([]summary.Series, error) {
-	if kernel == "" {
-		return series, nil
+// ofKernel is the part of a run's Summary that is of one kernel, the empty one for any. Where
+// there are several in the run it has to be one of their names, else it may be a version
+// ("7.3", "6.18.44").
+func ofKernel(s *summary.Summary, run *results.Run, kernel string) (*summary.Summary, error) {
+	kernels := s.Kernels()
+	if kernel == "" || run == nil {
+		return s, nil
 	}
-	var out []summary.Series
-	var have []string
-	for _, one := range series {
-		k := one.Variant[results.Kernel]
-		if k == "" && run != nil {
-			k = run.Env.Kernel
+	if len(kernels) == 1 && kernels[0] != kernel && isVersion(run.Env.Kernel, kernel) {
+		return s, nil
+	}
+	// Natively there is no guest that would have a kernel with a name.
+	if !slices.Contains(kernels, kernel) || run.Env.Kernel == run.Env.Host {
+		if len(kernels) == 1 {
+			kernels = []string{run.Env.Kernel}
 		}
-		if strings.Contains(k, kernel) {
-			out = append(out, one)
-		} else if !slices.Contains(have, k) {
-			have = append(have, k)
-		}
+		return nil, fmt.Errorf("nothing was measured on kernel %q: the run is of %s", kernel, strings.Join(kernels, ", "))
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("nothing was measured on kernel %q: the run is of %s", kernel, strings.Join(have, ", "))
-	}
-	return out, nil
+	return s.Where(func(v results.Variant) bool { return v.KernelName() == kernel }), nil
+}
+
+// isVersion tells whether a kernel's release ("Linux 6.18.44-x") is of a version or a series.
+func isVersion(release, version string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(release, "Linux "), version)
+	return ok && (rest == "" || strings.ContainsAny(rest[:1], ".-+"))
 }
 
 // matters holds how far variants are behind against a budget, and says from which number of

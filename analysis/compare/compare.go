@@ -10,6 +10,7 @@ package compare
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -37,8 +38,8 @@ type Row struct {
 	// Change is the share by which B is larger than A; Lo and Hi bound it at
 	// 95 %, if Interval is set (four rounds in each run, at least).
 	Change   float64 `json:"change"`
-	Lo       float64 `json:"lo"`
-	Hi       float64 `json:"hi"`
+	Lo       Bound   `json:"lo"`
+	Hi       Bound   `json:"hi"`
 	Interval bool    `json:"interval"`
 	P        float64 `json:"p"`
 	// Significant is whether P is below Alpha.
@@ -46,12 +47,23 @@ type Row struct {
 	// Explained is set where the change is no larger than that of the machine's own speed
 	// between the runs, see [Comparison.Machine].
 	Explained bool `json:"explained,omitempty"`
-	// FromNothing is set where A is 0 throughout and B is not, so that there is no share
-	// by which it changed.
+	// FromNothing is set where the median of A is 0 and that of B is not, so that there is
+	// no share by which it changed.
 	FromNothing bool `json:"from_nothing,omitempty"`
 	// Worse is whether a change in this direction is one for the worse. Of a metric
 	// that has no better direction none is.
 	Worse bool `json:"worse"`
+}
+
+// Bound is one of an interval, which may be infinite: JSON has that as null.
+type Bound float64
+
+// MarshalJSON implements json.Marshaler.
+func (b Bound) MarshalJSON() ([]byte, error) {
+	if math.IsInf(float64(b), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(b))
 }
 
 // Comparison is all rows, and what the two runs do not share.
@@ -62,8 +74,11 @@ type Comparison struct {
 	// OnlyA and OnlyB count cells without a counterpart.
 	OnlyA int `json:"only_a"`
 	OnlyB int `json:"only_b"`
-	// Lost lists the variants of A of which B has no cell.
+	// Lost lists what A has and B lost: variants of which B has no cell, and sizes of one at
+	// which all of its trials failed in B.
 	Lost []string `json:"lost,omitempty"`
+	// Cut lists the cells that a limit of time cut off in B, and not in A.
+	Cut []string `json:"cut,omitempty"`
 	// Machine is by what share each fixed loop of the lab's own, which no mode touches, takes
 	// longer in B than in A, by loop.
 	Machine map[string]float64 `json:"machine,omitempty"`
@@ -106,7 +121,7 @@ func (c *Comparison) Worsened(share float64) (out []Row) {
 		if m, _ := results.FindMetric(r.Metric); m.Better == results.More {
 			least = -r.Hi
 		}
-		if least > share {
+		if float64(least) > share {
 			out = append(out, r)
 		}
 	}
@@ -153,14 +168,17 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	if len(forbidden) > 0 {
 		return nil, &DifferentError{texts(forbidden)}
 	}
-	cellsA, err := cells(a, across)
+	ofA, err := summary.Make(a.Records)
 	if err != nil {
 		return nil, err
 	}
-	cellsB, err := cells(b, across)
+	ofB, err := summary.Make(b.Records)
 	if err != nil {
 		return nil, err
 	}
+	// What tells variants of either run apart is no matter of the runs.
+	across = slices.DeleteFunc(slices.Clone(across), func(key string) bool { return tellsApart(ofA, key) || tellsApart(ofB, key) })
+	cellsA, cellsB := cells(ofA, across), cells(ofB, across)
 	for _, key := range o.Across {
 		if !slices.ContainsFunc(slices.Concat(a.Records, b.Records), func(r results.Record) bool { return r.Variant[key] != "" }) {
 			return nil, &DifferentError{[]string{fmt.Sprintf("neither has a variant with a %s to compare across", key)}}
@@ -168,6 +186,8 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	}
 	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff), Machine: machine(a, b)}
 	c.match(cellsA, cellsB)
+	c.failed(cellsA, cellsB, b)
+	c.cut(ofA, ofB, across)
 	for i := range c.Rows {
 		c.Rows[i].Explained = explained(c.Rows[i], c.Machine)
 	}
@@ -199,6 +219,44 @@ func (c *Comparison) match(a, b map[string]*summary.Cell) {
 	for name := range b {
 		if _, ok := a[name]; !ok {
 			c.OnlyB++
+		}
+	}
+}
+
+// failed adds to what was lost the sizes of variants at which trials failed in B and none of
+// A's cells has a counterpart.
+func (c *Comparison) failed(a, b map[string]*summary.Cell, run *results.Run) {
+	type place struct{ variant, services string }
+	failures := map[place]bool{}
+	for _, r := range run.Records {
+		if r.Metric == results.Done && r.Err != "" {
+			failures[place{r.Variant.Key(), r.Factors[results.Services]}] = true
+		}
+	}
+	for _, cell := range b {
+		delete(failures, place{cell.Variant.Key(), cell.Factors[results.Services]})
+	}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		cell := a[name]
+		at := place{cell.Variant.Key(), cell.Factors[results.Services]}
+		if !failures[at] || slices.Contains(c.Lost, at.variant) {
+			continue
+		}
+		if text := at.variant + " at " + at.services + " Services, of which trials failed"; !slices.Contains(c.Lost, text) {
+			c.Lost = append(c.Lost, text)
+		}
+	}
+}
+
+// cut lists what a limit cut off in B alone.
+func (c *Comparison) cut(a, b *summary.Summary, across []string) {
+	over := map[string]bool{}
+	for _, cell := range b.Cells {
+		over[cellName(cell, across)] = cell.Over
+	}
+	for _, cell := range a.Cells {
+		if m, _ := results.FindMetric(cell.Metric); m.Compared && !cell.Over && over[cellName(cell, across)] {
+			c.Cut = append(c.Cut, Row{Metric: cell.Metric, Variant: cell.Variant, Factors: cell.Factors}.Name())
 		}
 	}
 }
@@ -255,22 +313,21 @@ func texts(list []difference) (out []string) {
 	return out
 }
 
-// cells summarises a run by the names of its cells, without the keys of variants that
-// are compared across. A key that tells two variants of the run apart stays.
-func cells(run *results.Run, across []string) (map[string]*summary.Cell, error) {
-	s, err := summary.Make(run.Records)
-	if err != nil {
-		return nil, err
-	}
-	across = slices.DeleteFunc(slices.Clone(across), func(key string) bool { return tellsApart(s, key) })
+// cells lists what is compared by the names of the cells, without the keys of variants that
+// are compared across.
+func cells(s *summary.Summary, across []string) map[string]*summary.Cell {
 	out := map[string]*summary.Cell{}
 	for _, c := range s.Cells {
 		if m, _ := results.FindMetric(c.Metric); !m.Compared || c.Over {
 			continue
 		}
-		out[results.Record{Metric: c.Metric, Variant: without(c.Variant, across...), Factors: c.Factors}.Cell()] = c
+		out[cellName(c, across)] = c
 	}
-	return out, nil
+	return out
+}
+
+func cellName(c *summary.Cell, across []string) string {
+	return results.Record{Metric: c.Metric, Variant: without(c.Variant, across...), Factors: c.Factors}.Cell()
 }
 
 // tellsApart tells whether two variants of a run differ in a key alone.
@@ -301,8 +358,9 @@ func compareCells(a, b *summary.Cell) (Row, bool) {
 	}
 	x, y := slices.Collect(maps.Values(a.Trials)), slices.Collect(maps.Values(b.Trials))
 	row := Row{Metric: a.Metric, Variant: a.Variant, Factors: a.Factors, A: a.Median, B: b.Median, P: 1}
-	row.Change, row.Lo, row.Hi, row.Interval = ratio(x, y)
-	row.FromNothing = a.Median == 0 && !slices.ContainsFunc(x, func(v float64) bool { return v > 0 })
+	if row.FromNothing = a.Median == 0; !row.FromNothing {
+		row.Change, row.Lo, row.Hi, row.Interval = ratio(x, y)
+	}
 	cmp := benchmath.AssumeNothing.Compare(
 		benchmath.NewSample(x, &benchmath.DefaultThresholds), benchmath.NewSample(y, &benchmath.DefaultThresholds))
 	if len(x) > 1 && len(y) > 1 && !math.IsNaN(cmp.P) {
@@ -333,26 +391,31 @@ const z = 1.959964
 // ratio is the median of all y/x less one, with the interval of Hodges and
 // Lehmann: the k-th smallest and largest ratio, with k from the normal
 // approximation of the U statistic (Hollander and Wolfe, Nonparametric Statistical
-// Methods, §4.3). ok is false below four values a side. There is no change if no value of x
-// is above zero.
-func ratio(x, y []float64) (change, lo, hi float64, ok bool) {
+// Methods, §4.3). ok is false below four values a side. A value above zero is
+// infinitely more than zero; there is no change where most ratios are so.
+func ratio(x, y []float64) (change float64, lo, hi Bound, ok bool) {
 	var all []float64
 	for _, a := range x {
 		for _, b := range y {
-			if a > 0 {
+			switch {
+			case a > 0:
 				all = append(all, b/a-1)
+			case b > 0:
+				all = append(all, math.Inf(1))
+			default:
+				all = append(all, 0)
 			}
 		}
 	}
+	slices.Sort(all)
 	mid, err := stats.Median(all)
-	if err != nil {
+	if err != nil || math.IsInf(mid, 1) {
 		return 0, 0, 0, false
 	}
-	slices.Sort(all)
 	n, m := float64(len(x)), float64(len(y))
 	k := int(math.Floor(n*m/2 - z*math.Sqrt(n*m*(n+m+1)/12)))
-	if len(x) < 4 || len(y) < 4 || k < 0 || len(all) != len(x)*len(y) {
+	if len(x) < 4 || len(y) < 4 || k < 1 {
 		return mid, 0, 0, false
 	}
-	return mid, all[k], all[len(all)-1-k], true
+	return mid, Bound(all[k-1]), Bound(all[len(all)-k]), true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -192,7 +193,59 @@ func TestAcross(t *testing.T) {
 	if c, err := Runs(side("", "nft"), side("", "nft"), across); err != nil || len(c.Rows) != 2 {
 		t.Errorf("both in each run: %+v, %v", c, err)
 	}
+	c, err := Runs(side("", "nft"), side("nft"), across)
+	if err != nil || len(c.Rows) != 1 || c.Rows[0].Variant["backend"] != "nft" || len(c.Lost) != 1 {
+		t.Errorf("both in one run: %+v, %v", c, err)
+	}
 	if _, err := Runs(side(""), side(""), across); err == nil || !strings.Contains(err.Error(), "a backend to compare across") {
 		t.Errorf("a key that there is not: %v", err)
+	}
+}
+
+// TestGone: what a limit cut off, or failed, in B alone is said.
+func TestGone(t *testing.T) {
+	side := func(over, failed bool) *results.Run {
+		out := &results.Run{Dir: "x"}
+		for _, n := range []string{"10", "20", "30"} {
+			at, v := map[string]string{results.Services: n}, results.Variant{results.Mode: "m"}
+			for round := range 4 {
+				r := results.Record{Metric: results.SyncFull, Variant: v, Factors: at, Round: round, Values: []float64{1}, Over: over && n == "20"}
+				if failed && n == "30" {
+					r = results.Record{Metric: results.Done, Variant: v, Factors: at, Round: round, Err: "no room", Trial: fmt.Sprint(n, round)}
+				}
+				out.Records = append(out.Records, r)
+			}
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		over, failed, before bool
+		cut, lost            int
+	}{{}, {over: true, cut: 1}, {over: true, before: true}, {failed: true, lost: 1}} {
+		c, err := Runs(side(tt.before, false), side(tt.over, tt.failed), Options{})
+		if err != nil || len(c.Cut) != tt.cut || len(c.Lost) != tt.lost {
+			t.Errorf("%+v: cut %q, lost %q, %v", tt, c.Cut, c.Lost, err)
+		}
+	}
+}
+
+// TestRatio: the interval of few rounds is the widest that there is, and what begins from
+// next to nothing is seen.
+func TestRatio(t *testing.T) {
+	if _, lo, hi, ok := ratio([]float64{100, 101, 102, 110}, []float64{109, 120, 121, 122}); !ok || lo > -0.00909 || hi < 0.2199 {
+		t.Errorf("[%g, %g] %t", lo, hi, ok)
+	}
+	side := func(values ...float64) *results.Run {
+		out := &results.Run{Dir: "x"}
+		for round, v := range values {
+			out.Records = append(out.Records, results.Record{Metric: results.LiveLost, Variant: results.Variant{results.Mode: "m"}, Round: round, Values: []float64{v}})
+		}
+		return out
+	}
+	for name, a := range map[string][]float64{"nothing": {0, 0, 0, 0, 0, 0}, "nearly": {0, 0, 0, 0, 0, 1}, "a little": {1, 1, 1, 1, 1, 0}} {
+		c, err := Runs(side(a...), side(40, 45, 50, 55, 58, 60), Options{})
+		if err != nil || len(c.Worsened(0.05)) != 1 {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
 	}
 }

@@ -75,6 +75,12 @@ func (c *Comparison) sentence() string {
 	if c.OnlyA+c.OnlyB > 0 {
 		s += fmt.Sprintf(" %d cells are only in A, %d only in B.", c.OnlyA, c.OnlyB)
 	}
+	if n := len(c.Cut); n > 0 {
+		s += fmt.Sprintf(" A limit of time cut off %d cells in B and not in A, the first: %s.", n, c.Cut[0])
+	}
+	if n := len(c.Lost); n > 0 {
+		s += fmt.Sprintf(" Of %d variants or sizes of A there is nothing in B, the first: %s.", n, c.Lost[0])
+	}
 	if len(c.Differences) > 0 {
 		s += " Compared although " + strings.Join(c.Differences, "; ") + "."
 	}
@@ -95,7 +101,7 @@ func (r Row) text() []string {
 		change = "from nothing"
 	}
 	if r.Interval {
-		change += fmt.Sprintf(" [%+.1f, %+.1f]", 100*r.Lo, 100*r.Hi)
+		change += fmt.Sprintf(" [%+.1f, %+.1f]", 100*float64(r.Lo), 100*float64(r.Hi))
 	}
 	switch {
 	case !r.Significant:

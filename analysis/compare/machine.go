@@ -39,6 +39,9 @@ func loops(run *results.Run) map[string][]float64 {
 // time or a rate that changed by no more than the loop that changed most, in the same
 // direction. What is no time, such as memory, does not follow the machine's speed.
 func explained(r Row, machine map[string]float64) bool {
+	if r.FromNothing {
+		return false
+	}
 	m, _ := results.FindMetric(r.Metric)
 	longer := 1 + r.Change // as a ratio of times
 	switch m.Unit {

@@ -23,8 +23,8 @@ func again(run *results.Run) []string {
 	if len(words) > 0 {
 		program = words[0]
 	}
-	report := commandLine([]string{program, "report", run.Dir}) + "   # plots and report from the same records"
-	config := commandLine([]string{program, "bench", "--config", filepath.Join(run.Dir, results.ConfigFile)})
+	report := commandLine([]string{program, "report", run.Source()}) + "   # plots and report from the same records"
+	config := commandLine([]string{program, "bench", "--config", filepath.Join(run.Source(), results.ConfigFile)})
 	switch {
 	case len(words) > 0 && slices.Contains(words, "-"):
 		return []string{config + "   # the same settings, with the run's copy of what came on standard input", report}

@@ -36,15 +36,17 @@ func missingOf(run *results.Run) []string {
 	asked := len(places) * rounds
 	well, failed := 0, 0
 	for _, r := range run.Records {
-		i := slices.IndexFunc(places, func(p *place) bool { return r.Metric == results.Done && r.Round < rounds && p.is(r) })
-		switch {
-		case i < 0:
+		if r.Metric != results.Done || r.Round >= rounds {
+			continue
+		}
+		switch p := placeOf(places, r); {
+		case p == nil:
 		case r.Err != "":
 			failed++
-			places[i].failure, _, _ = strings.Cut(r.Err, "\n")
+			p.failure, _, _ = strings.Cut(r.Err, "\n")
 		default:
 			well++
-			places[i].well++
+			p.well++
 		}
 	}
 	if well == asked {
@@ -73,10 +75,16 @@ func matrix(run *results.Run) (out []*place, rounds int) {
 	return out, rounds
 }
 
-// is tells whether a record is of a trial of the place. Of an asked variant a key may be
-// missing that only became known while the run went.
-func (p *place) is(r results.Record) bool {
-	return r.Factors[results.Services] == strconv.Itoa(p.services) && r.Variant.Has(p.variant)
+// placeOf is the place that a record is of a trial of, nil if there is none. Of an asked variant
+// a key may be missing that only became known while the run went, and what has its default is in
+// none: the place that says most about the record is its own.
+func placeOf(places []*place, r results.Record) (of *place) {
+	for _, p := range places {
+		if r.Factors[results.Services] == strconv.Itoa(p.services) && r.Variant.Has(p.variant) && (of == nil || len(p.variant) > len(of.variant)) {
+			of = p
+		}
+	}
+	return of
 }
 
 // extent is the matrix in words.

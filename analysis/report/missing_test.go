@@ -22,6 +22,24 @@ func done(mode, services string, round int, failure string) results.Record {
 		Factors: map[string]string{results.Services: services}, Trial: fmt.Sprint(mode, services, round), Err: failure}
 }
 
+// TestMissingOfDefaults: what has its default is in no variant, and is not taken for one that
+// says more.
+func TestMissingOfDefaults(t *testing.T) {
+	run := &results.Run{Config: map[string]any{"repeat": 2, "services": []any{500},
+		results.ConfigVariants: []any{map[string]any{results.Mode: "ipvs"}, map[string]any{results.Mode: "ipvs", "scheduler": "sh"}}}}
+	for round := range 2 {
+		rr, sh := done("ipvs", "500", round, ""), done("ipvs", "500", round, "")
+		sh.Variant = results.Variant{results.Mode: "ipvs", results.Testbed: "uml", "scheduler": "sh"}
+		if round == 1 {
+			sh.Err = "no room"
+		}
+		run.Records = append(run.Records, rr, sh)
+	}
+	if got := missing(run); len(got) != 2 || got[1] != "ipvs scheduler=sh: at 500 only 1 of 2 rounds. It failed: no room." {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestMissing: a run that was cut off says what is missing, by name and why.
 func TestMissing(t *testing.T) {
 	var whole []results.Record

@@ -113,6 +113,9 @@ func Observe(known []modes.Mode, run *results.Run, s *summary.Summary) (*Calibra
 	c := &Calibration{}
 	e := run.Env
 	c.Testbed = e.Testbed
+	if kernels := s.Kernels(); len(kernels) > 1 {
+		return nil, fmt.Errorf("calibrate with %s: it is of the kernels %s, each with costs of its own", run.Dir, strings.Join(kernels, ", "))
+	}
 	c.Source = fmt.Sprintf("run of %s, testbed %s, kernel %s, %d × %s", e.Time.Format("2006-01-02"), e.Testbed, e.Kernel, e.CPUs, e.CPU)
 	if err := c.topology(run); err != nil {
 		return nil, err
@@ -219,8 +222,8 @@ func planned() []string {
 	return []string{results.Mode, results.Testbed, results.Kernel, results.Endpoints, results.Ports, results.RunName}
 }
 
-// args are a variant's arguments of its mode; ok is false for one that no costs hold for.
-func args(m modes.Mode, v results.Variant) (a modes.Args, ok bool) {
+// Args are a variant's arguments of its mode; ok is false for one that no costs hold for.
+func Args(m modes.Mode, v results.Variant) (a modes.Args, ok bool) {
 	a = modes.Args{}
 	for key, value := range v {
 		if slices.Contains(planned(), key) {
@@ -246,7 +249,7 @@ func observe(q Quantity, s *summary.Summary, counts *counting) []Observation {
 		if !known || modelled(m) != nil || len(q.terms(m)) == 0 || cell.Over || cell.Median <= q.Least || len(q.Packet) > 0 && !slices.Contains(q.Positions, position) {
 			continue
 		}
-		a, ok := args(m, cell.Variant)
+		a, ok := Args(m, cell.Variant)
 		if e := cell.Variant[results.Endpoints]; !ok || e != strconv.Itoa(counts.spec.Endpoints) {
 			continue
 		}

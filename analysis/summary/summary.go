@@ -303,6 +303,24 @@ func (s *Summary) single(cells []*Cell) *Cell {
 	return nil
 }
 
+// Where is the part of a Summary that is of some variants.
+func (s *Summary) Where(ok func(results.Variant) bool) *Summary {
+	out := *s
+	out.Cells = slices.DeleteFunc(slices.Clone(s.Cells), func(c *Cell) bool { return !ok(c.Variant) })
+	return &out
+}
+
+// Kernels lists the names of the kernels of the guest that modes were measured on, in order
+// of occurrence.
+func (s *Summary) Kernels() (out []string) {
+	for _, c := range s.Cells {
+		if k := c.Variant.KernelName(); c.Variant.Mode() != "" && !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
 // Levels lists the values of a factor, or of a key of variants, in order of occurrence.
 func (s *Summary) Levels(key string) []string {
 	return levels(s.Cells, key)

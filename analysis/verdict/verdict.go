@@ -105,8 +105,8 @@ func Judge(c Curve) Verdict {
 	return v
 }
 
-// kind follows from shape and level. Levels that differ are no finding by themselves where
-// shapes agree or cannot be told: machines of many years do.
+// kind follows from shape and level. Shapes that differ are a finding at any level. Levels that
+// differ are none by themselves where shapes agree or cannot be told: machines of many years do.
 func (v Verdict) kind(c Curve) Kind {
 	level := c.NoLevel == "" && v.Ratio > 1.0/sameLevel && v.Ratio < sameLevel
 	switch {
@@ -114,7 +114,7 @@ func (v Verdict) kind(c Curve) Kind {
 		return Level
 	case v.Shape == nil && (c.NoLevel != "" || v.Ratio == 0):
 		return CannotCompare
-	case v.Shape == nil || v.Shape.Different && !level:
+	case v.Shape == nil || v.Shape.Different:
 		return NotReproduced
 	case v.Shape.Same && level:
 		return Both

@@ -27,6 +27,7 @@ func TestJudge(t *testing.T) {
 	linear := func(x float64) float64 { return x / 1000 }
 	square := func(x float64) float64 { return x * x / 1e6 }
 	flat := func(float64) float64 { return 60 }
+	crossing := func(x float64) float64 { return x * x / 1e7 } // meets linear amid the points
 	xs := []float64{1000, 5000, 20000, 50000}
 	theirs := func(f func(float64) float64) []published.Point { p, _ := curve(f, xs...); return p }
 	ours := func(f func(float64) float64) []Sample { _, o := curve(f, xs...); return o }
@@ -45,6 +46,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"the same":          {Both, "shapes agree", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 1.3))}},
 		"ten times faster":  {SameShape, "0.1 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
+		"growth at a level": {NotReproduced, "measured is 1.56 times", Curve{Published: theirs(linear), Ours: ours(scaled(crossing, 1.25))}},
 		"another growth":    {NotReproduced, "shapes differ (likelihood ratio, p =", Curve{Published: theirs(square), Ours: ours(linear)}},
 		"falls to nothing":  {NotReproduced, "published is 0 at 50000", Curve{Published: falls, Ours: ours(flat)}},
 		"falls as well":     {SameShape, "levels cannot be compared", Curve{Published: falls, Ours: fallen, NoLevel: "no unit"}},

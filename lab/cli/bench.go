@@ -253,6 +253,9 @@ func (f *benchFlags) loadConfig(flags *pflag.FlagSet) ([]string, error) {
 	if err != nil {
 		return nil, usagef("read configuration %s: %w", f.config, err)
 	}
+	if c.Scenario != "" {
+		return nil, usagef("configuration %s is of scenario %s, which is no benchmark: play it with viplab scenario %s", f.config, c.Scenario, c.Scenario)
+	}
 	c.Written = session.Written{} // of the run that wrote the file, if one did
 	if copied := cluster.Copied(filepath.Join(filepath.Dir(f.config), session.InputFolder)); c.From != "" && copied != "" {
 		c.From = copied // the file is a run's own
@@ -319,6 +322,9 @@ func (a app) play(ctx context.Context, s *session.Session, progress string, stde
 	}
 	s.Log = stderr
 	out, err := s.Run(ctx)
+	if !session.Begun(s.Dir) {
+		err = errors.Join(err, os.RemoveAll(s.InputFolder()))
+	}
 	_ = os.Remove(s.Dir) // only if it is empty
 	return out, err
 }
@@ -330,10 +336,15 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 		if !session.Begun(s.Dir) {
 			return runErr // before there was anything
 		}
-		return &interruptedError{fmt.Sprintf("interrupted after %d of %d trials; what was measured is in %s; it goes on with --resume",
-			out.Done, out.Done+out.Failed+out.Left, s.Dir)}
+		text := fmt.Sprintf("interrupted after %d of %d trials; what was measured is in %s", out.Done, out.Done+out.Failed+out.Left, s.Dir)
+		if s.Script == nil {
+			text += "; it goes on with --resume"
+		}
+		return &interruptedError{text}
 	case runErr != nil:
 		return runErr
+	case out.OutOfTime && out.Done+out.Failed == 0 && !s.Resume:
+		return fmt.Errorf("time was up before a trial had ended, so that nothing was measured; %s goes on with --resume", s.Dir)
 	case out.OutOfTime:
 		fmt.Fprintf(stderr, "time is up after %d trials; %d were not run\n", out.Done, out.Left)
 	}

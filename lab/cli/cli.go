@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,16 @@ type usageError struct{ err error }
 
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
+
+// unlessMachine is bad input, unless it is a machine that has no room or fails.
+func unlessMachine(err error) error {
+	for _, fault := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EFBIG} {
+		if errors.Is(err, fault) {
+			return err
+		}
+	}
+	return usageError{err}
+}
 
 // thresholdError is a comparison or verdict that failed: exit code 1.
 type thresholdError struct{ err error }

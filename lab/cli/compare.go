@@ -80,11 +80,14 @@ func gate(c *compare.Comparison, limit float64, text string) error {
 	if worse := c.Worsened(limit); len(worse) > 0 {
 		return thresholdError{fmt.Errorf("%d of %d cells became worse by more than %s, the first: %s", len(worse), len(c.Rows), text, worse[0].Name())}
 	}
+	if len(c.Cut) > 0 {
+		return thresholdError{fmt.Errorf("a limit of time cut off %d cells in %s and not in %s, the first: %s", len(c.Cut), c.B, c.A, c.Cut[0])}
+	}
 	if c.Judged() == 0 {
 		return thresholdError{fmt.Errorf("none of %d cells has the four rounds in each run that it takes to tell whether it became worse: measure with --repeat 4 or more", len(c.Rows))}
 	}
 	if len(c.Lost) > 0 {
-		return thresholdError{fmt.Errorf("of %d variants of %s there is nothing in %s, the first: %s", len(c.Lost), c.A, c.B, c.Lost[0])}
+		return thresholdError{fmt.Errorf("of %d variants or sizes of %s there is nothing in %s, the first: %s", len(c.Lost), c.A, c.B, c.Lost[0])}
 	}
 	return nil
 }

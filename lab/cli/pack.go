@@ -35,7 +35,7 @@ the report. Plots and bench.txt are left out: report makes them again from the r
 				out = filepath.Base(real) + ".tar.gz"
 			}
 			if err := pack(out, args[0]); err != nil {
-				return usageError{err}
+				return unlessMachine(err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), out)
 			return nil

@@ -51,10 +51,10 @@ of its own; runs of different testbeds or kernels only with --force.`,
 				return err
 			}
 			if out != "" {
-				run.Dir = out
+				run.Home, run.Dir = run.Dir, out
 			}
 			if _, err := report.Write(run, a.modes); err != nil {
-				return usageError{err}
+				return unlessMachine(err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(run.Dir, results.ReportHTML))
 			return nil

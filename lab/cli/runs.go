@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -86,7 +87,13 @@ func pruneCommand(dir *string) *cobra.Command {
 			old := results.Prunable(list, keep)
 			for _, l := range old {
 				if really {
-					if err := results.DeleteRun(*dir, l.Name); err != nil {
+					err := results.DeleteRun(*dir, l.Name)
+					var busy *results.BusyError
+					if errors.As(err, &busy) {
+						fmt.Fprintln(cmd.ErrOrStderr(), "not deleted:", err)
+						continue
+					}
+					if err != nil {
 						return err
 					}
 				}

@@ -63,6 +63,8 @@ type Config struct {
 type Written struct {
 	// Command is what ran, word by word.
 	Command []string `yaml:"command,omitempty"`
+	// Scenario is the name of the one that was played, which cannot be gone on with.
+	Scenario string `yaml:"scenario,omitempty"`
 	// Notes say what was changed of what was asked for, and why.
 	Notes []string `yaml:"notes,omitempty"`
 	// Limits are sentences on what the run's figures do not say.

@@ -56,6 +56,9 @@ func (s *Session) load() error {
 		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
 	}
 	s.MaxTime = maxTime
+	if s.Scenario != "" {
+		return fmt.Errorf("resume %s: scenario %s was played there, which cannot be gone on with: play it again", s.Dir, s.Scenario)
+	}
 	if err := s.Validate(s.Modes); err != nil {
 		return err
 	}

@@ -94,6 +94,9 @@ func (s *Session) Run(ctx context.Context) (Outcome, error) {
 // describe writes down what is run and where.
 func (s *Session) describe(trials []trial.Spec) error {
 	s.Baseline, s.Variants = "", nil
+	if s.Script != nil {
+		s.Scenario = s.Script.Name
+	}
 	for _, m := range s.Modes {
 		if m.Baseline && slices.Contains(s.Config.Modes, m.Name) {
 			s.Baseline = m.Name

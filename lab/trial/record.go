@@ -23,9 +23,6 @@ func (s Spec) NewRecord(metric string, at map[string]string) results.Record {
 	return results.Record{Metric: metric, Variant: s.Variant(), Factors: f, Trial: s.ID, Round: s.Round}
 }
 
-// UsualKernel is the guest's if nothing is said of it: the packaged one.
-const UsualKernel = "debian"
-
 // Variant is what the trial's records are of. What has its default is not in it.
 func (s Spec) Variant() results.Variant {
 	v := results.Variant{results.Mode: s.Mode, results.Testbed: s.Testbed}
@@ -35,7 +32,7 @@ func (s Spec) Variant() results.Variant {
 		v[results.Endpoints], v[results.Ports] = strconv.Itoa(s.Synth.Endpoints), strconv.Itoa(s.Synth.Ports)
 	}
 	maps.Copy(v, s.Args)
-	if s.Kernel != "" && s.Kernel != UsualKernel {
+	if s.Kernel != "" && s.Kernel != results.UsualKernel {
 		v[results.Kernel] = s.Kernel
 	}
 	if s.CPUs > 1 {
