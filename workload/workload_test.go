@@ -29,19 +29,30 @@ func FuzzParseIperf(f *testing.F) {
 	})
 }
 
+// TestSelfCPU: to read the own CPU time reads nothing else, which would be in the CPU time
+// of what is between two readings. Reading /proc allocates.
+func TestSelfCPU(t *testing.T) {
+	if n := testing.AllocsPerRun(10, func() { _, _ = SelfCPU() }); n > 1 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
 func TestUsage(t *testing.T) {
-	before, err := SelfUsage()
+	before, err := SelfCPU()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for start := time.Now(); time.Since(start) < 60*time.Millisecond; {
 	}
-	after, err := SelfUsage()
+	after, err := SelfCPU()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after.CPU <= before.CPU || after.RSS <= 0 || after.PeakRSS < after.RSS/2 {
-		t.Errorf("before %+v, after %+v", before, after)
+	if after <= before {
+		t.Errorf("CPU time %s before, %s after", before, after)
+	}
+	if u, err := UsageOf(os.Getpid()); err != nil || u.CPU <= 0 || u.RSS <= 0 || u.PeakRSS < u.RSS/2 {
+		t.Errorf("own usage %+v, %v", u, err)
 	}
 	if k, err := ReadKernelMemory(); err != nil || k.Total() <= 0 || k.Since(k).Total() != 0 {
 		t.Errorf("kernel memory %v, %v", k, err)

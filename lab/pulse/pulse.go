@@ -110,7 +110,6 @@ func readBeat() (b beat, err error) {
 		b.busy = time.Duration(cpu["all"] * float64(time.Second))
 		return b, err
 	}
-	u, err := workload.SelfUsage()
-	b.busy = u.CPU
+	b.busy, err = workload.SelfCPU()
 	return b, err
 }

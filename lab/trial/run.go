@@ -91,7 +91,7 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 		}
 		st.recordSpent(time.Since(start))
 	}
-	if u, uerr := workload.SelfUsage(); uerr == nil {
+	if u, uerr := workload.UsageOf(os.Getpid()); uerr == nil {
 		st.Record(results.LabPeakRSS, nil, float64(u.PeakRSS))
 	}
 	err = errors.Join(err, st.fault)

@@ -24,7 +24,7 @@ type Synced struct {
 func (st *Stage) Sync(ctx context.Context, s modes.Snapshot) (Synced, error) {
 	var out Synced
 	err := st.Net.Node.Do(func() (err error) {
-		before, err := workload.SelfUsage()
+		before, err := workload.SelfCPU()
 		if err != nil {
 			return err
 		}
@@ -34,8 +34,8 @@ func (st *Stage) Sync(ctx context.Context, s modes.Snapshot) (Synced, error) {
 		if err != nil {
 			return fmt.Errorf("sync: %w", err)
 		}
-		after, err := workload.SelfUsage()
-		out.labCPU = after.CPU - before.CPU
+		after, err := workload.SelfCPU()
+		out.labCPU = after - before
 		return err
 	})
 	return out, err

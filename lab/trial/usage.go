@@ -10,12 +10,12 @@ import (
 // Usage is the CPU time so far of all that moves packets: this process (client,
 // server, and the kernel on their behalf) and the mode's own process.
 func (st *Stage) Usage() (time.Duration, error) {
-	u, err := workload.SelfUsage()
+	own, err := workload.SelfCPU()
 	if err != nil {
 		return 0, err
 	}
 	p, err := st.ProxyUsage()
-	return u.CPU + p.CPU, err
+	return own + p.CPU, err
 }
 
 // ProxyPIDs are the ids of the mode's own processes.
