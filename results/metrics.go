@@ -242,7 +242,7 @@ func resourceMetrics() []Metric {
 func runMetrics() []Metric {
 	return []Metric{
 		{LabPeakRSS, Bytes, Less, false, "LabPeakRss",
-			"the largest resident set of the lab itself"},
+			"the largest resident set of the lab itself during a trial"},
 		{TrialSeconds, Seconds, Less, false, "Trial",
 			"length of a trial, and of each of its steps"},
 		{MachineStep, Seconds, Less, false, "MachineStep",

@@ -46,12 +46,12 @@ func RunJob(ctx context.Context, known catalog.Catalog, list []Measurement, job 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if !spec.Plan.TimeTravel { // in which a collection may never end
+			debug.FreeOSMemory() // what was before is no memory of this trial's
+		}
 		_ = beats.Take() // between trials nothing is timed
 		if err := runOne(ctx, known, list, spec, job.at(i), machine, beats, out); err != nil {
 			return err
-		}
-		if !spec.Plan.TimeTravel { // in which a collection may never end
-			debug.FreeOSMemory()
 		}
 	}
 	return nil
@@ -78,9 +78,10 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 	if err := out.Emit(Event{Start: spec.ID}); err != nil {
 		return err
 	}
-	start := time.Now()
+	start, peak := time.Now(), workload.WatchPeak()
 	before := machine.Measure()
 	st, err := newStage(known, spec, job, out)
+	st.peak = peak
 	if err == nil {
 		err = st.play(ctx, list)
 	}
@@ -91,8 +92,8 @@ func runOne(ctx context.Context, known catalog.Catalog, list []Measurement, spec
 		}
 		st.recordSpent(time.Since(start))
 	}
-	if u, uerr := workload.UsageOf(os.Getpid()); uerr == nil {
-		st.Record(results.LabPeakRSS, nil, float64(u.PeakRSS))
+	if n, perr := st.peak.Bytes(); perr == nil {
+		st.Record(results.LabPeakRSS, nil, float64(n))
 	}
 	err = errors.Join(err, st.fault)
 	end := spec.NewRecord(results.Done, nil)

@@ -28,6 +28,7 @@ func (st *Stage) spend(step string, do func() error) error {
 		st.spent = map[string]time.Duration{}
 	}
 	st.spent[step] += time.Since(start)
+	st.peak.Look()
 	return err
 }
 

@@ -49,6 +49,7 @@ type Stage struct {
 	mark    string
 	kernel0 workload.KernelMemory
 	spent   map[string]time.Duration // of the trial so far, by step
+	peak    workload.Peak            // of the lab's memory, since the trial began
 	ends    bool                     // the kernel ends with the trial
 }
 
