@@ -206,17 +206,36 @@ func (p *Proxier) Settings() []modes.Setting {
 	}
 }
 
+// sysctlOf is the sysctl that a setting is, below /proc/sys.
+func sysctlOf(setting string) string {
+	return "net/ipv4/vs/" + strings.TrimPrefix(setting, "vs.")
+}
+
+// usual are the settings as the mode itself has them: those that it sets, and the kernel's
+// default of conn_reuse_mode, which it leaves.
+func (o Options) usual() map[string]string {
+	values := map[string]string{reuseSetting: "1"}
+	for _, name := range []string{expireSetting, conntrackSetting} {
+		for _, s := range o.settings() {
+			if s[0] == sysctlOf(name) {
+				values[name] = s[1]
+			}
+		}
+	}
+	return values
+}
+
 // Set implements [modes.Tunable]: the settings are sysctls below net.ipv4.vs.
 func (p *Proxier) Set(values map[string]string) error {
 	if values == nil {
-		values = map[string]string{reuseSetting: "1", expireSetting: "1", conntrackSetting: "1"}
+		values = p.options.usual()
 	}
 	for _, s := range p.Settings() {
 		v, ok := values[s.Name]
 		if !ok {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4/vs", strings.TrimPrefix(s.Name, "vs.")), []byte(v), 0); err != nil {
+		if err := os.WriteFile(filepath.Join("/proc/sys", sysctlOf(s.Name)), []byte(v), 0); err != nil {
 			return fmt.Errorf("set %s of IPVS to %s: %w", s.Name, v, err)
 		}
 	}
