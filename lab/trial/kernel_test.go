@@ -14,6 +14,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/lab/trial"
 	"viplab/modes"
+	"viplab/modes/direct"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
 	"viplab/modes/snapshot/synth"
@@ -102,6 +103,36 @@ func TestConntrackFull(t *testing.T) {
 	}
 	if mark := b.Mark(); !strings.Contains(mark, "conntrack table was full") {
 		t.Errorf("marked %q", mark)
+	}
+}
+
+// leaver counts how a Proxier is let go of.
+type leaver struct {
+	modes.Proxier
+	left, closed int
+}
+
+func (l *leaver) Leave() error {
+	l.left++
+	return nil
+}
+
+func (l *leaver) Close() error {
+	l.closed++
+	return l.Proxier.Close()
+}
+
+// TestAbandonedIsLeft: a set-up whose Sync was cut off is not cleared, but what the mode
+// holds beside its namespace is let go of.
+func TestAbandonedIsLeft(t *testing.T) {
+	b := modetest.NewRig(t, direct.Mode(), nil, synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1})
+	p := &leaver{Proxier: b.Proxier}
+	b.Proxier = p
+	if err := b.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	if p.left != 1 || p.closed != 0 {
+		t.Errorf("left %d times, closed %d times", p.left, p.closed)
 	}
 }
 

@@ -228,10 +228,12 @@ const settleWithin = 30 * time.Second
 
 // TearDown takes down what SetUp made, and what the mode programmed. It may be called
 // twice.
-func (st *Stage) TearDown() error {
+func (st *Stage) TearDown() error { return st.takeDown(st.Count() >= leaveFrom) }
+
+// takeDown is TearDown; with leave what the mode programmed goes with its namespace.
+func (st *Stage) takeDown(leave bool) error {
 	var errs []error
 	st.Mark()
-	leave := st.Count() >= leaveFrom
 	if p := st.Proxier; p != nil {
 		errs = append(errs, st.Net.Node.Do(func() error {
 			if leave {
@@ -258,11 +260,9 @@ func (st *Stage) TearDown() error {
 }
 
 // Abandon takes down a set-up whose Sync was cut off. What that left half-written is in
-// no state to be closed: it goes with its namespace.
-func (st *Stage) Abandon() error {
-	st.Proxier = nil
-	return st.TearDown()
-}
+// no state to be cleared: it goes with its namespace, which must not be held by a socket of
+// the mode's, or by a process of its own.
+func (st *Stage) Abandon() error { return st.takeDown(true) }
 
 // StopServer ends the servers behind the endpoints, for something else to take their
 // place.
