@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,8 +24,8 @@ func (r Request) Latency() time.Duration { return r.Done - r.Intended }
 
 // Steady opens new connections at a fixed rate, whether the ones before are
 // answered or not (open loop): request i is meant for i/rate seconds after the
-// start. The workers share the schedule; with all of them waiting for answers,
-// requests go out late. spawn is as for [Connect].
+// start. The workers share the schedule, and whoever is free takes the next request; with
+// all of them waiting for answers, requests go out late. spawn is as for [Connect].
 func Steady(ctx context.Context, targets []netip.AddrPort, rate float64, workers int, length time.Duration, spawn func(func()) error) ([]Request, error) {
 	bufs := make([][64]byte, workers)
 	return SteadyDo(ctx, rate, workers, length, spawn, func(worker, i int) error {
@@ -38,13 +39,20 @@ func SteadyDo(ctx context.Context, rate float64, workers int, length time.Durati
 	enoughProcessors()
 	total := int(rate * length.Seconds())
 	out := make([]Request, total)
+	var next atomic.Int64 // request
 	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	start := time.Now()
 	for w := range workers {
 		wg.Add(1)
 		err := spawn(func() {
 			defer wg.Done()
-			for i := w; i < total && ctx.Err() == nil; i += workers {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= total {
+					return
+				}
 				r := &out[i]
 				r.Intended = time.Duration(float64(i) / rate * float64(time.Second))
 				sleep(r.Intended - time.Since(start))
@@ -55,6 +63,7 @@ func SteadyDo(ctx context.Context, rate float64, workers int, length time.Durati
 		})
 		if err != nil {
 			wg.Done()
+			cancel()
 			wg.Wait()
 			return nil, err
 		}

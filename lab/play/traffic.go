@@ -120,7 +120,8 @@ func (p *player) startTraffic(s Step) error {
 		t.reused = p.traffic[len(p.traffic)-1].reused
 	}
 	first := t.reused
-	ask := func(ctx context.Context, w, i int) (workload.Answer, error) {
+	turn := make([]int, workers) // of each thread's ports
+	ask := func(ctx context.Context, w int) (workload.Answer, error) {
 		switch {
 		case first > 0 && s.Over == modes.UDP:
 			// One flow each thread: datagrams from the same port, all along.
@@ -130,7 +131,9 @@ func (p *player) startTraffic(s Step) error {
 		case first == 0:
 			return probers[w].AskBoth(s.Over, to)
 		}
-		one := workload.Reuse(ctx, to, []uint16{uint16(first + w*portsEach + (i/workers)%portsEach)})
+		port := first + w*portsEach + turn[w]%portsEach
+		turn[w]++
+		one := workload.Reuse(ctx, to, []uint16{uint16(port)})
 		if len(one) == 0 {
 			return workload.Answer{}, ctx.Err()
 		}
@@ -160,10 +163,10 @@ func (t *traffic) serving(svc *modes.Service) []modes.Endpoint {
 
 // run makes the requests until the context ends. Their times count from the
 // scenario's start, begun before the traffic's.
-func (t *traffic) run(ctx context.Context, begun time.Duration, rate float64, length time.Duration, spawn func(func()) error, ask func(context.Context, int, int) (workload.Answer, error)) {
+func (t *traffic) run(ctx context.Context, begun time.Duration, rate float64, length time.Duration, spawn func(func()) error, ask func(context.Context, int) (workload.Answer, error)) {
 	var mu sync.Mutex
 	requests, err := workload.SteadyDo(ctx, rate, workers, length, spawn, func(w, i int) error {
-		a, err := ask(ctx, w, i)
+		a, err := ask(ctx, w)
 		mu.Lock()
 		defer mu.Unlock()
 		t.answers[i] = a

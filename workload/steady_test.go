@@ -1,0 +1,73 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// anywhere spawns without a namespace.
+func anywhere(fn func()) error {
+	go fn()
+	return nil
+}
+
+// TestSteadyGoesOn: while one request is not answered, the other workers make all that are
+// due.
+func TestSteadyGoesOn(t *testing.T) {
+	const total = 50
+	var made atomic.Int64
+	rest := make(chan struct{})
+	requests, err := SteadyDo(t.Context(), 1000, 2, total*time.Millisecond, anywhere, func(_, i int) error {
+		if i > 0 {
+			if made.Add(1) == total-1 {
+				close(rest)
+			}
+			return nil
+		}
+		select {
+		case <-rest:
+			return nil
+		case <-time.After(5 * time.Second):
+			return errors.New("not all others were made meanwhile")
+		}
+	})
+	if err != nil || len(requests) != total {
+		t.Fatalf("%d requests, %v", len(requests), err)
+	}
+	for i, r := range requests {
+		if r.Err != nil || r.Done == 0 || r.Sent < r.Intended {
+			t.Errorf("request %d: %+v", i, r)
+		}
+	}
+}
+
+// TestSteadyWithoutAWorker: where a worker cannot be started, the others do not go through
+// the schedule first.
+func TestSteadyWithoutAWorker(t *testing.T) {
+	refused := errors.New("no more threads")
+	started := 0
+	spawn := func(fn func()) error {
+		if started++; started > 1 {
+			return refused
+		}
+		return anywhere(fn)
+	}
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		_, err := SteadyDo(ctx, 100, 2, time.Minute, spawn, func(int, int) error { return nil })
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, refused) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the error has not come within 5 s")
+	}
+}
