@@ -105,6 +105,7 @@ func connection(to netip.AddrPort, buf []byte, connect func(int, netip.AddrPort)
 	defer socket.Close(fd)
 	tv := unix.NsecToTimeval(Timeout.Nanoseconds())
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv) // of connect(2), too
 	if err := connect(fd, to); errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("connect to %s: the client's local ports are exhausted: %w", to, err)
 	} else if err != nil {
