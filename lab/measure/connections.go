@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -34,14 +35,23 @@ func connections(ctx context.Context, st *trial.Stage) error {
 	if err != nil {
 		return err
 	}
-	if c.Failed+warm.Failed == 0 && c.Done == 0 {
-		return fmt.Errorf("no connection was made in %s", st.Plan.Connect)
+	if err := failed(warm, c); err != nil {
+		return err
 	}
-	if c.Failed+warm.Failed > 0 {
-		return fmt.Errorf("%d of %d connections failed: %w", c.Failed+warm.Failed, c.Done+c.Failed+warm.Done+warm.Failed, c.Err)
+	if c.Done == 0 {
+		return fmt.Errorf("no connection was made in %s", st.Plan.Connect)
 	}
 	random := st.AtHome(map[string]string{results.Position: trial.Random})
 	st.Record(results.ConnectionsRate, random, c.PerSecond())
 	st.Record(results.ConnectionCPU, random, (after-before).Seconds()/float64(c.Done))
 	return nil
+}
+
+// failed says that connections failed, to warm up or counted, and why one of them did.
+func failed(warm, counted workload.Connections) error {
+	n := warm.Failed + counted.Failed
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d connections failed: %w", n, n+warm.Done+counted.Done, cmp.Or(counted.Err, warm.Err))
 }
