@@ -146,8 +146,8 @@ func AskAgain(fd int) error {
 // Send is how long the system call lasts that sends the SYN of a new flow,
 // without waiting for an answer. On the node itself the packet goes through
 // OUTPUT within that call, on the caller's own time: no answer, no other thread
-// and no wake-up is in it. It waits for the answer afterwards. Call it inside
-// [Quiet].
+// and no wake-up is in it. It waits for the answer afterwards, and fails if that is a
+// refusal. Call it inside [Quiet].
 func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
 	fd, err := p.socket(modes.TCP, to)
 	if err != nil {
@@ -168,6 +168,14 @@ func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
 	err = retry(func() error { n, err = unix.Poll(poll, int(Timeout.Milliseconds())); return err })
 	if err != nil || n == 0 {
 		return 0, fmt.Errorf("send to %s: no answer: %w", to, cmp.Or(err, error(unix.ETIMEDOUT)))
+	}
+	// A socket that was refused can be written to as well.
+	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = unix.Errno(code)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
 	return took, nil
 }
