@@ -21,6 +21,10 @@ type Series struct {
 	Place, Sibling int
 }
 
+// Asked lists the variants that the run was asked to measure, in the order of its
+// configuration; none of a Summary of records alone. See [results.Run.Variants].
+func (s *Summary) Asked() []results.Variant { return s.order }
+
 // Series lists the variants of a run: those of the baseline first, then in the order of
 // the run's configuration, or else of their first occurrence.
 func (s *Summary) Series() []Series {

@@ -127,6 +127,46 @@ func TestCrossing(t *testing.T) {
 	}
 }
 
+// TestTwoKernels: the ratio of two kernels is that of the first one asked for over the last,
+// in whatever order they were measured, the packaged one (which variants do not name) too.
+func TestTwoKernels(t *testing.T) {
+	const mode = "kube-proxy/nftables"
+	target := twoKernels()
+	over := target.Beside[len(target.Beside)-1].Ours
+	for _, kernels := range [][2]string{{"6.1", "6.12"}, {results.UsualKernel, "6.12"}, {"6.12", results.UsualKernel}} {
+		variant := func(kernel string) results.Variant {
+			v := results.Variant{results.Mode: mode, results.Testbed: "uml"}
+			if kernel != results.UsualKernel {
+				v[results.Kernel] = kernel
+			}
+			return v
+		}
+		run := &results.Run{}
+		var asked []any
+		for i, k := range kernels {
+			one := map[string]any{}
+			for name, value := range variant(k) {
+				one[name] = value
+			}
+			asked = append(asked, one)
+			sample := results.Record{Metric: results.SyncFull, Variant: variant(k), Factors: map[string]string{results.Services: "100"}, Values: []float64{[]float64{6, 2}[i]}}
+			run.Records = append([]results.Record{sample}, run.Records...) // the last one was measured first
+		}
+		run.Config = map[string]any{results.ConfigVariants: asked}
+		s, err := summary.Of(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := over(s); len(got) != 1 || got[0].Y != 3 || got[0].X != publishedAt {
+			t.Errorf("6 s on kernel %s, the first one, and 2 s on %s: %+v", kernels[0], kernels[1], got)
+		}
+		s = s.Where(func(v results.Variant) bool { return v.KernelName() == kernels[0] })
+		if got := over(s); got != nil {
+			t.Errorf("kernel %s alone: %+v", kernels[0], got)
+		}
+	}
+}
+
 // TestTakes: every experiment has a quick form that is bounded, and none takes longer so.
 func TestTakes(t *testing.T) {
 	quick := Experiments(catalog.Known(), true)
