@@ -67,15 +67,46 @@ func parseSysctl(s *Step, args []string) error {
 }
 
 func (p *player) expose() error {
-	p.nodePort = nodePort
+	port, err := freeNodePort(p.snap, p.svc)
+	if err != nil {
+		return err
+	}
+	p.nodePort = port
 	return p.alter(func(svc *modes.Service) {
 		svc.Ports = slices.Clone(svc.Ports)
 		for i := range svc.Ports {
 			if svc.Ports[i].Port == svc.Ports[0].Port {
-				svc.Ports[i].NodePort = nodePort // of TCP and UDP alike
+				svc.Ports[i].NodePort = port // of TCP and UDP alike
 			}
 		}
 	})
+}
+
+// The range of node ports, Kubernetes' default, and the one in it that is looked at first.
+const firstNodePort, nodePorts, usualNodePort = 30000, 2768, 30080
+
+// freeNodePort is a node port that no other Service than one has, whatever the protocol: a
+// user's own Services may have any. External addresses count too, since they may be the node's.
+func freeNodePort(s modes.Snapshot, than *modes.Service) (uint16, error) {
+	taken := map[uint16]bool{}
+	for _, svc := range s.Services {
+		if svc.Key() == than.Key() {
+			continue
+		}
+		taken[svc.HealthPort] = true
+		for _, p := range svc.Ports {
+			taken[p.NodePort] = true
+			if len(svc.ExternalIPs)+len(svc.LoadBalancerIPs) > 0 {
+				taken[p.Port] = true
+			}
+		}
+	}
+	for i := range nodePorts {
+		if n := uint16(firstNodePort + (usualNodePort-firstNodePort+i)%nodePorts); !taken[n] {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("give service %s a node port: other Services have all from %d to %d", than.Key(), firstNodePort, firstNodePort+nodePorts-1)
 }
 
 func (p *player) policy(s Step) error {

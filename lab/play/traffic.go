@@ -38,14 +38,13 @@ const (
 )
 
 // Traffic: how many threads make requests (a prime, or round robin would give
-// each thread a server of its own), how long one waits, how many ports each thread has
-// when ports are reused, and the node port that is dialled.
+// each thread a server of its own), how long one waits, and how many ports each thread has
+// when ports are reused.
 const (
 	workers         = 7
 	patience        = 2 * time.Second
 	portsEach       = 12
 	firstReusedPort = 20000
-	nodePort        = 30080
 )
 
 // traffic is a steady client of one
