@@ -24,21 +24,25 @@ type Reused struct {
 const reuseTimeout = 2500 * time.Millisecond
 
 // Reuse opens one connection after another from each of the given local ports, in
-// turn, as a client behind a small range of ports does. The server closes first,
+// turn, as a client behind a small range of ports does. They start from an address, the
+// kernel's choice if it is not valid. The server closes first,
 // so the ports are free for the client, while IPVS and conntrack keep the flows
 // before in TIME_WAIT.
-func Reuse(ctx context.Context, to netip.AddrPort, ports []uint16) []Reused {
+func Reuse(ctx context.Context, from netip.Addr, to netip.AddrPort, ports []uint16) []Reused {
 	out := make([]Reused, 0, len(ports))
 	for _, port := range ports {
 		if ctx.Err() != nil {
 			break
 		}
-		out = append(out, reuseOnce(to, port))
+		out = append(out, reuseOnce(netip.AddrPortFrom(from, port), to))
 	}
 	return out
 }
 
-func reuseOnce(to netip.AddrPort, port uint16) (r Reused) {
+func reuseOnce(from, to netip.AddrPort) (r Reused) {
+	if !from.Addr().IsValid() {
+		from = netip.AddrPortFrom(modes.FamilyOf(to.Addr()).Unspecified(), from.Port())
+	}
 	fd, err := unix.Socket(socket.Domain(to.Addr()), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return Reused{Err: fmt.Errorf("connect to %s: %w", to, err)}
@@ -48,19 +52,19 @@ func reuseOnce(to netip.AddrPort, port uint16) (r Reused) {
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := unix.Bind(fd, socket.Sockaddr(netip.AddrPortFrom(modes.FamilyOf(to.Addr()).Unspecified(), port))); err != nil {
-		return Reused{Err: fmt.Errorf("bind port %d: %w", port, err)}
+	if err := unix.Bind(fd, socket.Sockaddr(from)); err != nil {
+		return Reused{Err: fmt.Errorf("bind %s: %w", from, err)}
 	}
 	start := time.Now()
 	err = retry(func() error { return unix.Connect(fd, socket.Sockaddr(to)) })
 	r.Connect = time.Since(start)
 	if err != nil {
-		r.Err = fmt.Errorf("connect to %s from port %d: %w", to, port, err)
+		r.Err = fmt.Errorf("connect to %s from %s: %w", to, from, err)
 		return r
 	}
 	answer, err := exchange(fd, askBoth)
 	if err != nil {
-		r.Err = fmt.Errorf("ask %s from port %d: %w", to, port, err)
+		r.Err = fmt.Errorf("ask %s from %s: %w", to, from, err)
 		return r
 	}
 	r.Answer = answer

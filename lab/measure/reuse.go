@@ -120,7 +120,7 @@ func reuseUnder(ctx context.Context, st *trial.Stage, svc *modes.Service, values
 }
 
 func reuseRound(ctx context.Context, st *trial.Stage, svc *modes.Service, ports []uint16) (list []workload.Reused) {
-	_ = st.Net.Client.Do(func() error { list = workload.Reuse(ctx, trial.Front(svc), ports); return nil })
+	_ = st.Net.Client.Do(func() error { list = workload.Reuse(ctx, netip.Addr{}, trial.Front(svc), ports); return nil })
 	return list
 }
 

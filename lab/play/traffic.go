@@ -132,7 +132,7 @@ func (p *player) startTraffic(s Step) error {
 		}
 		port := first + w*portsEach + turn[w]%portsEach
 		turn[w]++
-		one := workload.Reuse(ctx, to, []uint16{uint16(port)})
+		one := workload.Reuse(ctx, source, to, []uint16{uint16(port)})
 		if len(one) == 0 {
 			return workload.Answer{}, ctx.Err()
 		}
