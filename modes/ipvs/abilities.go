@@ -1,7 +1,6 @@
 package ipvs
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -39,9 +38,9 @@ func (p *Proxier) handle(do func(*mobyipvs.Handle) error) error {
 	return do(h)
 }
 
-// server is a virtual server for TCP as moby/ipvs has it.
-func (p *Proxier) server(at netip.AddrPort) *mobyipvs.Service {
-	s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: net.IP(at.Addr().AsSlice()), Port: at.Port(),
+// server is a virtual server as moby/ipvs has it.
+func (p *Proxier) server(proto modes.Protocol, at netip.AddrPort) *mobyipvs.Service {
+	s := &mobyipvs.Service{AddressFamily: unix.AF_INET, Protocol: uint16(proto.Number()), Address: net.IP(at.Addr().AsSlice()), Port: at.Port(),
 		Netmask: p.options.netmask()}
 	s.SchedName, s.Flags = p.options.scheduling()
 	if at.Addr().Is6() {
@@ -50,9 +49,9 @@ func (p *Proxier) server(at netip.AddrPort) *mobyipvs.Service {
 	return s
 }
 
-// first is the virtual server of a Service's first port at its ClusterIP.
+// first is the virtual server for TCP of a Service's first port at its ClusterIP.
 func (p *Proxier) first(svc *modes.Service) *mobyipvs.Service {
-	return p.server(netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port))
+	return p.server(modes.TCP, netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port))
 }
 
 // Append implements [modes.Appender]: one virtual server without real servers.
@@ -65,7 +64,7 @@ func (p *Proxier) Append(context.Context) (undo func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ipvs: %w", err)
 	}
-	s := p.server(at)
+	s := p.server(modes.TCP, at)
 	if err := h.NewService(s); err != nil {
 		h.Close()
 		return nil, fmt.Errorf("add virtual server %s: %w", at, err)
@@ -76,15 +75,28 @@ func (p *Proxier) Append(context.Context) (undo func() error, err error) {
 	}, nil
 }
 
-// onReal does something to the real server of an endpoint behind a Service's first port.
-func (p *Proxier) onReal(svc *modes.Service, ep modes.Endpoint, what string, weight int,
+// reals lists the operations that made an endpoint's real servers: one behind each virtual
+// server of the Service, of all its ports, addresses and node ports, that gives it traffic.
+func (p *Proxier) reals(svc *modes.Service, ep modes.Endpoint) []Op {
+	return slices.DeleteFunc(p.node.needs(nil, svc), func(o Op) bool {
+		return o.Kind != AddReal || !slices.ContainsFunc(svc.Ports, func(sp modes.ServicePort) bool {
+			return o.Proto == sp.Protocol && (o.VIP.Port() == sp.Port || o.VIP.Port() == sp.NodePort) &&
+				o.Real == ep.At(sp) && (ep.Only == "" || ep.Only == sp.Name)
+		})
+	})
+}
+
+// onReals does something to each real server of an endpoint of a Service.
+func (p *Proxier) onReals(svc *modes.Service, ep modes.Endpoint, what string,
 	do func(*mobyipvs.Handle, *mobyipvs.Service, *mobyipvs.Destination) error) error {
 	return p.handle(func(h *mobyipvs.Handle) error {
-		s := p.first(svc)
-		d := &mobyipvs.Destination{AddressFamily: s.AddressFamily, Address: net.IP(ep.Addr.AsSlice()), Port: svc.Ports[0].TargetPort,
-			Weight: weight, ConnectionFlags: p.options.forwardFlag()}
-		if err := do(h, s, d); err != nil {
-			return fmt.Errorf("%s real server %s of %s: %w", what, ep.Addr, svc.Key(), err)
+		for _, o := range p.reals(svc, ep) {
+			s := p.server(o.Proto, o.VIP)
+			d := &mobyipvs.Destination{AddressFamily: s.AddressFamily, Address: net.IP(o.Real.Addr().AsSlice()), Port: o.Real.Port(),
+				Weight: int(o.Weight), ConnectionFlags: p.options.forwardFlag()}
+			if err := do(h, s, d); err != nil {
+				return fmt.Errorf("%s real server %s of %s %s, service %s: %w", what, o.Real, o.Proto, o.VIP, svc.Key(), err)
+			}
 		}
 		return nil
 	})
@@ -92,17 +104,20 @@ func (p *Proxier) onReal(svc *modes.Service, ep modes.Endpoint, what string, wei
 
 // Drain implements [modes.Drainer]: weight 0.
 func (p *Proxier) Drain(svc *modes.Service, ep modes.Endpoint) error {
-	return p.onReal(svc, ep, "drain", 0, (*mobyipvs.Handle).UpdateDestination)
+	return p.onReals(svc, ep, "drain", func(h *mobyipvs.Handle, s *mobyipvs.Service, d *mobyipvs.Destination) error {
+		d.Weight = 0
+		return h.UpdateDestination(s, d)
+	})
 }
 
 // Evict implements [modes.Drainer].
 func (p *Proxier) Evict(svc *modes.Service, ep modes.Endpoint) error {
-	return p.onReal(svc, ep, "delete", 1, (*mobyipvs.Handle).DelDestination)
+	return p.onReals(svc, ep, "delete", (*mobyipvs.Handle).DelDestination)
 }
 
 // Readmit implements [modes.Drainer].
 func (p *Proxier) Readmit(svc *modes.Service, ep modes.Endpoint) error {
-	return p.onReal(svc, ep, "add", int(cmp.Or(ep.Weight, 1)), (*mobyipvs.Handle).NewDestination)
+	return p.onReals(svc, ep, "add", (*mobyipvs.Handle).NewDestination)
 }
 
 // statsPeriod is a little more than the two seconds after which the kernel adds up

@@ -80,3 +80,48 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestReals: an endpoint's real servers are behind every virtual server that gives it
+// traffic, at its own port if it has one, and no other endpoint's are among them.
+func TestReals(t *testing.T) {
+	at := netip.MustParseAddr
+	a, b := at("10.128.0.1"), at("10.128.0.2")
+	svc := &modes.Service{Namespace: "x", Name: "s", ClusterIP: at("10.96.0.1"), ExternalIPs: []netip.Addr{at("10.111.0.1")}, ExternalLocal: true,
+		Ports: []modes.ServicePort{
+			{Name: "http", Protocol: modes.TCP, Port: 80, TargetPort: 8080, NodePort: 30080},
+			{Name: "dns", Protocol: modes.UDP, Port: 80, TargetPort: 8053},
+			{Name: "more", Protocol: modes.TCP, Port: 81, TargetPort: 8081},
+		},
+		Endpoints: []modes.Endpoint{
+			{Addr: a, Local: true, Weight: 3}, {Addr: b},
+			{Addr: at("10.128.0.3"), Port: 9000, Only: "more"}, {Addr: at("10.128.0.3"), Port: 9001, Only: "http", Local: true},
+		}}
+	p := New(Options{})
+	p.node = nodeOf(modes.NodeConfig{}, at("10.64.0.1"), at("10.64.0.2"))
+	for i, want := range []string{
+		`-t 10.96.0.1:80 -r 10.128.0.1:8080 -m -w 3
+-u 10.96.0.1:80 -r 10.128.0.1:8053 -m -w 3
+-t 10.96.0.1:81 -r 10.128.0.1:8081 -m -w 3
+-t 10.111.0.1:80 -r 10.128.0.1:8080 -m -w 3
+-t 10.64.0.1:30080 -r 10.128.0.1:8080 -m -w 3
+-t 10.64.0.2:30080 -r 10.128.0.1:8080 -m -w 3
+-u 10.111.0.1:80 -r 10.128.0.1:8053 -m -w 3
+-t 10.111.0.1:81 -r 10.128.0.1:8081 -m -w 3`,
+		`-t 10.96.0.1:80 -r 10.128.0.2:8080 -m -w 1
+-u 10.96.0.1:80 -r 10.128.0.2:8053 -m -w 1
+-t 10.96.0.1:81 -r 10.128.0.2:8081 -m -w 1`,
+		`-t 10.96.0.1:81 -r 10.128.0.3:9000 -m -w 1`,
+		`-t 10.96.0.1:80 -r 10.128.0.3:9001 -m -w 1
+-t 10.111.0.1:80 -r 10.128.0.3:9001 -m -w 1
+-t 10.64.0.1:30080 -r 10.128.0.3:9001 -m -w 1
+-t 10.64.0.2:30080 -r 10.128.0.3:9001 -m -w 1`,
+	} {
+		var got []string
+		for _, o := range p.reals(svc, svc.Endpoints[i]) {
+			got = append(got, strings.TrimPrefix(o.String(), "ipvsadm -a "))
+		}
+		if strings.Join(got, "\n") != want {
+			t.Errorf("of endpoint %d:\n%s\nwant\n%s", i, strings.Join(got, "\n"), want)
+		}
+	}
+}

@@ -127,6 +127,43 @@ func TestVariants(t *testing.T) {
 	}
 }
 
+// TestDrain: IPVS has weight 0 for an endpoint that is drained, behind every virtual server
+// of its Service; none has it once it is deleted, and all as before when it is put back.
+func TestDrain(t *testing.T) {
+	b := NewRig(t, ipvs.Mode(), nil, synth.Spec{Services: 1, Endpoints: 2, Ports: 2, Seed: 1})
+	svc := *b.Snapshot.Services[0] // TCP and UDP at the first port, TCP at the second
+	svc.Ports = slices.Clone(svc.Ports)
+	svc.Ports[0].NodePort = 30080
+	b.Program(b.Snapshot.With(&svc))
+	before, err := b.dump()
+	if err != nil {
+		t.Fatal(err)
+	}
+	drainer, ok := b.PartOf(&svc).(modes.Drainer)
+	if !ok {
+		t.Fatal("mode ipvs drains no endpoint")
+	}
+	ep := svc.Endpoints[0]
+	for _, step := range []struct {
+		name        string
+		do          func(*modes.Service, modes.Endpoint) error
+		left, quiet int // of each of the endpoint's real servers
+	}{{"drain", drainer.Drain, 1, 1}, {"evict", drainer.Evict, 0, 0}, {"readmit", drainer.Readmit, 1, 0}} {
+		if err := b.Net.Node.Do(func() error { return step.do(&svc, ep) }); err != nil {
+			t.Fatal(err)
+		}
+		now, err := b.dump()
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := " -r " + ep.Addr.String() + ":"
+		all, left, quiet := strings.Count(before, server), strings.Count(now, server), strings.Count(now, " -w 0\n")
+		if all < 4 || left != all*step.left || quiet != all*step.quiet {
+			t.Errorf("%s: of %d real servers there are %d, and %d have weight 0:\n%s", step.name, all, left, quiet, now)
+		}
+	}
+}
+
 // TestWeights: the weighted round robin of IPVS goes by weights, and a weight that
 // changes is obeyed.
 func TestWeights(t *testing.T) {
