@@ -119,9 +119,13 @@ const MaxAffinity = 24 * time.Hour
 func (s *Service) Key() string { return s.Namespace + "/" + s.Name }
 
 // PortName is the name of a Service port, "namespace/name:port", from which
-// kube-proxy derives its chain names.
+// kube-proxy derives its chain names; "namespace/name" if the port has no name, as the only
+// one of a Service may.
 func (s *Service) PortName(p ServicePort) string {
-	return s.Namespace + "/" + s.Name + ":" + p.Name
+	if p.Name == "" {
+		return s.Key()
+	}
+	return s.Key() + ":" + p.Name
 }
 
 // Compare orders Services by namespace, name and family.

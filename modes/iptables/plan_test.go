@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"bufio"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -77,10 +78,23 @@ func TestComplexity(t *testing.T) {
 }
 
 // TestNames holds the chain names against those that the real kube-proxy gave
-// for the same Service (example from its documentation of the hash).
+// for the same Service (example from its documentation of the hash; what dumps of many
+// clusters have; and its comments).
 func TestNames(t *testing.T) {
-	if got := ServiceChain("ns1/svc1:p80", "tcp"); got != "KUBE-SVC-XPGD46QRK7WJZT7O" {
-		t.Errorf("got %s", got)
+	for want, name := range map[string][3]string{
+		"KUBE-SVC-XPGD46QRK7WJZT7O": {"ns1", "svc1", "p80"},
+		"KUBE-SVC-NPX46M4PTMTKRN6Y": {"default", "kubernetes", "https"},
+		"KUBE-SVC-2CMXP7HKUVJN7L6M": {"default", "nginx", ""},
+	} {
+		svc := &modes.Service{Namespace: name[0], Name: name[1], ClusterIP: netip.MustParseAddr("10.96.0.1"),
+			Ports:     []modes.ServicePort{{Name: name[2], Protocol: modes.TCP, Port: 80, TargetPort: 8080}},
+			Endpoints: []modes.Endpoint{{Addr: netip.MustParseAddr("10.128.0.1")}}}
+		comment := strings.TrimSuffix(strings.Join(name[:2], "/")+":"+name[2], ":") + " cluster IP"
+		for _, r := range Leaves(svc) {
+			if r.Chain != want || r.Comment != comment {
+				t.Errorf("got %s, %q, want %s, %q", r.Chain, r.Comment, want, comment)
+			}
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ type port struct {
 	*modes.Service
 	modes.ServicePort
 	modes.Reach
-	name string // "namespace/name:port"
+	name string // [modes.Service.PortName]
 }
 
 func portOf(svc *modes.Service, p modes.ServicePort) port {
