@@ -163,9 +163,18 @@ func (q Question) Flow(c string) modes.Flow {
 	case Hairpin:
 		f.From, f.Src = modes.FromPod, netip.AddrPortFrom(svc.Endpoints[q.Endpoint].Addr, localPort)
 	case WrongPort:
-		f.Dst = netip.AddrPortFrom(svc.ClusterIP, svc.Ports[len(svc.Ports)-1].Port+1000)
+		f.Dst = netip.AddrPortFrom(svc.ClusterIP, wrongPort(svc))
 	}
 	return f
+}
+
+// wrongPort is a port that none of a Service's ports has, of whatever protocol.
+func wrongPort(svc *modes.Service) uint16 {
+	port := svc.Ports[len(svc.Ports)-1].Port + 1000
+	for port == 0 || slices.ContainsFunc(svc.Ports, func(p modes.ServicePort) bool { return p.Port == port }) {
+		port++
+	}
+	return port
 }
 
 // Run answers the question, mode by mode.

@@ -1,6 +1,7 @@
 package explain_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -42,5 +43,24 @@ func TestNobodyServes(t *testing.T) {
 	q.Position, q.Cases, q.Endpoint = 0, explain.Cases(), 2
 	if _, err := explain.Run(q); err == nil || !strings.Contains(err.Error(), "no endpoint 2 among 2") {
 		t.Errorf("the third of two endpoints: %v", err)
+	}
+}
+
+// TestWrongPort: the wrong port is none of the Service's own, nor 0.
+func TestWrongPort(t *testing.T) {
+	for _, c := range []struct {
+		want  uint16
+		ports []uint16
+	}{
+		{1080, []uint16{80}}, {1082, []uint16{1081, 81, 80, 1080, 80}}, {3, []uint16{1, 2, 64536}}, {466, []uint16{465, 464, 65000}},
+	} {
+		svc := modes.Service{Namespace: "x", Name: "a", ClusterIP: netip.MustParseAddr("10.96.0.1")}
+		for _, port := range c.ports {
+			svc.Ports = append(svc.Ports, modes.ServicePort{Protocol: modes.TCP, Port: port, TargetPort: 8080})
+		}
+		q := explain.Question{Given: &modes.Snapshot{Services: []*modes.Service{&svc}}}
+		if got := q.Flow(explain.WrongPort).Dst.Port(); got != c.want {
+			t.Errorf("of %v the wrong port is %d, want %d", c.ports, got, c.want)
+		}
 	}
 }
