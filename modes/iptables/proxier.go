@@ -17,8 +17,10 @@ import (
 type Proxier struct {
 	planner  Planner
 	restorer Restorer
-	synced   modes.Snapshot // the last without an error
-	localnet string         // what routeLocalnet was, empty if it was not touched
+	synced   modes.Snapshot // the last after which conntrack was cleaned up
+	// cleanUp is [conntrack.CleanUp].
+	cleanUp  func([]modes.Change, conntrack.Leads) (int, error)
+	localnet string // what routeLocalnet was, empty if it was not touched
 }
 
 // routeLocalnet lets packets with loopback addresses leave the node, which node ports
@@ -29,26 +31,34 @@ const routeLocalnet = "/proc/sys/net/ipv4/conf/all/route_localnet"
 // nil), and that writes through a Restorer set up like the given one. It touches
 // nothing yet.
 func New(dispatch Dispatch, r Restorer) *Proxier {
-	return &Proxier{planner: Planner{Dispatch: dispatch, Family: r.Family}, restorer: r}
+	return &Proxier{planner: Planner{Dispatch: dispatch, Family: r.Family}, restorer: r, cleanUp: conntrack.CleanUp}
 }
 
 // Probe implements [modes.Proxier].
 func (p *Proxier) Probe(ctx context.Context) error { return p.restorer.Probe(ctx) }
 
-// Sync implements [modes.Proxier].
+// Sync implements [modes.Proxier]. An error of the clean-up of conntrack comes after the
+// rules are committed: the next Sync looks for the same entries again.
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
 	s, err := node.Located(s, p.planner.family())
 	if err != nil {
 		return modes.Cost{}, err
 	}
 	before := p.planner
-	cost, err := p.sync(ctx, s)
+	cost, err := p.program(ctx, s)
 	if err != nil {
 		// The next delta starts from what the kernel holds.
 		p.planner = before
 		return cost, err
 	}
-	return cost, p.routeLoopback(p.planner.loopback)
+	start := clock.Now()
+	n, err := p.cleanUp(modes.Diff(p.synced, s), nil)
+	if err == nil {
+		p.synced = s
+	}
+	cost.Objects += n
+	cost.CleanUp += clock.Since(start)
+	return cost, errors.Join(err, p.routeLoopback(p.planner.loopback))
 }
 
 // routeLoopback lets packets with loopback addresses leave the node, or puts that back to
@@ -73,7 +83,8 @@ func (p *Proxier) routeLoopback(on bool) error {
 	return nil
 }
 
-func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
+// program has the kernel hold the rules of a Snapshot.
+func (p *Proxier) program(ctx context.Context, s modes.Snapshot) (modes.Cost, error) {
 	start := clock.Now()
 	var cost, commit modes.Cost
 	var err error
@@ -87,14 +98,6 @@ func (p *Proxier) sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 		commit, err = p.restorer.CommitPart(ctx, old, next, whole)
 	}
 	cost.Add(commit)
-	if err != nil {
-		return cost, err
-	}
-	start = clock.Now()
-	n, err := conntrack.CleanUp(modes.Diff(p.synced, s), nil)
-	p.synced = s
-	cost.Objects += n
-	cost.CleanUp += clock.Since(start)
 	return cost, err
 }
 
