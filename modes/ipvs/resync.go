@@ -51,7 +51,7 @@ func (p *Proxier) resync(ctx context.Context, s modes.Snapshot, changes []modes.
 	}
 	if !first {
 		start = clock.Now()
-		if p.objects, err = p.readBack(); err != nil {
+		if err = p.readBack(); err != nil {
 			return err
 		}
 		cost.ReadBack += clock.Since(start)
@@ -104,29 +104,36 @@ func (p *Proxier) setUp(s modes.Snapshot) error {
 	return p.options.createSets(p.external)
 }
 
-// readBack is an account of what the kernel holds, which nobody needs so far.
-func (p *Proxier) readBack() (*account, error) {
+// readBack makes the account one of what the kernel holds, which nobody needs so far. After
+// an error it stays as it was: what has been bound is known from it.
+func (p *Proxier) readBack() error {
 	a := newAccount()
 	note := func(o Op) { a.held[o.key()] = claim{terms: o.terms} }
-	if err := p.readAddresses(note); err != nil {
-		return nil, err
+	err := p.readAddresses(note)
+	if err == nil {
+		err = p.readServers(note)
 	}
-	if err := p.readServers(note); err != nil {
-		return nil, err
+	if err == nil && !p.options.byRules() {
+		err = p.readSets(note)
 	}
-	if p.options.byRules() {
-		return a, nil
+	if err == nil {
+		p.objects = a
 	}
+	return err
+}
+
+// readSets notes the entries of the sets.
+func (p *Proxier) readSets(note func(Op)) error {
 	for _, set := range setsFor(p.external) {
 		list, err := netlink.IpsetList(p.options.setName(set))
 		if err != nil {
-			return nil, fmt.Errorf("list ipset %s: %w", p.options.setName(set), explain(err))
+			return fmt.Errorf("list ipset %s: %w", p.options.setName(set), explain(err))
 		}
 		for i := range list.Entries {
 			note(entryOf(set, &list.Entries[i]))
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // readAddresses notes the addresses that are bound: all on the dummy devices, or those
