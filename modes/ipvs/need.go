@@ -14,7 +14,9 @@ func outer(svc *modes.Service, p modes.ServicePort) []modes.Endpoint {
 	return hereOr(svc, p, svc.ExternalLocal)
 }
 
-// inner lists the endpoints of traffic to the ClusterIP, in the same way.
+// inner lists the endpoints of traffic to the ClusterIP, in the same way. Where a port can be
+// reached by the ClusterIP alone this is not kube-proxy's: its virtual server has no real
+// server then, and refuses.
 func inner(svc *modes.Service, p modes.ServicePort) []modes.Endpoint {
 	return hereOr(svc, p, svc.InternalLocal)
 }
