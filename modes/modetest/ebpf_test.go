@@ -3,6 +3,10 @@ package modetest
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	bpf "github.com/cilium/ebpf"
@@ -18,19 +22,12 @@ import (
 	"viplab/workload"
 )
 
-// newest is the map of a name that was made last. It must be closed.
+// newest is the map of a name that was made last, of those that this process has open. It
+// must be closed.
 func newest(t *testing.T, name string) *bpf.Map {
 	t.Helper()
 	var found *bpf.Map
-	for id := bpf.MapID(0); ; {
-		next, err := bpf.MapGetNextID(id)
-		if errors.Is(err, unix.ENOENT) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		id = next
+	for _, id := range openMaps() {
 		m, err := bpf.NewMapFromID(id)
 		if err != nil {
 			continue // it has just gone
@@ -48,6 +45,22 @@ func newest(t *testing.T, name string) *bpf.Map {
 		t.Fatalf("there is no map %s", name)
 	}
 	return found
+}
+
+// openMaps are the maps that this process has open, in the order in which they were made.
+func openMaps() (ids []bpf.MapID) {
+	files, _ := filepath.Glob("/proc/self/fdinfo/*")
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // nothing for what has just been closed
+		var id bpf.MapID
+		if _, after, ok := strings.Cut(string(text), "\nmap_id:"); ok {
+			if _, err := fmt.Sscan(after, &id); err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // TestBPFRecovery: after a Sync that failed, since a map took nothing any more, the next
