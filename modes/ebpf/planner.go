@@ -71,14 +71,15 @@ type Planner struct {
 // Plan works out what differs between the last Snapshot and the next one, of one address
 // family.
 func (p *Planner) Plan(s modes.Snapshot) (Change, error) {
-	for _, one := range modes.Diff(p.last, s) {
+	changed := modes.Diff(p.last, s)
+	for _, one := range changed {
 		if err := p.check(one.New); err != nil {
 			return Change{}, err
 		}
 	}
 	var c Change
 	next := scopeOf(s, p.Family)
-	for _, one := range p.differ(s, next) {
+	for _, one := range p.differ(changed, s, next) {
 		p.service(&c, one, next)
 	}
 	c.inherit(Slots)
@@ -117,23 +118,22 @@ func (p *Planner) begin(s modes.Snapshot) {
 	}
 }
 
-// differ lists the Services whose entries may differ: all of them if what they depend on
-// does.
-func (p *Planner) differ(s modes.Snapshot, next scope) []modes.Change {
-	out := modes.Diff(p.last, s)
+// differ lists the Services whose entries may differ: those that changed, or all of them if
+// what they depend on does.
+func (p *Planner) differ(changed []modes.Change, s modes.Snapshot, next scope) []modes.Change {
 	if next.masqueradeAll == p.scope.masqueradeAll {
-		return out
+		return changed
 	}
-	seen := make(map[*modes.Service]bool, len(out))
-	for _, one := range out {
+	seen := make(map[*modes.Service]bool, len(changed))
+	for _, one := range changed {
 		seen[one.New] = true
 	}
 	for _, svc := range s.Services {
 		if !seen[svc] {
-			out = append(out, modes.Change{Old: svc, New: svc})
+			changed = append(changed, modes.Change{Old: svc, New: svc})
 		}
 	}
-	return out
+	return changed
 }
 
 func (p *Planner) check(svc *modes.Service) error {
