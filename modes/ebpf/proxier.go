@@ -20,10 +20,12 @@ type Proxier struct {
 	options Options
 	planner Planner
 	kernel  *kernel
-	links   map[uint32]netip.Addr // where the programs are attached
+	links   map[uint32]netip.Addr // as the maps have them
 	places  map[netip.Addr]bool   // as the maps have them
 	hooks   []hook
 	group   *group
+	// attached is the links that the programs were last attached to.
+	attached map[uint32]netip.Addr
 	// broken is set while the maps may hold something else than was planned.
 	broken bool
 }
@@ -116,11 +118,6 @@ func (p *Proxier) update(cost *modes.Cost, c *Change, before scope) error {
 // are full.
 func (p *Proxier) begin(cost *modes.Cost) error {
 	start := clock.Now()
-	links, err := linksOf(p.options.Family)
-	if err != nil {
-		return err
-	}
-	p.links = links
 	cookie, err := netnsCookie()
 	if err != nil {
 		return err
@@ -159,7 +156,8 @@ func (p *Proxier) fill(k *kernel, cost *modes.Cost) error {
 	return err
 }
 
-// describe tells the programs of the node's addresses, if they know others.
+// describe tells the programs of the node's addresses, if they know others, and then of
+// the links.
 func (p *Proxier) describe(k *kernel) error {
 	family := p.options.Family
 	own := p.planner.last.Node.Addrs
@@ -173,12 +171,21 @@ func (p *Proxier) describe(k *kernel) error {
 	if p.places != nil && maps.Equal(now, p.places) {
 		return nil
 	}
+	links, err := linksOf(family)
+	if err != nil {
+		return err
+	}
+	p.places, p.links = nil, links // until both maps are written
+	if err := storeOf(family).describe(k.coll.Maps, now, links); err != nil {
+		return err
+	}
 	p.places = now
-	return storeOf(family).describe(k.coll.Maps, now, p.links)
+	return nil
 }
 
-// attach makes the hooks.
+// attach makes the hooks, on the links that the maps have.
 func (p *Proxier) attach() error {
+	p.attached = p.links
 	coll := p.kernel.coll
 	if p.options.Attach.tc() {
 		hooks, err := atLinks(coll, p.links, p.options.Family)
@@ -231,14 +238,11 @@ func (p *Proxier) move(cost *modes.Cost) error {
 // adopt lets the hooks run other programs: in place, or attached anew where somebody has
 // taken one away or links are others than before.
 func (p *Proxier) adopt(next *kernel) error {
-	links, err := linksOf(p.options.Family)
-	if err != nil {
-		return err
-	}
 	before := p.kernel
 	p.kernel = next
 	defer before.close()
-	if maps.Equal(links, p.links) {
+	if maps.Equal(p.links, p.attached) {
+		var err error
 		for _, h := range p.hooks {
 			if h.update != nil && err == nil {
 				err = h.update(next.coll.Programs[h.program])
@@ -248,7 +252,6 @@ func (p *Proxier) adopt(next *kernel) error {
 			return nil
 		}
 	}
-	p.links = links
 	_ = p.detach() // what is no longer there cannot be removed
 	return p.attach()
 }
