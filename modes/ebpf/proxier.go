@@ -24,7 +24,8 @@ type Proxier struct {
 	places  map[netip.Addr]bool   // as the maps have them
 	hooks   []hook
 	group   *group
-	// attached is the links that the programs were last attached to.
+	// attached is the links where the programs run, nil unless they run everywhere that
+	// they are to.
 	attached map[uint32]netip.Addr
 	// broken is set while the maps may hold something else than was planned.
 	broken bool
@@ -68,11 +69,6 @@ func (p *Proxier) Sync(_ context.Context, s modes.Snapshot) (cost modes.Cost, er
 	if err := p.options.Validate(); err != nil {
 		return cost, err
 	}
-	if p.broken && len(p.hooks) == 0 { // it never came to serve anything
-		if err := p.Close(); err != nil {
-			return cost, err
-		}
-	}
 	before := p.planner.scope
 	var change Change
 	if p.kernel == nil {
@@ -89,7 +85,7 @@ func (p *Proxier) Sync(_ context.Context, s modes.Snapshot) (cost modes.Cost, er
 	switch {
 	case p.kernel == nil:
 		err = p.begin(&cost)
-	case wasBroken || !p.kernel.holds(p.planner.held, &change):
+	case wasBroken || p.attached == nil || !p.kernel.holds(p.planner.held, &change):
 		err = p.move(&cost)
 	default:
 		err = p.update(&cost, &change, before)
@@ -184,8 +180,12 @@ func (p *Proxier) describe(k *kernel) error {
 }
 
 // attach makes the hooks, on the links that the maps have.
-func (p *Proxier) attach() error {
-	p.attached = p.links
+func (p *Proxier) attach() (err error) {
+	defer func() {
+		if err == nil {
+			p.attached = p.links
+		}
+	}()
 	coll := p.kernel.coll
 	if p.options.Attach.tc() {
 		hooks, err := atLinks(coll, p.links, p.options.Family)
@@ -223,25 +223,28 @@ func (p *Proxier) move(cost *modes.Cost) error {
 	if err == nil {
 		err = p.fill(next, cost)
 	}
-	start = clock.Now()
-	if err == nil {
-		err = p.adopt(next)
-	}
-	cost.Commit += clock.Since(start)
 	if err != nil {
 		next.close()
+		return fmt.Errorf("move to other maps: %w", err)
+	}
+	start = clock.Now()
+	err = p.adopt(next)
+	cost.Commit += clock.Since(start)
+	if err != nil {
 		return fmt.Errorf("move to other maps: %w", err)
 	}
 	return nil
 }
 
 // adopt lets the hooks run other programs: in place, or attached anew where somebody has
-// taken one away or links are others than before.
+// taken one away, links are others than before, or some hooks were never made. Where that
+// fails too, the other programs are the Proxier's all the same: no hook is left that runs
+// the former ones, and the next attempt goes on from these.
 func (p *Proxier) adopt(next *kernel) error {
 	before := p.kernel
 	p.kernel = next
 	defer before.close()
-	if maps.Equal(p.links, p.attached) {
+	if p.attached != nil && maps.Equal(p.links, p.attached) {
 		var err error
 		for _, h := range p.hooks {
 			if h.update != nil && err == nil {
@@ -278,7 +281,7 @@ func (p *Proxier) Close() error {
 
 func (p *Proxier) detach() error {
 	err := closeAll(p.hooks)
-	p.hooks = nil
+	p.hooks, p.attached = nil, nil
 	err = errors.Join(err, p.group.close())
 	p.group = nil
 	return err
