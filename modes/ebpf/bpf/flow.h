@@ -20,15 +20,33 @@ static inline_always u32 seconds(void)
 	return coarse_ns() / 1000000000;
 }
 
-/* Notes that a packet of the flow was seen. */
+/* The packets of a flow's other direction. */
+static inline_always struct tuple opposite(const struct flow *f, u8 proto)
+{
+	struct tuple t = { .src = f->dst, .dst = f->src, .sport = f->dport, .dport = f->sport, .proto = proto };
+
+	return t;
+}
+
+/* Notes that a packet of the flow was seen. FIN ends the direction that it is sent in, RST
+ * both: the other side answers it with nothing. */
 static inline_always void touch(struct flow *f, const struct packet *p)
 {
 	u32 now = seconds();
 
 	if (f->seen != now)
 		f->seen = now;
-	if (p->t.proto == TCP && (p->tcp & (FIN | RST)) && !(f->flags & CLOSED))
+	if (p->t.proto != TCP)
+		return;
+	if ((p->tcp & (FIN | RST)) && !(f->flags & CLOSED))
 		f->flags |= CLOSED;
+	if (p->tcp & RST) {
+		struct tuple back = opposite(f, TCP);
+		struct flow *other = map_lookup(&flows, &back);
+
+		if (other)
+			other->flags |= CLOSED;
+	}
 }
 
 /* Whether a packet that may begin a flow belongs to this one all the same: its endpoint
@@ -64,7 +82,7 @@ static inline_always int reserve(struct tuple *back, const struct flow *f, be16 
 		if (!other)
 			continue;
 		if (!same(&other->src, &f->src) || !same(&other->dst, &f->dst) || other->sport != f->sport || other->dport != f->dport) {
-			struct tuple theirs = { .src = other->dst, .dst = other->src, .sport = other->dport, .dport = other->sport, .proto = back->proto };
+			struct tuple theirs = opposite(other, back->proto);
 
 			if (!is_over(other, back->proto))
 				continue;

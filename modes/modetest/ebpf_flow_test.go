@@ -1,0 +1,59 @@
+package modetest
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"viplab/modes/ebpf"
+	"viplab/modes/snapshot/synth"
+)
+
+// TestBPFReset: a client's reset ends both directions of its flow, so that the port of a
+// masqueraded one is free again.
+func TestBPFReset(t *testing.T) {
+	b := NewRig(t, ebpf.Mode(), nil, synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1})
+	svc := *b.Snapshot.Services[0]
+	svc.ExternalIPs = []netip.Addr{netip.MustParseAddr("10.111.0.1")}
+	b.Program(b.Snapshot.With(&svc))
+	err := b.Net.Client.Do(func() error {
+		c, err := net.Dial("tcp", netip.AddrPortFrom(svc.ExternalIPs[0], svc.Ports[0].Port).String())
+		if err != nil {
+			return err
+		}
+		if err := c.(*net.TCPConn).SetLinger(0); err != nil { // close by a reset
+			return err
+		}
+		return c.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const flagsAt, closed = 16, 2 // in struct flow of bpf/maps.h
+	flows := newest(t, "flows")
+	defer flows.Close()
+	deadline := time.Now().Add(2 * time.Second)
+	for {
+		var entries, ended int
+		key, value := make([]byte, flows.KeySize()), make([]byte, flows.ValueSize())
+		it := flows.Iterate()
+		for it.Next(&key, &value) {
+			entries++
+			if binary.NativeEndian.Uint32(value[flagsAt:])&closed != 0 {
+				ended++
+			}
+		}
+		if err := it.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if entries == 2 && ended == 2 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("of %d directions of the one flow %d have ended", entries, ended)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
