@@ -2,11 +2,14 @@ package modetest
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 
+	"viplab/lab/topo"
+	"viplab/modes"
 	"viplab/modes/ebpf"
 	"viplab/modes/snapshot/synth"
 )
@@ -55,5 +58,24 @@ func TestBPFReset(t *testing.T) {
 			t.Fatalf("of %d directions of the one flow %d have ended", entries, ended)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestBPFOtherLink: what the node sends leaves by the link that leads to the endpoint,
+// whichever leads to the VIP.
+func TestBPFOtherLink(t *testing.T) {
+	for _, family := range modes.Dual.Parts() {
+		t.Run(string(family), func(t *testing.T) {
+			b := NewRig(t, ebpf.Mode(), modes.Args{ebpf.AttachParam: "tc"}, synth.Spec{Services: 2, Endpoints: 2, Ports: 1, Seed: 1, Family: family})
+			b.Program(b.Snapshot)
+			for _, svc := range b.Snapshot.Services {
+				b.command(fmt.Sprintf("ip route add %s via %s", svc.ClusterIP, topo.Of(family).Client.Addr()))
+				for range 4 {
+					if err := b.RightEndpoint(b.Net.Node, b.InNode, modes.TCP, svc); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
 	}
 }

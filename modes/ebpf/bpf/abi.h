@@ -64,7 +64,7 @@ struct bpf_fib_lookup {
 	u8 smac[6], dmac[6];
 };
 
-enum { FIB_OUTPUT = 2 };                        /* flag: as for a packet of the node's own */
+enum { LOOPBACK = 1 };                          /* its index, in every network namespace */
 enum { FIB_SUCCESS = 0, FIB_NO_NEIGHBOUR = 7 }; /* answers with a route */
 
 struct bpf_redir_neigh {

@@ -125,7 +125,7 @@ static inline_always int begin(struct __sk_buff *skb, const struct packet *p, st
 	if (!of_node && masquerades(p, svc->flags, b)) {
 		struct addr *mine;
 
-		if (!route(skb, &q, p, &p->t.src, &f->dst, 0))
+		if (!route(skb, &q, p, &p->t.src, &f->dst, skb->ifindex))
 			return -1;
 		mine = map_lookup(&links, &q.ifindex);
 		if (!mine)

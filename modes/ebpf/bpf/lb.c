@@ -15,7 +15,7 @@ static inline_always int carry(struct __sk_buff *skb, struct packet *p, const st
 	if (f->flags & AROUND)
 		return forward(skb, p, f);
 	/* The stack chose the link by the VIP; the endpoint may be elsewhere. */
-	if (of_node && route(skb, &q, p, &f->src, &f->dst, FIB_OUTPUT) && q.ifindex != skb->ifindex)
+	if (of_node && route(skb, &q, p, &f->src, &f->dst, LOOPBACK) && q.ifindex != skb->ifindex)
 		return leave_by(&q);
 	return NEXT;
 }

@@ -94,21 +94,24 @@ static inline_always int rewrite(struct __sk_buff *skb, struct packet *p, const 
 	return skb_store(skb, ADDRS_AT, to, sizeof(to), 0);
 }
 
-/* Asks the routing table for the way to an address; true if there is one. */
-static inline_always int route(struct __sk_buff *skb, struct bpf_fib_lookup *q, const struct packet *p, const struct addr *src, const struct addr *dst, u32 flags)
+/* Asks the routing table for the way to an address of a packet that came in by a link;
+ * true if there is one. The node's own come in by loopback, as the stack has it too. (The
+ * look-up's flag for output is of no use: with IPv4 the only routes then are those by one
+ * link.) */
+static inline_always int route(struct __sk_buff *skb, struct bpf_fib_lookup *q, const struct packet *p, const struct addr *src, const struct addr *dst, u32 link)
 {
 	long answer;
 
 	__builtin_memset(q, 0, sizeof(*q));
 	q->family = FAMILY;
 	q->l4_protocol = p->t.proto;
-	q->ifindex = skb->ifindex;
+	q->ifindex = link;
 #pragma unroll
 	for (int i = 0; i < WORDS; i++) {
 		q->src[i] = src->word[i];
 		q->dst[i] = dst->word[i];
 	}
-	answer = fib_lookup(skb, q, sizeof(*q), flags);
+	answer = fib_lookup(skb, q, sizeof(*q), 0);
 	return answer == FIB_SUCCESS || answer == FIB_NO_NEIGHBOUR;
 }
 
@@ -126,7 +129,7 @@ static inline_always int forward(struct __sk_buff *skb, const struct packet *p, 
 	struct bpf_fib_lookup q;
 	u8 ttl = p->ttl - 1;
 
-	if (p->ttl <= 1 || !route(skb, &q, p, &f->src, &f->dst, 0))
+	if (p->ttl <= 1 || !route(skb, &q, p, &f->src, &f->dst, skb->ifindex))
 		return SHOT;
 #ifndef IPV6
 	/* TTL is the high byte of its 16 bits in the header. */
