@@ -15,9 +15,9 @@
 //     socket is led to the endpoint at once, no packet is translated. Only connections
 //     that begin in the node are seen: a figure of another's traffic says nothing of it.
 //
-// It differs from Cilium on purpose in two ways. A backend belongs to one Service port,
-// so that its id tells whether a remembered choice is still the Service's. And the way
-// back stands in the connection map itself, not in a reverse map of Services beside it:
+// It differs from Cilium on purpose in two ways. A backend belongs to one Service port and
+// says which of its fronts lead there, so that a choice that is remembered by its id is known
+// to be still the front's. And the way back stands in the connection map itself, not in a reverse map of Services beside it:
 // a connection outlives its Service, as with conntrack.
 //
 // A packet whose new source is an address of the node (masqueraded, or the answer from a

@@ -49,7 +49,7 @@ func (p Program) lost() []uint32 {
 func (typed[A]) read(m kernelMaps) ([]Entry, error) {
 	var out []Entry
 	err := each(m[backendsMap], func(id uint32, v backendValue[A]) {
-		out = append(out, Entry{Key: Key{Kind: Backends, ID: id}, Backend: join(v.Addr, v.Port)})
+		out = append(out, Entry{Key: Key{Kind: Backends, ID: id}, Backend: join(v.Addr, v.Port), Fronts: Fronts(v.Fronts)})
 	})
 	if err == nil {
 		err = each(m[sourcesMap], func(k sourceKey[A], _ uint32) {

@@ -47,10 +47,11 @@ const (
 	Scoped                       // there is an Inside twin
 	Ranges                       // only the sources in the map of that name are served
 	Silent                       // without an endpoint packets are dropped, not refused
+	Local                        // it leads to this node's endpoints
 )
 
 // Names of flags in text.
-var flagNames = []string{"cluster-ip", "masquerade", "scoped", "ranges", "silent"}
+var flagNames = []string{"cluster-ip", "masquerade", "scoped", "ranges", "silent", "local"}
 
 // String lists the flags.
 func (f Flags) String() string {
@@ -73,6 +74,16 @@ type Service struct {
 	Affinity uint32
 }
 
+// Fronts say which fronts of a Service port lead to a backend, so that affinity does not
+// lead past them. The values are those of bpf/maps.h.
+type Fronts uint16
+
+// Fronts by the traffic policy that they are under.
+const (
+	ByCluster Fronts = 1 << iota // those without [Local]
+	ByLocal                      // those with it
+)
+
 // Key tells entries apart: Front for Slots and Ports, ID for the rest, Source beside it
 // for Sources.
 type Key struct {
@@ -87,11 +98,12 @@ type Entry struct {
 	Key
 	Service Service        // of Ports and Slots
 	Backend netip.AddrPort // of Backends
+	Fronts  Fronts         // of Backends
 	Table   []uint32       // of Tables: ids of backends
 }
 
 func (e Entry) equal(o Entry) bool {
-	return e.Key == o.Key && e.Service == o.Service && e.Backend == o.Backend && slices.Equal(e.Table, o.Table)
+	return e.Key == o.Key && e.Service == o.Service && e.Backend == o.Backend && e.Fronts == o.Fronts && slices.Equal(e.Table, o.Table)
 }
 
 // String is the front as "10.96.0.1:80/tcp", with "inside" where that matters.

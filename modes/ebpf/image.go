@@ -44,20 +44,20 @@ type set struct {
 	id       uint32
 	backends []uint32
 	names    []string // of the backends, for Maglev
-	// silent is set where there are endpoints, but not for this front.
-	silent bool
+	// flags are those of every front that leads there.
+	flags Flags
 }
 
 func (m *image) port(i int) {
 	svc, port := m.svc, m.svc.Ports[i]
 	reach := svc.Reach(port)
-	all, local := set{id: m.ids.ports[i]}, set{id: m.ids.ports[i] + 1}
-	m.each(i, reach.All, func(id uint32, to netip.AddrPort) {
-		m.entries = append(m.entries, Entry{Key: Key{Kind: Backends, ID: id}, Backend: to})
-	})
+	all, local := set{id: m.ids.ports[i]}, set{id: m.ids.ports[i] + 1, flags: Local}
 	m.each(i, reach.Cluster, all.add)
 	m.each(i, reach.Local, local.add)
-	local.silent = reach.Any && len(local.backends) == 0
+	if reach.Any && len(local.backends) == 0 { // there are endpoints, but not for these fronts
+		local.flags |= Silent
+	}
+	m.backends(i, reach.All, all.backends, local.backends)
 	front := Front{Addr: svc.ClusterIP, Port: port.Port, Proto: port.Protocol}
 	if svc.InternalLocal {
 		m.front(front, local, m.clusterIP)
@@ -80,6 +80,21 @@ func (m *image) port(i int) {
 		front.Addr, front.Port = svc.Family().Unspecified(), port.NodePort
 		m.external(front, all, local, 0)
 	}
+}
+
+// backends adds those of a port. What of them is for fronts under either policy are lists in
+// the same order.
+func (m *image) backends(port int, some []modes.Endpoint, cluster, local []uint32) {
+	m.each(port, some, func(id uint32, to netip.AddrPort) {
+		e := Entry{Key: Key{Kind: Backends, ID: id}, Backend: to}
+		if len(cluster) > 0 && cluster[0] == id {
+			e.Fronts, cluster = ByCluster, cluster[1:]
+		}
+		if len(local) > 0 && local[0] == id {
+			e.Fronts, local = e.Fronts|ByLocal, local[1:]
+		}
+		m.entries = append(m.entries, e)
+	})
 }
 
 // each calls fn for some endpoints of a port, which are in the order of the Service's.
@@ -113,9 +128,7 @@ func (m *image) external(f Front, all, local set, flags Flags) {
 
 // front adds a front with its slots, and what it refers to.
 func (m *image) front(f Front, s set, flags Flags) {
-	if s.silent {
-		flags |= Silent
-	}
+	flags |= s.flags
 	if flags&Ranges != 0 {
 		for _, r := range m.svc.SourceRanges {
 			m.once(Entry{Key: Key{Kind: Sources, ID: s.id, Source: r.Masked()}})

@@ -30,9 +30,9 @@ type serviceValue struct {
 }
 
 type backendValue[A address] struct {
-	Addr A
-	Port [2]byte
-	_    [2]byte
+	Addr   A
+	Port   [2]byte
+	Fronts uint16
 }
 
 type sourceKey[A address] struct {
@@ -83,8 +83,8 @@ func toFront[A address](f Front) frontKey[A] {
 	return k
 }
 
-func toBackend[A address](to netip.AddrPort) backendValue[A] {
-	return backendValue[A]{Addr: toAddress[A](to.Addr()), Port: bigEndian(to.Port())}
+func toBackend[A address](to netip.AddrPort, by Fronts) backendValue[A] {
+	return backendValue[A]{Addr: toAddress[A](to.Addr()), Port: bigEndian(to.Port()), Fronts: uint16(by)}
 }
 
 // toSource is the key of a range in the trie of prefixes: the id must match as a whole.

@@ -56,7 +56,7 @@ type typed[A address] struct{}
 func (typed[A]) put(m kernelMaps, kind Kind, entries []Entry) (modes.Cost, error) {
 	switch kind {
 	case Backends:
-		return write(m[backendsMap], entries, func(e Entry) uint32 { return e.ID }, func(e Entry) backendValue[A] { return toBackend[A](e.Backend) })
+		return write(m[backendsMap], entries, func(e Entry) uint32 { return e.ID }, func(e Entry) backendValue[A] { return toBackend[A](e.Backend, e.Fronts) })
 	case Sources:
 		return writeEach(m[sourcesMap], entries, func(e Entry) sourceKey[A] { return toSource[A](e.Key) }, func(Entry) any { return uint32(1) })
 	case Tables:

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"viplab/lab/topo"
+	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/ebpf"
 	"viplab/modes/snapshot/synth"
@@ -58,6 +60,49 @@ func TestBPFReset(t *testing.T) {
 			t.Fatalf("of %d directions of the one flow %d have ended", entries, ended)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestBPFAffinityByFront: under affinity a client keeps its endpoint only as long as the
+// front that it dials leads there, although another front of the Service still does.
+func TestBPFAffinityByFront(t *testing.T) {
+	for _, choice := range ebpf.Selects() {
+		t.Run(string(choice), func(t *testing.T) {
+			b := NewRig(t, ebpf.Mode(), modes.Args{ebpf.SelectParam: string(choice)}, synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1})
+			svc := *b.Snapshot.Services[0]
+			svc.Affinity, svc.ExternalLocal = time.Hour, true
+			svc.Ports = slices.Clone(svc.Ports)
+			svc.Ports[0].NodePort = 30001
+			here, there := svc.Endpoints[0], svc.Endpoints[1]
+			here.Local = true
+			nodePort := netip.AddrPortFrom(topo.Of(modes.IPv4).Node.Addr(), 30001)
+			ask := func(to netip.AddrPort, want modes.Endpoint) {
+				t.Helper()
+				if got, err := b.Ask(b.Net.Client, b.Prober, modes.TCP, to); err != nil || got != want.Addr {
+					t.Errorf("%s was answered by %s, not %s, %v", to, got, want.Addr, err)
+				}
+				if got, err := b.Ask(b.Net.Node, b.InNode, modes.TCP, to); err != nil || got != want.Addr {
+					t.Errorf("%s was answered to the node by %s, not %s, %v", to, got, want.Addr, err)
+				}
+			}
+			program := func(endpoints ...modes.Endpoint) {
+				t.Helper()
+				next := svc
+				next.Endpoints = endpoints
+				b.Program(b.Snapshot.With(&next))
+			}
+			program(here)
+			ask(trial.Front(&svc), here)
+			program(here, there)
+			ask(trial.Front(&svc), here)
+			leaving := here
+			leaving.Condition = modes.Terminating
+			program(leaving, there)
+			ask(trial.Front(&svc), there)
+			ask(nodePort, there) // both senders are of the cluster, where policy Local does not count
+			program(here, there)
+			ask(trial.Front(&svc), there)
+		})
 	}
 }
 

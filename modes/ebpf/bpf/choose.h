@@ -121,8 +121,15 @@ static inline_always u32 pick(struct front *f, const struct service *svc, u32 nu
 	return slot ? slot->id : 0;
 }
 
+/* Whether a front leads to a backend of its Service port. */
+static inline_always int leads_to(const struct service *svc, const struct backend *b)
+{
+	return b->fronts & (svc->flags & LOCAL ? BY_LOCAL : BY_CLUSTER);
+}
+
 /* The endpoint of a new flow, NULL if it has just gone: under affinity the one that the
- * client had, else the one that a number leads to. */
+ * client had, else the one that a number leads to. What the client had may be there still
+ * for fronts under another traffic policy alone. */
 static inline_always struct backend *choose(struct front *f, const struct service *svc, const struct addr *from, u32 number, u32 *id)
 {
 	struct client who = { .addr = *from, .id = svc->id };
@@ -134,7 +141,7 @@ static inline_always struct backend *choose(struct front *f, const struct servic
 		if (had && now.at - had->at < (u64)svc->affinity * 1000000000) {
 			*id = had->backend;
 			b = map_lookup(&backends, id);
-			if (b) {
+			if (b && leads_to(svc, b)) {
 				had->at = now.at;
 				return b;
 			}

@@ -44,12 +44,17 @@ enum {
 	SCOPED = 4,     /* there is an INSIDE twin */
 	SOURCES = 8,    /* only sources in the map of that name are served */
 	SILENT = 16,    /* without an endpoint packets are dropped, not refused */
+	LOCAL = 32,     /* it leads to this node's endpoints */
 };
 
 struct backend {
 	struct addr addr;
 	be16 port;
-	u16 pad;
+	u16 fronts; /* which lead there: below */
+};
+enum {
+	BY_CLUSTER = 1, /* those without LOCAL */
+	BY_LOCAL = 2,   /* those with it */
 };
 
 struct source {
