@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/term"
 )
 
 // InputFD is the descriptor at which a command finds its [Input].
@@ -147,7 +148,9 @@ func (in *Input) join(cmd *exec.Cmd, out io.Writer) (*joint, error) {
 	if in == nil {
 		return nil, nil
 	}
-	if f, ok := in.From.(*os.File); ok && !in.Terminal {
+	// A terminal is read here: the command is in a process group of its own, which is in the
+	// background there, and would be stopped by its first read.
+	if f, ok := in.From.(*os.File); ok && !in.Terminal && !term.IsTerminal(int(f.Fd())) {
 		cmd.ExtraFiles = []*os.File{f}
 		return nil, nil
 	}

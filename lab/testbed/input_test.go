@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +52,41 @@ func TestInputUnread(t *testing.T) {
 			t.Errorf("exit %d, %v, after %s", code, err, time.Since(start))
 		}
 	})
+}
+
+// TestTerminalAsInput: a terminal as the plain input of a command of this kernel is copied,
+// up to its end. The command itself, in the background there, could not read it.
+func TestTerminalAsInput(t *testing.T) {
+	keys, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	defer terminal.Close()
+	cmd := exec.Command("/bin/sh", "-c", "cat <&3; test -t 3 && echo terminal")
+	in := &Input{From: terminal}
+	j, err := in.join(cmd, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j == nil {
+		t.Fatal("the command gets the terminal itself")
+	}
+	defer j.ended()
+	if _, err := keys.WriteString("a line\n\x04"); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	err = cmd.Start()
+	j.started()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if out.String() != "a line\n" {
+		t.Errorf("the command read %q", out.String())
+	}
 }
 
 // screen waits for what a terminal shows.
