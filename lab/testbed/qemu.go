@@ -89,7 +89,7 @@ func (q QEMU) Run(ctx context.Context, c Command) (int, error) {
 	spec := qemuSpec{Exact: q.Exact, umlSpec: umlSpec{
 		Kernel: image.Path, Modules: image.Modules, MemoryMB: max(c.MemoryMB, 2048), Init: self, Args: c.Args, Env: c.Env, Dir: "/", Stdin: c.Stdin, Private: true,
 	}}
-	if spec.Work, err = mountPoint(self, image.Path); err != nil {
+	if spec.Work, err = mountPoint(); err != nil {
 		return -1, err
 	}
 	j, err := findJail(ctx, false, false)

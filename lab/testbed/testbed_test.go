@@ -173,6 +173,35 @@ func TestUnbootable(t *testing.T) {
 	}
 }
 
+// TestMountPoint: the guest's files are mounted on a folder that hides nothing: an empty one
+// of the cache's, else another that is empty, whose path the guest's kernel can be told.
+func TestMountPoint(t *testing.T) {
+	top := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", top)
+	for range 2 {
+		if dir, err := mountPoint(); err != nil || dir != filepath.Join(top, "viplab", "guest") {
+			t.Fatal(dir, err)
+		}
+	}
+	elsewhere := func() {
+		t.Helper()
+		dir, err := mountPoint()
+		if modes.IsMissing(err) {
+			return // this machine has no other
+		}
+		entries, rerr := os.ReadDir(dir)
+		if err != nil || rerr != nil || len(entries) > 0 || strings.Contains(dir, " ") {
+			t.Errorf("%s holds %v: %v %v", dir, entries, err, rerr)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(top, "viplab", "guest", "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere()
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(t.TempDir(), "two words"))
+	elsewhere()
+}
+
 func TestCancel(t *testing.T) {
 	each(t, func(t *testing.T, tb Testbed) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)

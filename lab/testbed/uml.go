@@ -195,7 +195,7 @@ func (u *UML) spec(k kernel.Kernel, c Command) (umlSpec, error) {
 	if s.Dir == "" {
 		s.Dir = "/"
 	}
-	s.Work, err = mountPoint(self, s.Dir, s.Kernel)
+	s.Work, err = mountPoint()
 	return s, err
 }
 
@@ -212,22 +212,25 @@ func travelArgs() []string {
 // collector's sweeper does, looks for ever.
 func travelEnv() []string { return []string{"GOGC=off"} }
 
-// mountPoint is an existing directory that none of the paths lies below: the
-// guest's tmpfs covers it, for the guest alone.
-func mountPoint(paths ...string) (string, error) {
-next:
-	for _, dir := range []string{"/mnt", "/media", "/srv", "/opt", "/home"} {
-		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
-			continue
-		}
-		for _, p := range paths {
-			if strings.HasPrefix(p, dir+"/") {
-				continue next
-			}
-		}
-		return dir, nil
+// mountPoint is an empty folder: the guest's tmpfs covers it, for the guest alone, and hides
+// nothing that a command may need. It is one of the user's cache, which all guests share,
+// or, where there is no such or its path has spaces, one that the system keeps for mounts.
+func mountPoint() (string, error) {
+	dirs := []string{"/mnt", "/media", "/srv", "/opt", "/home"}
+	own, err := cache.Dir("guest")
+	if err == nil && strings.ContainsFunc(own, unicode.IsSpace) {
+		err = fmt.Errorf("%s has spaces, which the guest's kernel cannot be told", own)
 	}
-	return "", errors.New("no directory (/mnt, /media, /srv) to mount the guest's files on")
+	if err == nil {
+		dirs = append([]string{own}, dirs...)
+	}
+	for _, dir := range dirs {
+		if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 {
+			return dir, nil
+		}
+	}
+	return "", &modes.MissingError{Need: "an empty folder to mount the guest's files on (of " + strings.Join(dirs, ", ") + ")",
+		Mend: "set XDG_CACHE_HOME to a folder of your own, without spaces", Err: err}
 }
 
 // guest is one running guest, seen from outside.
