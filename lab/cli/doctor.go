@@ -20,9 +20,10 @@ func (a app) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what can run here, and what is missing",
-		Long: `doctor tries every mode in every testbed and says for each whether it can run, or
-what is missing and the command that mends it. Exit code 4 if some mode can run in
-no testbed.`,
+		Long: `doctor tries every mode natively and in guests of user-mode-linux with the packaged and
+each built kernel, and says for each whether it can run, or what is missing and the command
+that mends it. The testbeds with an emulated processor (qemu, qemu-exact), which nothing
+takes by itself, are not looked at. Exit code 4 if some mode can run in no testbed.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.doctor(cmd.Context(), cmd.OutOrStdout())
@@ -33,24 +34,8 @@ no testbed.`,
 func (a app) doctor(ctx context.Context, out io.Writer) error {
 	can := map[string]bool{}
 	for _, tb := range doctorTestbeds() {
-		fmt.Fprintf(out, "testbed %s\n", tb.label)
-		asked := a.tried()
-		lacks, err := session.Capabilities(ctx, tb, asked)
-		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			fmt.Fprintf(out, "  cannot be used: %v\n", err)
-			continue
-		}
-		for i, v := range asked {
-			name := strings.Join(strings.Fields(fmt.Sprint(v.Mode, " ", v.Args, " ", v.Family)), " ")
-			if l := lacks[i]; l != nil {
-				fmt.Fprintf(out, "  %-22s %s\n", name, l.Err())
-				continue
-			}
-			fmt.Fprintf(out, "  %-22s can run\n", name)
-			can[v.Mode] = true
+		if a.try(ctx, out, tb, can); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 	fmt.Fprintln(out, "tools")
@@ -69,24 +54,49 @@ func (a app) doctor(ctx context.Context, out io.Writer) error {
 	return errors.Join(missing...)
 }
 
+// try says what can run in a testbed, and notes the modes that can.
+func (a app) try(ctx context.Context, out io.Writer, tb labelled, can map[string]bool) {
+	fmt.Fprintf(out, "testbed %s\n", tb.label)
+	asked, err := a.tried(), tb.err
+	var lacks []*trial.Lack
+	if err == nil {
+		lacks, err = session.Capabilities(ctx, tb, asked)
+	}
+	if err != nil {
+		fmt.Fprintf(out, "  cannot be used: %v\n", err)
+		return
+	}
+	for i, v := range asked {
+		name := strings.Join(strings.Fields(fmt.Sprint(v.Mode, " ", v.Args, " ", v.Family)), " ")
+		if l := lacks[i]; l != nil {
+			fmt.Fprintf(out, "  %-22s %s\n", name, l.Err())
+			continue
+		}
+		fmt.Fprintf(out, "  %-22s can run\n", name)
+		can[v.Mode] = true
+	}
+}
+
 // labelled is a testbed and what to call it.
 type labelled struct {
 	testbed.Testbed
 	label string
+	err   error // it cannot be used at all
 }
 
-// doctorTestbeds is every testbed, and the guest with each built kernel as well.
+// doctorTestbeds is every testbed that is chosen from, and the guest with each built kernel as
+// well. One that is damaged is not started.
 func doctorTestbeds() []labelled {
 	var out []labelled
 	for _, tb := range testbed.All() {
-		out = append(out, labelled{tb, tb.Name()})
+		out = append(out, labelled{Testbed: tb, label: tb.Name()})
 	}
 	built, err := kernel.List()
 	if err != nil {
 		return out // the guest works without
 	}
 	for _, k := range built {
-		out = append(out, labelled{testbed.WithKernel(k), testbed.UMLName + ", kernel " + k.Name + " (" + k.Version + ")"})
+		out = append(out, labelled{testbed.WithKernel(k), testbed.UMLName + ", kernel " + k.Name + " (" + k.Version + ")", k.Whole()})
 	}
 	return out
 }
