@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"viplab/lab/testbed"
 	"viplab/modes"
@@ -234,6 +235,56 @@ func TestShell(t *testing.T) {
 		}
 		if left := settled(t, before); len(left) > 0 {
 			t.Errorf("left %v", left)
+		}
+	})
+}
+
+// awaitRaw waits until a terminal passes every key on, Control-C among them.
+func awaitRaw(t *testing.T, terminal *os.File) {
+	t.Helper()
+	for range 600 {
+		raw := false
+		conn, err := terminal.SyscallConn()
+		if err == nil {
+			err = conn.Control(func(fd uintptr) {
+				state, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+				raw = err == nil && state.Lflag&unix.ISIG == 0
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("the terminal never became raw")
+}
+
+// TestExecReadsFirst: a command at a terminal that writes nothing before it has read gets
+// keys, and Control-C.
+func TestExecReadsFirst(t *testing.T) {
+	eachTestbed(t, func(t *testing.T, where, mode string) {
+		cmd := program(t, "exec", "--testbed", where, "--mode", mode, "--services", "1", "--", "sh", "-c", "read line; echo got $line; exec cat >/dev/null")
+		terminal := startAtTerminal(t, cmd)
+		s := newScreen(t, terminal)
+		awaitRaw(t, terminal)
+		for _, key := range []string{"a line\r", "\x03"} {
+			if _, err := io.WriteString(terminal, key); err != nil {
+				t.Fatal(err)
+			}
+			if key != "\x03" {
+				s.await("got a line\r\n")
+			}
+		}
+		err := cmd.Wait()
+		for more := range s.text {
+			s.all += more
+		}
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 130 || strings.Contains(s.all, "interrupted") {
+			t.Errorf("%v: %q", err, s.all)
 		}
 	})
 }

@@ -39,7 +39,7 @@ func atTerminal(cmd *cobra.Command, s *shell.Streams, run func(context.Context) 
 	defer hangUp()
 	raw := &rawTerminal{in: in, out: out, ready: make(chan struct{}), hangUp: hangUp}
 	s.Input = testbed.Input{From: raw, Terminal: true, Size: sizeOf(out), Resized: resized}
-	s.Stdout, s.Stderr = raw, &errs
+	s.Stdout, s.Stderr, s.Started = raw, &errs, raw.begin
 	defer raw.restore()
 	code, err := run(ctx)
 	raw.restore()
@@ -55,8 +55,8 @@ func sizeOf(f *os.File) testbed.Size {
 	return testbed.Size{Rows: uint16(rows), Cols: uint16(cols)}
 }
 
-// rawTerminal is one that becomes raw when something is first written to it: until then
-// Control-C ends the set-up.
+// rawTerminal is one that becomes raw when the command runs, or something is written to it:
+// until then Control-C ends the set-up.
 type rawTerminal struct {
 	in, out *os.File
 	ready   chan struct{} // closed when it is raw
@@ -67,17 +67,23 @@ type rawTerminal struct {
 	old   *term.State // what to go back to
 }
 
+// begin makes the terminal raw, the first time.
+func (t *rawTerminal) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.began {
+		return
+	}
+	t.began = true
+	if old, err := term.MakeRaw(int(t.in.Fd())); err == nil {
+		t.old = old
+	}
+	close(t.ready)
+}
+
 // Write shows what the command writes.
 func (t *rawTerminal) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	if !t.began {
-		t.began = true
-		if old, err := term.MakeRaw(int(t.in.Fd())); err == nil {
-			t.old = old
-		}
-		close(t.ready)
-	}
-	t.mu.Unlock()
+	t.begin()
 	return t.out.Write(p)
 }
 

@@ -5,6 +5,7 @@
 package shell
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,9 @@ type Job struct {
 type Streams struct {
 	Input          testbed.Input
 	Stdout, Stderr io.Writer
+	// Started is called when a command with a terminal runs, which may never write
+	// anything; nil for nobody to be told.
+	Started func()
 }
 
 // In runs a job in a testbed, by a process of the given role, and returns the exit code of
@@ -61,10 +65,54 @@ func In(ctx context.Context, tb testbed.Testbed, role string, job Job, needsRoot
 	if err != nil {
 		return -1, fmt.Errorf("encode what to set up: %w", err)
 	}
+	stderr := s.Stderr
+	if s.Input.Terminal {
+		n := &notice{w: s.Stderr, started: s.Started}
+		defer n.flush()
+		stderr = n
+	}
 	return tb.Run(ctx, testbed.Command{
-		Args: []string{self, role}, Stdin: order, Input: &s.Input, Stdout: s.Stdout, Stderr: s.Stderr,
+		Args: []string{self, role}, Stdin: order, Input: &s.Input, Stdout: s.Stdout, Stderr: stderr,
 		Env: testbed.CacheEnv(), MemoryMB: memoryMB(job.Snapshot), RealRoot: needsRoot,
 	})
+}
+
+// startedWord is what the process in the testbed says on its stderr when a command with a
+// terminal runs. What such a command writes goes to its terminal.
+const startedWord = "\x00started\n"
+
+// notice takes the startedWord out of a process's stderr, and holds back what comes before it.
+type notice struct {
+	w       io.Writer
+	started func() // called at the word, may be nil
+	said    bool
+	held    []byte
+}
+
+// Write takes what the process says.
+func (n *notice) Write(p []byte) (int, error) {
+	if n.said {
+		return n.w.Write(p)
+	}
+	n.held = append(n.held, p...)
+	before, after, said := bytes.Cut(n.held, []byte(startedWord))
+	if !said {
+		return len(p), nil
+	}
+	n.said, n.held = true, slices.Concat(before, after)
+	if n.started != nil {
+		n.started()
+	}
+	n.flush()
+	return len(p), nil
+}
+
+// flush writes what was held back.
+func (n *notice) flush() {
+	if len(n.held) > 0 {
+		_, _ = n.w.Write(n.held)
+		n.held = nil
+	}
 }
 
 // memoryMB is what a guest needs for so many Services: the rules twice while they are

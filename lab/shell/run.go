@@ -105,6 +105,9 @@ func (job Job) run(node *topo.Namespace, input *os.File) (int, error) {
 	if err := node.Do(cmd.Start); err != nil {
 		return startCode(err), fmt.Errorf("start %s: %w", job.Command[0], err)
 	}
+	if job.Terminal {
+		fmt.Fprint(os.Stderr, startedWord)
+	}
 	// What it left running in the background would keep the terminal.
 	_ = input.Close()
 	err = cmd.Wait()
