@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -88,9 +90,19 @@ func setUp(ctx context.Context, known catalog.Catalog, job Job) (*topo.Topology,
 	return net, nil
 }
 
+// path is where the command is: in the PATH, or, if its name is a path, seen from where the
+// job starts it, which need not be where this process is.
+func (job Job) path() (string, error) {
+	name := job.Command[0]
+	if strings.ContainsRune(name, filepath.Separator) && !filepath.IsAbs(name) {
+		name = job.Dir + string(filepath.Separator) + name // as it is: what it names may be a link
+	}
+	return exec.LookPath(name)
+}
+
 // run starts the command in the node's namespace and waits for it.
 func (job Job) run(node *topo.Namespace, input *os.File) (int, error) {
-	path, err := exec.LookPath(job.Command[0])
+	path, err := job.path()
 	if err != nil {
 		return startCode(err), fmt.Errorf("%s: %w", job.Command[0], errors.Unwrap(err))
 	}
