@@ -37,7 +37,21 @@ func (s Source) Name() string {
 	if s.Path == kube.Stdin {
 		return "stdin.yaml"
 	}
-	return filepath.Base(s.Path)
+	if name := filepath.Base(Named(s.Path)); name != string(filepath.Separator) {
+		return name
+	}
+	return "root"
+}
+
+// Named is the path such that it ends in a name: one that ends in "." or ".." has none until
+// it is seen from the root.
+func Named(path string) string {
+	if base := filepath.Base(path); base == "." || base == ".." {
+		if abs, err := filepath.Abs(path); err == nil {
+			return abs
+		}
+	}
+	return path
 }
 
 // load reads the objects, and makes the copy.

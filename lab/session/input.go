@@ -56,6 +56,7 @@ func (s *Session) TakeInput(stdin io.Reader, anyFamily bool) error {
 	if err := s.take(); err != nil {
 		return err
 	}
+	s.From = cluster.Named(s.From) // trials and the configuration name it, wherever they are read
 	c, err := cluster.Read(cluster.Source{Path: s.From, Node: s.Node, Stdin: stdin, Copy: s.InputFolder()})
 	if err == nil {
 		s.For = slices.Clone(s.Config.Modes)
