@@ -44,6 +44,8 @@ type NoPlanError struct {
 	PeerOf string
 	// What cannot be done to it without a kernel: "followed", "simulated".
 	What string
+	// Why not, where it is not for want of a description.
+	Why string
 }
 
 // Error implements error.
@@ -51,6 +53,9 @@ func (e *NoPlanError) Error() string {
 	why := "it does not say what it programs"
 	if e.What == "simulated" {
 		why = "it has no model of its costs"
+	}
+	if e.Why != "" {
+		why = e.Why
 	}
 	if e.PeerOf != "" {
 		return fmt.Sprintf("mode %s cannot be %s without a kernel, being a program of its own: use mode %s, which has its structure, or bench and viplab shell for the real one",

@@ -35,6 +35,9 @@ type Mode struct {
 	Needs []string
 	// Limits are the abilities that the mode lacks, with the reason.
 	Limits Limits
+	// Refuses says, as an [UnsupportedError], what a Service asks for that some arguments
+	// cannot serve, beside Limits. May be nil.
+	Refuses func(Args, *Service) error
 	// Caveats are what a reader of its figures must know, in the order of reports.
 	Caveats []Caveat
 	// Check says what is wrong with arguments together, or with a family of Services
@@ -227,6 +230,20 @@ func (m Mode) TraitsOf(a Args) Traits {
 	return m.Traits(a)
 }
 
+// CheckServices says whether the mode with some arguments can serve Services: nil, or an
+// [UnsupportedError].
+func (m Mode) CheckServices(a Args, services ...*Service) error {
+	if err := m.Limits.Check(m.Name, services...); err != nil || m.Refuses == nil {
+		return err
+	}
+	for _, svc := range services {
+		if err := m.Refuses(a, svc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // CheckArgs says what is wrong with arguments for Services of a family.
 func (m Mode) CheckArgs(a Args, f Family) error {
 	if _, err := m.Normal(a); err != nil {
@@ -252,10 +269,13 @@ func (m Mode) Make(a Args, h Machine) Proxier {
 }
 
 // Plan is what the mode would put into a node of the given address: the part of the
-// address's family.
+// address's family. The error is a [NoPlanError] where no packet can be followed through it.
 func (m Mode) Plan(a Args, s Snapshot, node netip.Addr) (Program, error) {
 	if m.Program == nil {
 		return nil, &NoPlanError{Mode: m.Name, PeerOf: m.PeerOf, What: "followed"}
+	}
+	if m.TraitsOf(a).DirectServerReturn {
+		return nil, &NoPlanError{Mode: m.Name, What: "followed", Why: "with " + a.String() + " packets go on as clients sent them, to real servers that hold the VIPs"}
 	}
 	return m.Program(a, s.Of(FamilyOf(node)), node), nil
 }

@@ -78,6 +78,8 @@ var badInput = map[string]string{
 	"unknown packet":                    "explain --packet lost",
 	"there is no service 9":             "explain --to 9",
 	"there is no endpoint":              "explain --endpoint 2",
+	"with forward=dr packets go on as":  "explain --modes ipvs --forward dr",
+	"ipvs cannot be followed without":   "explain --forward tunnel --packet node",
 	"policies must be 0 to 130000":      "bench --policies 200000",
 	"unknown policy-packets":            "bench --policy-packets some",
 	"unknown question":                  "simulate --what else",

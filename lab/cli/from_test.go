@@ -95,6 +95,24 @@ func TestExplainFrom(t *testing.T) {
 	}
 }
 
+// TestExplainFromArgs: what an argument of a mode cannot serve is left out there, by name.
+func TestExplainFromArgs(t *testing.T) {
+	file := write(t, "one.yaml", oneService)
+	for args, want := range map[string]int{
+		"--modes ipvs": 0, "--modes ipvs --lookup rules": 1, "--modes iptables --lookup rules": 0, "--modes ebpf": 0,
+	} {
+		code, out, errs := run(t, append(strings.Fields("explain --format json --from "+file), strings.Fields(args)...)...)
+		var answers []explain.Answer
+		if err := json.Unmarshal([]byte(out), &answers); err != nil || code != ExitOK || len(answers) != 1 {
+			t.Fatalf("%s: exit code %d, %v: %s", args, code, err, errs)
+		}
+		left := answers[0].LeftOut
+		if len(left) != want || want > 0 && !strings.Contains(left[0], "cannot serve shop/web: ExternalIP: without ipsets") {
+			t.Errorf("%s: left out %q", args, left)
+		}
+	}
+}
+
 // TestFromBadInput: one sentence that names what is wrong, exit code 2.
 func TestFromBadInput(t *testing.T) {
 	file := write(t, "one.yaml", oneService)
@@ -127,7 +145,7 @@ func lastLine(s string) string {
 
 // TestFromSizes: a user's cluster is taken as multiples, by flag and configuration key.
 func TestFromSizes(t *testing.T) {
-	file := clusterFile(t, 40)
+	file, outer := clusterFile(t, 40), write(t, "one.yaml", oneService)
 	code, out, errs := run(t, "simulate", "--from", file, "--services", "1x,4x", "--modes", "iptables,ipvs", "--format", "json")
 	var got struct{ Predictions []simulate.Prediction }
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != ExitOK || len(got.Predictions) != 4 {
@@ -155,6 +173,8 @@ func TestFromSizes(t *testing.T) {
 		"a cluster is taken 1 to 1000 times, got 0x":              "bench --services 0x --from " + file,
 		"4x is given twice":                                       "bench --services 4x,4x --from " + file,
 		"needs endpoints on the Service's own port":               "bench --modes ipvs --forward dr --from " + file,
+		"left that all of [iptables ipvs lookup=rules] can serve": "bench --modes iptables,ipvs --lookup rules --from " + outer,
+		"there is no Service for mode ipvs":                       "exec --mode ipvs --lookup rules --from " + outer + " -- ls",
 		"services out of --from have one, or dual":                "bench --family ipv4,ipv6 --from " + file,
 		"\"1y\" is no number of Services, nor a multiple of a cl": "bench --config " + config,
 		"node \"moon\" runs no endpoint":                          "bench --node moon --out " + filepath.Join(out2, "run") + " --from " + file,

@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"viplab/lab/cluster"
 	"viplab/lab/roles"
 	"viplab/lab/session"
 	"viplab/lab/shell"
 	"viplab/lab/tell"
 	"viplab/lab/testbed"
 	"viplab/modes"
-	"viplab/modes/catalog"
 	"viplab/modes/packet/story"
 	"viplab/modes/snapshot/synth"
 )
@@ -146,7 +146,7 @@ func (f *shellFlags) set(cmd *cobra.Command) (set, error) {
 		}
 	}
 	traits := mode.TraitsOf(args)
-	snap, err := f.snapshot(cmd, mode, traits)
+	snap, err := f.snapshot(cmd, mode, args)
 	if err != nil {
 		return set{}, usageError{err}
 	}
@@ -176,9 +176,9 @@ func (f *shellFlags) set(cmd *cobra.Command) (set, error) {
 
 // snapshot is the Services that were asked for: the lab's own, those of a file of stories,
 // or those of a cluster that the mode can serve.
-func (f *shellFlags) snapshot(cmd *cobra.Command, mode modes.Mode, t modes.Traits) (snap modes.Snapshot, err error) {
+func (f *shellFlags) snapshot(cmd *cobra.Command, mode modes.Mode, args modes.Args) (snap modes.Snapshot, err error) {
 	if f.story == "" && f.from == "" {
-		f.synth.Family, f.synth.SamePort = modes.Family(f.family), t.DirectServerReturn
+		f.synth.Family, f.synth.SamePort = modes.Family(f.family), mode.TraitsOf(args).DirectServerReturn
 		if err := f.synth.Validate(); err != nil {
 			return snap, err
 		}
@@ -195,7 +195,7 @@ func (f *shellFlags) snapshot(cmd *cobra.Command, mode modes.Mode, t modes.Trait
 	case f.story != "":
 		snap, err = storySnapshot(f.story)
 	default:
-		snap, err = f.clusterSnapshot(cmd, mode)
+		snap, err = f.clusterSnapshot(cmd, mode, args)
 	}
 	if err == nil && len(snap.Services) == 0 {
 		err = fmt.Errorf("%s%s: there is no Service for mode %s", f.story, f.from, mode.Name)
@@ -219,12 +219,12 @@ func storySnapshot(path string) (modes.Snapshot, error) {
 }
 
 // clusterSnapshot is the Services of a user's cluster, moved into the lab's network.
-func (f *shellFlags) clusterSnapshot(cmd *cobra.Command, mode modes.Mode) (modes.Snapshot, error) {
+func (f *shellFlags) clusterSnapshot(cmd *cobra.Command, mode modes.Mode, args modes.Args) (modes.Snapshot, error) {
 	c, err := f.read(cmd.InOrStdin())
 	if err != nil {
 		return modes.Snapshot{}, err
 	}
-	c.Keep(catalog.Catalog{mode})
+	c.Keep(cluster.Asked{Mode: mode, Args: args})
 	if err := c.Move(); err != nil {
 		return modes.Snapshot{}, err
 	}

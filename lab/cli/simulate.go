@@ -12,6 +12,7 @@ import (
 
 	"viplab/analysis/simulate"
 	"viplab/analysis/summary"
+	"viplab/lab/cluster"
 	"viplab/lab/session"
 	"viplab/lab/trial"
 	"viplab/modes"
@@ -214,7 +215,13 @@ func (f *simulateFlags) takeCluster(cmd *cobra.Command) error {
 		return err
 	}
 	c.KeepFamilies(modes.IPv4)
-	c.Keep(slices.DeleteFunc(slices.Clone(f.modes.Serving()), func(m modes.Mode) bool { return !slices.Contains(f.names, m.Name) }))
+	var asked []cluster.Asked
+	for _, m := range f.modes.Serving() {
+		if slices.Contains(f.names, m.Name) {
+			asked = append(asked, cluster.Asked{Mode: m, Args: f.argsOf(m)})
+		}
+	}
+	c.Keep(asked...)
 	if err := c.Move(); err != nil {
 		return err
 	}

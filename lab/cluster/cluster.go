@@ -15,7 +15,6 @@ import (
 	"viplab/lab/topo"
 	"viplab/lab/trial"
 	"viplab/modes"
-	"viplab/modes/catalog"
 	"viplab/modes/snapshot/kube"
 )
 
@@ -125,12 +124,18 @@ func first(left []kube.LeftOut) string {
 	return ": " + left[0].String()
 }
 
-// Keep leaves out the Services that one of some modes cannot serve, so that all serve the
-// same ones.
-func (c *Cluster) Keep(list catalog.Catalog) {
+// Asked is a mode with arguments, in which Services are to be served.
+type Asked struct {
+	modes.Mode
+	Args modes.Args
+}
+
+// Keep leaves out the Services that one of some modes cannot serve with its arguments, so
+// that all serve the same ones.
+func (c *Cluster) Keep(list ...Asked) {
 	c.leave(func(svc *modes.Service) error {
 		for _, m := range list {
-			if err := m.Limits.Check(m.Name, svc); err != nil {
+			if err := m.CheckServices(m.Args, svc); err != nil {
 				return err
 			}
 		}

@@ -32,7 +32,7 @@ func (p *planner) program(s modes.Snapshot, node netip.Addr, changed bool) (mode
 func (p *planner) served(s modes.Snapshot) modes.Snapshot {
 	var left []string
 	refused := func(svc *modes.Service) bool {
-		err := p.mode.Limits.Check(p.mode.Name, svc)
+		err := p.mode.CheckServices(p.args, svc)
 		if err != nil && !slices.Contains(left, err.Error()) {
 			left = append(left, err.Error())
 		}

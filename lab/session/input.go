@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"viplab/lab/cluster"
 	"viplab/lab/trial"
@@ -33,8 +34,9 @@ type Input struct {
 type InputWritten struct {
 	// Digest is the SHA-256 sum of what was read.
 	Digest string `yaml:"input-digest,omitempty"`
-	// For lists the modes that must be able to serve each Service: those that were asked
-	// for, also where the testbed lacked what one of them needs.
+	// For lists the modes that must be able to serve each Service, with those of their
+	// arguments that are not the default ("ipvs lookup=rules"): those that were asked for,
+	// also where the testbed lacked what one of them needs.
 	For []string `yaml:"input-for,omitempty"`
 }
 
@@ -59,11 +61,12 @@ func (s *Session) TakeInput(stdin io.Reader, anyFamily bool) error {
 	s.From = cluster.Named(s.From) // trials and the configuration name it, wherever they are read
 	c, err := cluster.Read(cluster.Source{Path: s.From, Node: s.Node, Stdin: stdin, Copy: s.InputFolder()})
 	if err == nil {
-		s.For = slices.Clone(s.Config.Modes)
 		if anyFamily {
 			s.Families = []string{string(c.Families())}
 		}
-		err = s.use(c)
+		if s.For, err = s.servers(); err == nil {
+			err = s.use(c)
+		}
 	}
 	if err != nil {
 		s.Release()
@@ -95,7 +98,17 @@ func (s *Session) takeCopy() error {
 // network.
 func (s *Session) use(c cluster.Cluster) error {
 	c.KeepFamilies(modes.Family(s.Families[0]))
-	c.Keep(slices.DeleteFunc(slices.Clone(s.Modes.Serving()), func(m modes.Mode) bool { return !slices.Contains(s.For, m.Name) }))
+	var asked []cluster.Asked
+	for _, text := range s.For {
+		m, err := s.server(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.From, err)
+		}
+		if !m.Baseline {
+			asked = append(asked, m)
+		}
+	}
+	c.Keep(asked...)
 	if len(c.Snapshot.Services) == 0 {
 		return fmt.Errorf("%s: no Service is left that all of %v can serve: %s", s.From, s.For, c.LeftOut[len(c.LeftOut)-1])
 	}
@@ -104,6 +117,36 @@ func (s *Session) use(c cluster.Cluster) error {
 	}
 	s.Digest, s.cluster = c.Digest, &c
 	return s.measured()
+}
+
+// servers lists what InputWritten.For does.
+func (s *Session) servers() (out []string, err error) {
+	all, err := s.variants(s.Modes)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range all {
+		text := v.mode.Name
+		if len(v.args) > 0 {
+			text += " " + v.args.String()
+		}
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return out, nil
+}
+
+// server reads one of InputWritten.For.
+func (s *Session) server(text string) (cluster.Asked, error) {
+	name, rest, _ := strings.Cut(text, " ")
+	m, err := s.Modes.Find(name)
+	args := modes.Args{}
+	for _, word := range strings.Fields(rest) {
+		key, value, _ := strings.Cut(word, "=")
+		args[key] = value
+	}
+	return cluster.Asked{Mode: m, Args: args}, err
 }
 
 // InputFolder is where the run's copy of its input is.

@@ -56,16 +56,24 @@ func Trace(known catalog.Catalog, variants []trial.Variant, books []story.Book) 
 		}
 		for _, b := range books {
 			err := mode.Limits.CheckAll(mode.Name, b.Snapshot)
-			if mode.Program == nil {
-				err = fmt.Errorf("mode %s cannot be followed without a kernel", mode.Name)
+			if err == nil {
+				err = mode.CheckServices(v.Args, b.Snapshot.Services...)
 			}
-			if err != nil {
-				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: err.Error()})
+			var told []story.Outcome
+			if err == nil {
+				b.Snapshot.Node.Addrs = topo.NodeAddrs()
+				told, err = b.Trace(mode, v.Args, hosts)
+			}
+			var unsupported *modes.UnsupportedError
+			var no *modes.NoPlanError
+			switch {
+			case errors.As(err, &unsupported):
+				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: unsupported.Error()})
 				continue
-			}
-			b.Snapshot.Node.Addrs = topo.NodeAddrs()
-			told, err := b.Trace(mode, v.Args, hosts)
-			if err != nil {
+			case errors.As(err, &no):
+				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: no.Error()})
+				continue
+			case err != nil:
 				return nil, err
 			}
 			for _, o := range told {

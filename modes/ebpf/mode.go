@@ -23,7 +23,8 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: Name, Summary: "BPF programs at links and sockets, with hash maps laid out as Cilium's", DataPath: "hash lookups; at sockets no translation of packets",
 		Params: params(), Needs: []string{"BPF", "cgroup v2"}, Limits: Limits(), Check: check, Traits: traits, Caveats: caveats(),
-		New: func(a modes.Args, m modes.Machine) modes.Proxier { return New(OptionsFor(a, m.Family)) },
+		Refuses: func(a modes.Args, svc *modes.Service) error { return LimitsAt(Attach(a[AttachParam])).Check(Name, svc) },
+		New:     func(a modes.Args, m modes.Machine) modes.Proxier { return New(OptionsFor(a, m.Family)) },
 		Program: func(a modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
 			return NewProgram(OptionsFor(a, modes.FamilyOf(node)), s)
 		},

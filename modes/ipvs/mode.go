@@ -21,6 +21,7 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: "ipvs", Summary: "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", DataPath: "one hash lookup",
 		Fallback: "iptables", Params: params(), Needs: []string{"ip_vs", "dummy", "ip_set", "iptables"}, Limits: Limits(),
+		Refuses: func(a modes.Args, svc *modes.Service) error { return OptionsFor(a, svc.Family()).refuses(svc) },
 		Caveats: caveats(),
 		Check:   check, Traits: traits,
 		New: func(a modes.Args, m modes.Machine) modes.Proxier { return New(OptionsFor(a, m.Family)) },

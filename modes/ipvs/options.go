@@ -99,25 +99,33 @@ func (o Options) check(changes []modes.Change) error {
 		if c.New == nil {
 			continue
 		}
-		refuse := func(a modes.Ability, why string) error {
-			return &modes.UnsupportedError{Mode: "ipvs", Service: c.New.Key(), Ability: a, Why: why}
+		if err := o.refuses(c.New); err != nil {
+			return err
 		}
-		if o.byRules() && c.New.External() {
-			return refuse(modes.ExternalIPs, "without ipsets only cluster IPs are served")
-		}
-		if o.Forward == Tunnel && o.Family == modes.IPv6 {
-			return refuse(modes.ServesIPv6, "the lab's real servers end tunnels of IPv4 only")
-		}
-		if !o.Family.Has(c.New.Family()) {
-			return refuse(modes.ServesIPv6, "this proxier is of the other address family")
-		}
-		if o.forwardFlag() == mobyipvs.ConnectionFlagMasq {
-			continue
-		}
-		for _, p := range c.New.Ports {
-			if p.Port != p.TargetPort || p.NodePort != 0 {
-				return refuse(modes.PortMapping, "forwarding method "+o.Forward+" leaves packets as they are")
-			}
+	}
+	return nil
+}
+
+// refuses says what of a Service the options cannot serve.
+func (o Options) refuses(svc *modes.Service) error {
+	refuse := func(a modes.Ability, why string) error {
+		return &modes.UnsupportedError{Mode: "ipvs", Service: svc.Key(), Ability: a, Why: why}
+	}
+	if o.byRules() && svc.External() {
+		return refuse(modes.ExternalIPs, "without ipsets only cluster IPs are served")
+	}
+	if o.Forward == Tunnel && o.Family == modes.IPv6 {
+		return refuse(modes.ServesIPv6, "the lab's real servers end tunnels of IPv4 only")
+	}
+	if !o.Family.Has(svc.Family()) {
+		return refuse(modes.ServesIPv6, "this proxier is of the other address family")
+	}
+	if o.forwardFlag() == mobyipvs.ConnectionFlagMasq {
+		return nil
+	}
+	for _, p := range svc.Ports {
+		if p.Port != p.TargetPort || p.NodePort != 0 {
+			return refuse(modes.PortMapping, "forwarding method "+o.Forward+" leaves packets as they are")
 		}
 	}
 	return nil
