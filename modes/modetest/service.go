@@ -60,8 +60,15 @@ func alter(t *testing.T, m modes.Mode) {
 }
 
 // staleUDP: a client that goes on sending from one socket is not sent to an endpoint
-// that is gone.
+// that is gone, at once or after it was terminating.
 func staleUDP(t *testing.T, m modes.Mode) {
+	for _, terminating := range []bool{false, true} {
+		t.Run(fmt.Sprintf("terminating %t", terminating), func(t *testing.T) { endpointsGo(t, m, terminating) })
+	}
+}
+
+// endpointsGo takes the endpoint away that answers a client, until none is left.
+func endpointsGo(t *testing.T, m modes.Mode, terminating bool) {
 	b := NewRig(t, m, nil, synth.Spec{Services: 1, Endpoints: 3, Ports: 1, Seed: 1})
 	b.Program(b.Snapshot)
 	svc := b.Snapshot.Services[0]
@@ -78,6 +85,14 @@ func staleUDP(t *testing.T, m modes.Mode) {
 			}
 			if svc.Index(from) < 0 {
 				return fmt.Errorf("%s answered, which is none of %v", from, svc.Endpoints)
+			}
+			if terminating {
+				still := *svc
+				still.Endpoints = slices.Clone(svc.Endpoints)
+				still.Endpoints[svc.Index(from)].Condition = modes.Terminating
+				b.Program(b.Snapshot.With(&still))
+				// IPVS drops the first datagram after that: it has the real server no more.
+				_, _ = askDatagram(c)
 			}
 			left := *svc
 			left.Endpoints = slices.DeleteFunc(slices.Clone(svc.Endpoints), func(ep modes.Endpoint) bool { return ep.Addr == from })

@@ -56,15 +56,16 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 		return modes.Cost{}, err
 	}
 	cost := modes.Cost{Plan: clock.Since(start)}
-	if c.Empty() {
-		return cost, nil
-	}
-	commit, err := p.commit(ctx, c)
-	cost.Add(commit)
-	if err != nil {
-		return cost, err
+	if !c.Empty() {
+		commit, err := p.commit(ctx, c)
+		cost.Add(commit)
+		if err != nil {
+			return cost, err
+		}
 	}
 	p.committed = s
+	// A change that leaves the table as it is may leave flows: an endpoint that got no new
+	// ones, since it was terminating, goes.
 	start = clock.Now()
 	n, err := conntrack.CleanUp(p.planner.changes, nil)
 	p.planner.changes = nil
