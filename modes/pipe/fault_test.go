@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// late is by how much a program that takes its time is late: with its greeting, with
+// reading on, and with its answers. Each is within the deadline, two together are not.
+const late = 600 * time.Millisecond
+
 const hello = `{"did":"hello","protocol":1,"name":"fake","version":"0"}`
 
 // fake answers hello, and then does what it is told on its command line.
@@ -45,6 +49,10 @@ func fake(args []string) error {
 		return errors.New("no licence")
 	case args[0] == "never greets":
 		time.Sleep(time.Hour)
+	case args[0] == "takes its time":
+		time.Sleep(late)
+		fmt.Println(hello)
+		time.Sleep(late)
 	case greeting != "":
 		fmt.Println(greeting)
 	default:
@@ -74,6 +82,8 @@ func misbehave(args []string, line string) error {
 		return errors.New("out of luck")
 	case "never says programmed":
 		return nil
+	case "takes its time":
+		time.Sleep(late)
 	case "answers another":
 		id = "77"
 	case "endless line":
@@ -105,6 +115,16 @@ func misbehaving(t *testing.T, args ...string) *pipe.Proxier {
 	}
 	return pipe.New(pipe.Options{Mode: "fake", Command: append([]string{self, roleFake}, args...), Family: modes.IPv4,
 		Deadlines: pipe.Deadlines{Hello: 3 * time.Second, Sync: time.Second, Close: time.Second, End: 300 * time.Millisecond}})
+}
+
+// manyServices is more than a pipe and a buffer hold of what is told.
+func manyServices() (s modes.Snapshot) {
+	for i := range 400 {
+		svc := *snapshot().Services[0]
+		svc.Name = fmt.Sprintf("b%03d", i)
+		s.Services = append(s.Services, &svc)
+	}
+	return s
 }
 
 func snapshot() modes.Snapshot {
@@ -215,4 +235,32 @@ func TestLimit(t *testing.T) {
 		t.Errorf("Sync says %v", err)
 	}
 	_ = p.Close()
+}
+
+// TestApart: whatever becomes of a Sync, what starting and telling the program took is
+// apart from what it is said to have taken, and from its deadline.
+func TestApart(t *testing.T) {
+	for how, c := range map[string]struct {
+		want        error
+		apart       time.Duration // at least
+		most, least time.Duration // the rest
+	}{
+		"dies at once":          {pipe.ErrDied, 1, late / 2, 0},
+		"never says programmed": {pipe.ErrSilent, 1, 3 * late, late},
+		"takes its time":        {nil, 3*late - 10*time.Millisecond, late, 1},
+	} {
+		t.Run(how, func(t *testing.T) {
+			p := misbehaving(t, how)
+			start := time.Now()
+			cost, err := p.Sync(t.Context(), manyServices())
+			took := time.Since(start) - cost.Apart
+			if !errors.Is(err, c.want) {
+				t.Errorf("Sync says %v, want %v", err, c.want)
+			}
+			if cost.Apart < c.apart || took < c.least || took > c.most {
+				t.Errorf("it took %s, and %s apart; want %s to %s, and at least %s", took, cost.Apart, c.least, c.most, c.apart)
+			}
+			_ = p.Close()
+		})
+	}
 }

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"viplab/modes"
+	"viplab/modes/clock"
 	"viplab/modes/packet/node"
 )
 
 // Deadlines are until when a program must have answered. A zero has its default.
 type Deadlines struct {
-	// Hello is for its start, Sync for a sync, Close for removing everything, and End for
-	// ending once its input has ended.
+	// Hello is for its start, Sync for a sync, and as much for taking in what is told before
+	// it, Close for removing everything, and End for ending once its input has ended.
 	Hello, Sync, Close, End time.Duration
 }
 
@@ -98,9 +99,11 @@ func (p *Proxier) ProcessIDs() []int {
 }
 
 // Sync implements [modes.Proxier]. Its Commit is the program's own time; what starting
-// and telling it took is [modes.Cost]'s Apart.
+// and telling it took is [modes.Cost]'s Apart, also where it failed: of a sync that was cut
+// off, Commit is how long the program had been at it, 0 if it was not asked yet.
 func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, err error) {
-	begin := time.Now()
+	begin := clock.Now()
+	defer func() { cost.Apart = clock.Since(begin) - cost.Commit }()
 	if err := p.Limits.CheckAll(p.Mode, s); err != nil {
 		return cost, err
 	}
@@ -120,16 +123,18 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		return cost, nil
 	}
 	p.dirty, p.due = true, true
-	defer p.process.limit(ctx, p.Deadlines.Sync)()
-	told, bytes, err := p.tell(changes)
+	told, bytes, err := p.tell(ctx, changes)
 	if err != nil {
 		return cost, p.failed(ctx, "tell changes", err)
 	}
 	p.current = s
-	tools, committing := watchTools(p.process.cmd.Process.Pid), time.Now()
+	// The deadline is the sync's alone: telling has had one of its own.
+	defer p.process.limit(ctx, p.Deadlines.Sync)()
+	tools, committing := watchTools(p.process.cmd.Process.Pid), clock.Now()
 	reply, err := p.ask(SyncNow, Programmed)
-	wall, peak := time.Since(committing), tools()
+	wall, peak := clock.Since(committing), tools()
 	if err != nil {
+		cost.Commit = wall
 		return cost, p.failed(ctx, "sync", err)
 	}
 	p.due = false
@@ -141,7 +146,6 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	if cost.Objects == 0 {
 		cost.Objects = told
 	}
-	cost.Apart = time.Since(begin) - cost.Commit
 	return cost, nil
 }
 
@@ -190,7 +194,8 @@ func (p *Proxier) greet(ctx context.Context, s modes.Snapshot) error {
 }
 
 // tell writes what changed, and counts objects and bytes.
-func (p *Proxier) tell(changes []modes.Change) (told, bytes int, err error) {
+func (p *Proxier) tell(ctx context.Context, changes []modes.Change) (told, bytes int, err error) {
+	defer p.process.limit(ctx, p.Deadlines.Sync)()
 	for _, c := range changes {
 		list, err := requests(c)
 		if err != nil {
