@@ -238,7 +238,8 @@ func TestLimit(t *testing.T) {
 }
 
 // TestApart: whatever becomes of a Sync, what starting and telling the program took is
-// apart from what it is said to have taken, and from its deadline.
+// apart from what it is said to have taken, and from its deadline; what it was told counts
+// as nothing that it has written.
 func TestApart(t *testing.T) {
 	for how, c := range map[string]struct {
 		want        error
@@ -259,6 +260,9 @@ func TestApart(t *testing.T) {
 			}
 			if cost.Apart < c.apart || took < c.least || took > c.most {
 				t.Errorf("it took %s, and %s apart; want %s to %s, and at least %s", took, cost.Apart, c.least, c.most, c.apart)
+			}
+			if cost.Bytes > 0 {
+				t.Errorf("%d bytes count as written by a program that wrote none", cost.Bytes)
 			}
 			_ = p.Close()
 		})

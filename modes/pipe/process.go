@@ -76,13 +76,13 @@ func (p *process) limit(ctx context.Context, within time.Duration) (undo func())
 }
 
 // write puts a line where [process.flush] sends it from.
-func (p *process) write(r Request) (int, error) {
+func (p *process) write(r Request) error {
 	line, err := json.Marshal(r)
 	if err != nil {
-		return 0, fmt.Errorf("encode %s: %w", r.Do, err)
+		return fmt.Errorf("encode %s: %w", r.Do, err)
 	}
 	_, err = p.writer.Write(append(line, '\n'))
-	return len(line) + 1, fault(err)
+	return fault(err)
 }
 
 func (p *process) flush() error { return fault(p.writer.Flush()) }

@@ -123,7 +123,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		return cost, nil
 	}
 	p.dirty, p.due = true, true
-	told, bytes, err := p.tell(ctx, changes)
+	told, err := p.tell(ctx, changes)
 	if err != nil {
 		return cost, p.failed(ctx, "tell changes", err)
 	}
@@ -138,7 +138,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 		return cost, p.failed(ctx, "sync", err)
 	}
 	p.due = false
-	cost = modes.Cost{Commit: wall, Rules: reply.Rules, Objects: reply.Objects, ToolCalls: reply.ToolCalls, Bytes: max(reply.Bytes, bytes),
+	cost = modes.Cost{Commit: wall, Rules: reply.Rules, Objects: reply.Objects, ToolCalls: reply.ToolCalls, Bytes: reply.Bytes,
 		ToolCPU: seconds(reply.CPUSeconds), ToolPeakRSS: max(reply.ToolPeakRSS, peak)}
 	if own := seconds(reply.Seconds); own > 0 && own < wall {
 		cost.Commit = own
@@ -175,7 +175,7 @@ func (p *Proxier) greet(ctx context.Context, s modes.Snapshot) error {
 	self := nodeOf(s, p.Family)
 	p.process, p.node, p.current, p.due = proc, settings(s, p.Family), modes.Snapshot{}, true
 	defer proc.limit(ctx, p.Deadlines.Hello)()
-	_, err = proc.write(Request{Do: Hello, Protocol: Protocol, Family: p.Family, Args: p.Args, Node: self})
+	err = proc.write(Request{Do: Hello, Protocol: Protocol, Family: p.Family, Args: p.Args, Node: self})
 	if err == nil {
 		err = proc.flush()
 	}
@@ -193,29 +193,28 @@ func (p *Proxier) greet(ctx context.Context, s modes.Snapshot) error {
 	return nil
 }
 
-// tell writes what changed, and counts objects and bytes.
-func (p *Proxier) tell(ctx context.Context, changes []modes.Change) (told, bytes int, err error) {
+// tell writes what changed, and counts the objects.
+func (p *Proxier) tell(ctx context.Context, changes []modes.Change) (told int, err error) {
 	defer p.process.limit(ctx, p.Deadlines.Sync)()
 	for _, c := range changes {
 		list, err := requests(c)
 		if err != nil {
-			return told, bytes, err
+			return told, err
 		}
 		for _, r := range list {
-			n, err := p.process.write(r)
-			if err != nil {
-				return told, bytes, err
+			if err := p.process.write(r); err != nil {
+				return told, err
 			}
-			told, bytes = told+1, bytes+n
+			told++
 		}
 	}
-	return told, bytes, p.process.flush()
+	return told, p.process.flush()
 }
 
 // ask sends a request and waits for its answer.
 func (p *Proxier) ask(do, did string) (Reply, error) {
 	p.lastID++
-	_, err := p.process.write(Request{Do: do, ID: p.lastID})
+	err := p.process.write(Request{Do: do, ID: p.lastID})
 	if err == nil {
 		err = p.process.flush()
 	}
