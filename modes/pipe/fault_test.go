@@ -77,6 +77,14 @@ func misbehave(args []string, line string) error {
 	id, _, _ := strings.Cut(line[strings.Index(line, `"id":`)+5:], "}")
 	did := map[bool]string{true: "closed", false: "programmed"}[strings.Contains(line, "close")]
 	switch args[0] {
+	case "dies after a sync":
+		if did == "programmed" {
+			fmt.Printf(`{"did":"programmed","id":%s}`+"\n", id)
+			return errors.New("out of luck")
+		}
+		if err := os.WriteFile(args[1], nil, 0o600); err != nil {
+			return err
+		}
 	case "dies in a sync":
 		fmt.Fprintln(os.Stderr, "out of luck")
 		return errors.New("out of luck")
@@ -266,5 +274,44 @@ func TestApart(t *testing.T) {
 			}
 			_ = p.Close()
 		})
+	}
+}
+
+// TestCloseOfTheDead: what a program left that has ended since its last sync is removed by
+// another one.
+func TestCloseOfTheDead(t *testing.T) {
+	note := t.TempDir() + "/closed"
+	p := misbehaving(t, "dies after a sync", note)
+	if _, err := p.Sync(t.Context(), snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(note); err != nil {
+		t.Errorf("no program was asked to remove what is left: %v", err)
+	}
+}
+
+// TestCloseAgain: a Close that failed is tried again by the next one, and no further one
+// starts anything.
+func TestCloseAgain(t *testing.T) {
+	p := misbehaving(t, "dies in a sync")
+	if _, err := p.Sync(t.Context(), snapshot()); !errors.Is(err, pipe.ErrDied) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := p.Close(); !errors.Is(err, pipe.ErrDied) {
+			t.Errorf("Close says %v", err)
+		}
+	}
+	p.Command[len(p.Command)-1] = "refuses" // a sync, but no close
+	for range 2 {
+		if err := p.Close(); err != nil {
+			t.Errorf("Close says %v", err)
+		}
+	}
+	if left := p.ProcessIDs(); len(left) > 0 {
+		t.Errorf("processes %v are left", left)
 	}
 }

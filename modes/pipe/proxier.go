@@ -268,24 +268,36 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) {
 	return string(out), err
 }
 
-// Close implements [modes.Proxier].
+// Close implements [modes.Proxier]. If it fails, another Close tries again.
 func (p *Proxier) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), p.Deadlines.Close+p.Deadlines.Hello)
-	defer cancel()
 	var err error
-	if p.dirty && p.process == nil {
-		err = p.greet(ctx, p.current)
-	}
-	if p.dirty && err == nil {
-		undo := p.process.limit(ctx, p.Deadlines.Close)
-		if _, err = p.ask(CloseAll, Closed); err != nil {
-			err = p.failed(ctx, "close", err)
+	if p.dirty {
+		ran, last := p.process != nil, p.current
+		if err = p.clear(last); ran && errors.Is(err, ErrDied) {
+			err = p.clear(last) // it may have ended long since; another one removes what it left
 		}
-		undo()
+		p.dirty = err != nil
 	}
 	err = errors.Join(err, p.end("end"))
-	p.current, p.dirty, p.due = modes.Snapshot{}, false, false
+	p.current, p.due = modes.Snapshot{}, false
 	return err
+}
+
+// clear asks the program to remove what is programmed, another one if none runs: with the
+// node's settings of the last Snapshot.
+func (p *Proxier) clear(last modes.Snapshot) error {
+	ctx, cancel := context.WithTimeout(context.Background(), p.Deadlines.Close+p.Deadlines.Hello)
+	defer cancel()
+	if p.process == nil {
+		if err := p.greet(ctx, last); err != nil {
+			return err
+		}
+	}
+	defer p.process.limit(ctx, p.Deadlines.Close)()
+	if _, err := p.ask(CloseAll, Closed); err != nil {
+		return p.failed(ctx, "close", err)
+	}
+	return nil
 }
 
 // Leave implements [modes.Leaver]: it ends the program, and leaves what that has programmed.
