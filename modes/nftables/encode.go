@@ -68,13 +68,13 @@ func (e *encoder) encode(c *Change) error {
 	return e.err
 }
 
-// after lists the messages that have to wait until the Change is committed.
-func (e *encoder) after(c *Change) []netlink.Message {
-	e.out = nil
+// after makes, instead, the messages that have to wait until the Change is committed: one
+// for each chain that is to be deleted, in order.
+func (e *encoder) after(c *Change) {
+	e.out, e.joined = nil, nil
 	for _, name := range c.DelChains {
 		e.named(unix.NFT_MSG_DELCHAIN, unix.NFTA_CHAIN_TABLE, unix.NFTA_CHAIN_NAME, name)
 	}
-	return e.out
 }
 
 // begin starts a message with the header that all of netfilter's have: the family, a

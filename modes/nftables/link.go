@@ -37,8 +37,15 @@ const (
 	leastRoom = 64 << 10
 )
 
-// errBusy is that chains which nothing leads to any more cannot be deleted yet.
-var errBusy = errors.New("the kernel has not yet seen that nothing leads to the chains")
+// busyError is that chains which nothing leads to any more cannot be deleted yet.
+type busyError struct {
+	chains []string
+}
+
+// Error counts the chains.
+func (e *busyError) Error() string {
+	return fmt.Sprintf("the kernel has not yet seen that nothing leads to %d chains", len(e.chains))
+}
 
 // patience is how long an answer may take that is there as soon as the call that
 // sends returns.
@@ -76,7 +83,9 @@ func (l *link) close() error {
 }
 
 // commit carries a Change out: in one transaction, or, where the socket is too small
-// for it, in several, of which the last makes what the ones before it wrote work.
+// for it, in several, of which the last makes what the ones before it wrote work. Chains
+// are deleted after that. If the kernel is not ready for it, the error is a busyError with
+// those that are left.
 func (l *link) commit(c *Change) (cost modes.Cost, err error) {
 	start := clock.Now()
 	if err := l.open(); err != nil {
@@ -89,19 +98,30 @@ func (l *link) commit(c *Change) (cost modes.Cost, err error) {
 	cost.Encode = clock.Since(start)
 	start = clock.Now()
 	defer func() { cost.Commit = clock.Since(start) }()
-	for change, joined := e.out, e.joined; len(change) > 0 && err == nil; {
-		n := fitting(change, joined, l.room)
-		cost.Bytes += size(change[:n])
-		err = l.transact(change[:n])
-		change, joined = change[n:], joined[n:]
+	if _, err = l.inParts(e.out, e.joined, &cost); err != nil {
+		return cost, err
 	}
-	if after := e.after(c); err == nil && len(after) > 0 {
-		cost.Bytes += size(after)
-		if err = l.transact(after); errors.Is(err, unix.EBUSY) {
-			err = errBusy
-		}
+	e.after(c)
+	done, err := l.inParts(e.out, e.joined, &cost)
+	if errors.Is(err, unix.EBUSY) {
+		err = &busyError{c.DelChains[done:]}
 	}
 	return cost, err
+}
+
+// inParts sends messages in as many transactions as they need, counts their bytes, and says
+// how many messages were committed.
+func (l *link) inParts(list []netlink.Message, joined []bool, cost *modes.Cost) (done int, err error) {
+	for done < len(list) {
+		n := fitting(list[done:], joined[done:], l.room)
+		part := list[done : done+n]
+		cost.Bytes += size(part)
+		if err := l.transact(part); err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
 }
 
 // fitting is how many of the messages go into one transaction: as many as there is room

@@ -105,8 +105,8 @@ func (p *Proxier) commit(ctx context.Context, c *Change) (cost modes.Cost, err e
 	} else {
 		cost, err = p.link.commit(c)
 	}
-	if errors.Is(err, errBusy) {
-		p.late, err = c.DelChains, nil
+	if busy := (*busyError)(nil); errors.As(err, &busy) {
+		p.late, err = busy.chains, nil
 	}
 	cost.Rules, cost.Objects = c.Rules(), c.Objects()
 	p.made, p.broken = true, err != nil
@@ -144,7 +144,7 @@ func (p *Proxier) feed(ctx context.Context, c *Change) (modes.Cost, error) {
 		switch {
 		case err == nil:
 		case i > 0 && strings.Contains(err.Error(), "resource busy"):
-			return cost, errBusy
+			return cost, &busyError{c.DelChains}
 		case strings.Contains(err.Error(), "Message too long"):
 			return cost, &modes.MissingError{Need: "socket buffers large enough for one nft transaction of this size", Mend: "run as root", Err: err}
 		default:
