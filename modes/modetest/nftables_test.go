@@ -2,10 +2,13 @@ package modetest
 
 import (
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"testing"
 
 	google "github.com/google/nftables"
 
+	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/nftables"
 	"viplab/modes/snapshot/synth"
@@ -79,6 +82,42 @@ func TestTableLost(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestManyRanges: a Service has more source ranges than one message holds, and a source is
+// let through whichever of them it is in.
+func TestManyRanges(t *testing.T) {
+	b := NewRig(t, nftables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 3})
+	outer, client := netip.MustParseAddr("10.111.7.7"), topo.Of(modes.IPv4).Client.Addr()
+	const ranges = 4000
+	plain := *b.Snapshot.Services[0]
+	for _, before := range []int{0, ranges / 2, ranges} {
+		svc := plain
+		svc.LoadBalancerIPs = []netip.Addr{outer}
+		at := client.Next()
+		for range before {
+			at = at.Prev().Prev()
+		}
+		for len(svc.SourceRanges) < ranges {
+			if at = at.Next().Next(); at != client {
+				svc.SourceRanges = append(svc.SourceRanges, modes.Host(at))
+			}
+		}
+		for _, in := range []bool{false, true} {
+			if !in && before != ranges/2 {
+				continue // to be ignored takes long
+			}
+			with := svc
+			if in {
+				with.SourceRanges = append(slices.Clone(svc.SourceRanges), modes.Host(client))
+			}
+			b.Program(b.Snapshot.With(&with))
+			_, err := b.Ask(b.Net.Client, b.Prober, modes.TCP, netip.AddrPortFrom(outer, 80))
+			if (err == nil) != in {
+				t.Errorf("a client at %s, in a range %t, after %d others: %v", client, in, before, err)
+			}
+		}
+	}
 }
 
 // TestToolMissing: without the tool, only what needs it is missing, and says how to

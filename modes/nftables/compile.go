@@ -244,29 +244,35 @@ func (c *compiler) anonymous(name string, k Key, v Value, flags uint32, list []E
 	return id
 }
 
-// intervals fills a set of ranges: each is its first address, and the one after its
-// last, marked as an end.
+// intervals fills a set of ranges, by as many messages as they need. None ends amid a
+// range, of which a kernel might believe that it has no end.
 func (c *compiler) intervals(id uint32, ranges []netip.Prefix) {
-	m := c.begin()
-	m.name(unix.NFTA_SET_ELEM_LIST_TABLE, c.name)
-	m.name(unix.NFTA_SET_ELEM_LIST_SET, "__set%d")
-	m.number(unix.NFTA_SET_ELEM_LIST_SET_ID, id)
-	list := m.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
-	for _, r := range ranges {
-		m.element(Element{Key: string(r.Addr().AsSlice())}, NoValue, true)
-		after := last(r).Next()
-		if !after.IsValid() {
-			continue // the range goes on to the last address there is
+	for len(ranges) > 0 {
+		m, at := c.beginElements("__set%d", id)
+		n := 0
+		for n < len(ranges) && len(m.b) < maxElements-256 {
+			m.interval(ranges[n])
+			n++
 		}
-		item := m.nest(unix.NFTA_LIST_ELEM)
-		m.number(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)
-		key := m.nest(unix.NFTA_SET_ELEM_KEY)
-		m.bytes(unix.NFTA_DATA_VALUE, after.AsSlice())
-		m.close(key)
-		m.close(item)
+		m.close(at)
+		ranges = ranges[n:]
+		c.end(unix.NFT_MSG_NEWSETELEM, m)
 	}
-	m.close(list)
-	c.end(unix.NFT_MSG_NEWSETELEM, m)
+}
+
+// interval writes a range: its first address, and the one after its last, marked as an end.
+func (m *message) interval(r netip.Prefix) {
+	m.element(Element{Key: string(r.Addr().AsSlice())}, NoValue, true)
+	after := last(r).Next()
+	if !after.IsValid() {
+		return // the range goes on to the last address there is
+	}
+	item := m.nest(unix.NFTA_LIST_ELEM)
+	m.number(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)
+	key := m.nest(unix.NFTA_SET_ELEM_KEY)
+	m.bytes(unix.NFTA_DATA_VALUE, after.AsSlice())
+	m.close(key)
+	m.close(item)
 }
 
 // last is the last address of a range.

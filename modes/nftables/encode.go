@@ -276,14 +276,8 @@ func (e *encoder) elements(kind int, list []Element) {
 // number in the transaction.
 func (e *encoder) elementsOf(kind int, s *Set, id uint32, list []Element) {
 	for len(list) > 0 {
-		m := e.begin()
+		m, at := e.beginElements(s.Name, id)
 		m.b = slices.Grow(m.b, min(maxElements, 100*len(list)))
-		m.name(unix.NFTA_SET_ELEM_LIST_TABLE, e.name)
-		m.name(unix.NFTA_SET_ELEM_LIST_SET, s.Name)
-		if id != 0 {
-			m.number(unix.NFTA_SET_ELEM_LIST_SET_ID, id)
-		}
-		at := m.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 		n := 0
 		for n < len(list) && len(m.b) < maxElements-256-len(list[n].Data) {
 			m.element(list[n], s.Value, kind == unix.NFT_MSG_DELSETELEM)
@@ -293,6 +287,17 @@ func (e *encoder) elementsOf(kind int, s *Set, id uint32, list []Element) {
 		list = list[n:]
 		e.end(kind, m)
 	}
+}
+
+// beginElements begins a message of elements of a set, and the list of them.
+func (e *encoder) beginElements(set string, id uint32) (m *message, list int) {
+	m = e.begin()
+	m.name(unix.NFTA_SET_ELEM_LIST_TABLE, e.name)
+	m.name(unix.NFTA_SET_ELEM_LIST_SET, set)
+	if id != 0 {
+		m.number(unix.NFTA_SET_ELEM_LIST_SET_ID, id)
+	}
+	return m, m.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 }
 
 // element writes one element; to delete it, its key is enough.
