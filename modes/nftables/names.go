@@ -59,11 +59,22 @@ const (
 	singleEndpoints   = "single-endpoints"   // (address, protocol, port) -> the only endpoint
 )
 
-// hashed puts the first 8 characters of the base32 of its SHA-256 before a name,
-// kube-proxy's way to keep names apart.
+// maxBase is the length of the longest name without the prefix that says of what it is, as
+// kube-proxy has it: the kernel allows 255 characters with the prefix.
+const maxBase = 240
+
+// cut stands at the end of a name that was too long.
+const cut = "..."
+
+// hashed puts the first 8 characters of the base32 of its SHA-256 before a name and cuts it
+// where it is too long, kube-proxy's way to keep names apart.
 func hashed(name string) string {
 	h := sha256.Sum256([]byte(name))
-	return base32.StdEncoding.EncodeToString(h[:])[:8] + "-" + name
+	out := base32.StdEncoding.EncodeToString(h[:])[:8] + "-" + name
+	if len(out) > maxBase {
+		out = out[:maxBase-len(cut)] + cut
+	}
+	return out
 }
 
 // portName is the part that the names of a Service port's chains have in common.
