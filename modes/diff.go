@@ -26,8 +26,12 @@ type Change struct {
 // Services are immutable, so equal pointers are equal Services; a Service that
 // did not change costs one comparison (about a nanosecond), which keeps an
 // update of one Service among tens of thousands cheap. Where to was made from
-// from, by [Snapshot.With] or [Snapshot.Without], nothing is compared.
+// from, by [Snapshot.With] or [Snapshot.Without], or both have one list, nothing is
+// compared.
 func Diff(from, to Snapshot) []Change {
+	if same(from.Services, to.Services) {
+		return nil
+	}
 	if c := to.edit.change; to.edit.tells(from.Services, to.Services) {
 		if c.Old == c.New {
 			return nil

@@ -67,15 +67,83 @@ func Host(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 // same name, one of each family, since kube-proxy has one proxier for each.
 func (s *Service) Family() Family { return FamilyOf(s.ClusterIP) }
 
-// Of is the part of a Snapshot that is of one family.
+// Of is the part of a Snapshot that is of one family. Where the Snapshot came by
+// [Snapshot.Normal] and edits, that takes no time.
 func (s Snapshot) Of(f Family) Snapshot {
 	out := Snapshot{ClusterCIDR: s.ClusterCIDR, Node: s.Node.of(f)}
 	if f == IPv6 {
 		out.ClusterCIDR = s.ClusterCIDR6
 	}
-	other := func(svc *Service) bool { return svc.Family() != f }
-	if out.Services = s.Services; slices.ContainsFunc(s.Services, other) {
-		out.Services = slices.DeleteFunc(slices.Clone(s.Services), other)
+	if s.divided.is(s.Services) {
+		part := s.divided.parts[f]
+		out.Services, out.edit = part.Services, part.edit
+		return out
+	}
+	if out.Services = ofFamily(s.Services, f); same(out.Services, s.Services) {
+		out.edit = s.edit
+	}
+	return out
+}
+
+// ofFamily is those of some Services that are of a family: the same slice if it is all.
+func ofFamily(all []*Service, f Family) []*Service {
+	i := slices.IndexFunc(all, func(svc *Service) bool { return svc.Family() != f })
+	if i < 0 {
+		return all
+	}
+	out := slices.Clone(all[:i])
+	for _, svc := range all[i:] {
+		if svc.Family() == f {
+			out = append(out, svc)
+		}
+	}
+	return out
+}
+
+// divided is the Services of a Snapshot by family. Proxiers serve one family each; on a node
+// they are told of their own Services alone, and need not look through all of them when one
+// changes. So Services are divided where a Snapshot comes in, and an edit, which nobody
+// times, makes the parts of the next one. It is never changed.
+type divided struct {
+	whole []*Service
+	parts map[Family]Snapshot // Services, and how they were made
+}
+
+// is tells whether d is of a list of Services.
+func (d *divided) is(of []*Service) bool { return d != nil && same(d.whole, of) }
+
+// divide divides Services.
+func divide(all []*Service) *divided {
+	d := &divided{all, map[Family]Snapshot{}}
+	for _, f := range Dual.Parts() {
+		d.parts[f] = Snapshot{Services: ofFamily(all, f)}
+	}
+	return d
+}
+
+// after is the parts once an edit was made, nil if they are not known.
+func (d *divided) after(e edit) *divided {
+	if !d.is(e.from) {
+		return nil
+	}
+	out := &divided{e.to, map[Family]Snapshot{}}
+	for f, part := range d.parts {
+		// A Service that changes its family goes from one part and comes to the other.
+		goes := e.change.Old != nil && e.change.Old.Family() == f
+		comes := e.change.New != nil && e.change.New.Family() == f
+		switch {
+		case same(part.Services, e.from) && (comes || e.change.New == nil):
+			part = Snapshot{Services: e.to, edit: e} // it is the whole still
+		case comes:
+			part = part.With(e.change.New)
+		case goes:
+			i, found := slices.BinarySearchFunc(part.Services, e.change.Old, (*Service).Compare)
+			if !found {
+				return nil // somebody's Services are not in order
+			}
+			part = part.Without(i)
+		}
+		out.parts[f] = part
 	}
 	return out
 }

@@ -53,6 +53,9 @@ func (s Snapshot) Normal() (Snapshot, error) {
 			s.Services[i] = one
 		}
 	}
+	if !s.divided.is(s.Services) {
+		s.divided = divide(s.Services)
+	}
 	return s, nil
 }
 

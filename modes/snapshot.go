@@ -19,6 +19,8 @@ type Snapshot struct {
 	Node NodeConfig
 
 	edit edit
+	// divided is the same Services by family, nil where that is not known.
+	divided *divided
 }
 
 // edit is how a Snapshot was made from another: what kube-proxy is told by the API server,
@@ -73,6 +75,7 @@ func (s Snapshot) edited(at int, c Change, rest int) Snapshot {
 	}
 	out = append(out, s.Services[rest:]...)
 	s.edit = edit{s.Services, out, c}
+	s.divided = s.divided.after(s.edit)
 	s.Services = out
 	return s
 }
