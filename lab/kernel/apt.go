@@ -51,7 +51,10 @@ func sourcesText() string {
 // configText is the configuration of the private apt. Its folder is closed to
 // others, so apt's own unprivileged user could not write there.
 func (a apt) configText() string {
-	return fmt.Sprintf(`Dir::Etc::sourcelist "%[1]s/sources.list";
+	return fmt.Sprintf(`APT::Default-Release "";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::Etc::sourcelist "%[1]s/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::State::lists "%[1]s/lists";
 Dir::Cache "%[1]s/cache";

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"viplab/modes"
 )
 
 // Options say what to build.
@@ -63,12 +65,16 @@ func Build(ctx context.Context, o Options) (Kernel, error) {
 			return k, nil
 		}
 	}
-	if err := probeTools(LookTool); err != nil {
-		return Kernel{}, err
+	from, err := origin{}, probeTools(LookTool)
+	if err == nil {
+		from, err = b.origin(ctx)
 	}
-	from, err := b.origin(ctx)
 	if err != nil {
-		return Kernel{}, fullDisk(err)
+		err = fullDisk(err)
+		if k, ok := b.kept(err); ok {
+			return k, nil
+		}
+		return Kernel{}, err
 	}
 	if from.tree == "" { // what is in a folder may have changed
 		if k, ok := b.there(b.Name, from.text); ok {
@@ -157,6 +163,25 @@ func (b *builder) there(name, source string) (Kernel, bool) {
 	}
 	b.sayf("kernel %s (%s) is there already", k.Name, k.Source)
 	return k, true
+}
+
+// kept is a kernel that is there, where any will do and a newer one cannot be asked for.
+func (b *builder) kept(why error) (Kernel, bool) {
+	if b.Force || b.Name != "" || b.Source != "" || !modes.IsMissing(why) {
+		return Kernel{}, false
+	}
+	list, err := List()
+	if err != nil {
+		return Kernel{}, false
+	}
+	for _, k := range list {
+		if k.SMP == b.SMP && k.Current() && k.Whole() == nil {
+			b.sayf("%v", why)
+			b.sayf("kernel %s (%s) is there, and stays", k.Name, k.Source)
+			return k, true
+		}
+	}
+	return Kernel{}, false
 }
 
 // origin finds the source, and the name if none was given.

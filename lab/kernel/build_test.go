@@ -42,7 +42,8 @@ func TestCheck(t *testing.T) {
 
 func TestAptText(t *testing.T) {
 	a := apt{dir: "/cache/.apt"}
-	for _, want := range []string{`sourcelist "/cache/.apt/sources.list"`, `sourceparts "/dev/null"`, `lists "/cache/.apt/lists"`, `Dir::Cache "/cache/.apt/cache"`} {
+	for _, want := range []string{`sourcelist "/cache/.apt/sources.list"`, `sourceparts "/dev/null"`, `lists "/cache/.apt/lists"`, `Dir::Cache "/cache/.apt/cache"`,
+		`APT::Default-Release ""`, `preferencesparts "/dev/null"`} {
 		if !strings.Contains(a.configText(), want) {
 			t.Errorf("%s is not in:\n%s", want, a.configText())
 		}

@@ -249,6 +249,33 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// TestKept: where the archive cannot be asked for a newer kernel, the one that is there
+// stays; not where another was asked for.
+func TestKept(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	why := &modes.MissingError{Need: "Debian's archive"}
+	kept := func(o Options) bool {
+		o.Progress = io.Discard
+		_, ok := (&builder{Options: o}).kept(why)
+		return ok
+	}
+	if kept(Options{}) {
+		t.Error("there is none")
+	}
+	put(t, "7.3", "7.3.4")
+	if !kept(Options{}) {
+		t.Error("it does not stay")
+	}
+	for _, o := range []Options{{Name: "6.12"}, {SMP: true}, {Force: true}, {Source: "linux"}} {
+		if kept(o) {
+			t.Errorf("%+v has another", o)
+		}
+	}
+	if _, ok := (&builder{Options: Options{Progress: io.Discard}}).kept(errors.New("a fault")); ok {
+		t.Error("a fault of the build is hidden")
+	}
+}
+
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := lock(t.Context(), dir, io.Discard)
