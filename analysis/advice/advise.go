@@ -94,7 +94,7 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 		}
 		out.From = fmt.Sprintf("%s (testbed %s, kernel %s)", run.Dir, run.Env.Testbed, run.Env.Kernel)
 	}
-	sizes := s.Sizes()
+	sizes := s.Served()
 	if out.Services == 0 && len(in.Asked) > 0 {
 		out.Services = len(in.Asked)
 	}

@@ -186,7 +186,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	}
 	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff), Machine: machine(a, b)}
 	c.match(cellsA, cellsB)
-	c.failed(cellsA, cellsB, b)
+	c.failed(cellsA, cellsB, b, across)
 	c.cut(ofA, ofB, across)
 	for i := range c.Rows {
 		c.Rows[i].Explained = explained(c.Rows[i], c.Machine)
@@ -225,21 +225,24 @@ func (c *Comparison) match(a, b map[string]*summary.Cell) {
 
 // failed adds to what was lost the sizes of variants at which trials failed in B and none of
 // A's cells has a counterpart.
-func (c *Comparison) failed(a, b map[string]*summary.Cell, run *results.Run) {
+func (c *Comparison) failed(a, b map[string]*summary.Cell, run *results.Run, across []string) {
 	type place struct{ variant, services string }
+	of := func(v results.Variant, at map[string]string) place {
+		return place{without(v, across...).Key(), at[results.Services]}
+	}
 	failures := map[place]bool{}
 	for _, r := range run.Records {
 		if r.Metric == results.Done && r.Err != "" {
-			failures[place{r.Variant.Key(), r.Factors[results.Services]}] = true
+			failures[of(r.Variant, r.Factors)] = true
 		}
 	}
 	for _, cell := range b {
-		delete(failures, place{cell.Variant.Key(), cell.Factors[results.Services]})
+		delete(failures, of(cell.Variant, cell.Factors))
 	}
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		cell := a[name]
-		at := place{cell.Variant.Key(), cell.Factors[results.Services]}
-		if !failures[at] || slices.Contains(c.Lost, at.variant) {
+		at := of(cell.Variant, cell.Factors)
+		if !failures[at] || slices.Contains(c.Lost, cell.Variant.Key()) {
 			continue
 		}
 		if text := at.variant + " at " + at.services + " Services, of which trials failed"; !slices.Contains(c.Lost, text) {

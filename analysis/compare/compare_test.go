@@ -218,6 +218,13 @@ func TestGone(t *testing.T) {
 		}
 		return out
 	}
+	other := side(false, true)
+	for i := range other.Records {
+		other.Records[i].Variant = results.Variant{results.Mode: "m", "backend": "nft"}
+	}
+	if c, err := Runs(side(false, false), other, Options{Across: []string{"backend"}}); err != nil || len(c.Lost) != 1 {
+		t.Errorf("across a key: %+v, %v", c, err)
+	}
 	for _, tt := range []struct {
 		over, failed, before bool
 		cut, lost            int

@@ -102,7 +102,7 @@ func (p Picture) size() (w, h vg.Length) {
 
 func (p Picture) draw(dc draw.Canvas) error {
 	if p.LogY && p.within == nil {
-		p.clip()
+		p = p.clip()
 	}
 	dc.SetColor(color.White)
 	dc.Fill(dc.Rectangle.Path())
@@ -143,25 +143,31 @@ func (p Picture) draw(dc draw.Canvas) error {
 	return nil
 }
 
-// clip ends interval bars that reach zero or below, which a logarithmic axis
-// cannot show, at the lowest value of the picture.
-func (p Picture) clip() {
+// clip is the picture with interval bars that reach zero or below, which a logarithmic
+// axis cannot show, ended at its lowest value.
+func (p Picture) clip() Picture {
 	lowest := math.Inf(1)
-	each := func(fn func(*Point)) {
-		for _, panel := range p.Panels {
-			for _, s := range panel.Series {
-				for i := range s.Points {
-					fn(&s.Points[i])
+	for _, panel := range p.Panels {
+		for _, s := range panel.Series {
+			for _, pt := range s.Points {
+				if lowest = min(lowest, pt.Y); pt.Lo > 0 {
+					lowest = min(lowest, pt.Lo)
 				}
 			}
 		}
 	}
-	each(func(pt *Point) {
-		if lowest = min(lowest, pt.Y); pt.Lo > 0 {
-			lowest = min(lowest, pt.Lo)
+	p.Panels = slices.Clone(p.Panels)
+	for i, panel := range p.Panels {
+		p.Panels[i].Series = slices.Clone(panel.Series)
+		for j, s := range panel.Series {
+			points := slices.Clone(s.Points)
+			for k := range points {
+				points[k].Lo = max(points[k].Lo, lowest)
+			}
+			p.Panels[i].Series[j].Points = points
 		}
-	})
-	each(func(pt *Point) { pt.Lo = max(pt.Lo, lowest) })
+	}
+	return p
 }
 
 // panel makes one plot. Only the first has the label of the y axis.

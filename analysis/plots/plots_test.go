@@ -33,3 +33,11 @@ func TestOddData(t *testing.T) {
 		t.Error("a point that no axis can show is no error")
 	}
 }
+
+// TestClipCopies: what a logarithmic axis cannot show is in the picture's data nevertheless.
+func TestClipCopies(t *testing.T) {
+	p := Picture{Panels: []Panel{{Series: []Series{{Points: []Point{{X: 1, Y: 5, Lo: -8, Hi: 9}, {X: 2, Y: 7, Lo: 6, Hi: 8}}}}}}}
+	if c := p.clip(); c.Panels[0].Series[0].Points[0].Lo != 5 || p.Panels[0].Series[0].Points[0].Lo != -8 {
+		t.Errorf("clipped %+v, data %+v", c, p)
+	}
+}

@@ -117,7 +117,7 @@ func (l line) of(s *summary.Summary, one summary.Series) Series {
 // the first round: one panel a series, since the lines would hide each other.
 func live(s *summary.Summary) Picture {
 	p := Picture{Name: "live", Timeline: true, YLabel: "answers a second"}
-	sizes := s.Sizes()
+	sizes := s.Served()
 	if len(sizes) == 0 {
 		return p
 	}

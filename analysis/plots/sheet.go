@@ -70,7 +70,7 @@ func (p Picture) others() []string {
 func (p Picture) panels(labels []string) []Drawing {
 	var out []Drawing
 	if p.LogY {
-		p.clip()
+		p = p.clip()
 	}
 	bounds := p.bounds()
 	for _, panel := range p.Panels {

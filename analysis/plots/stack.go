@@ -122,7 +122,7 @@ func phaseOrder() []string {
 // change, or "full".
 func phases(s *summary.Summary, name, change, title string) Stack {
 	out := Stack{Name: name, XLabel: "median", Unit: unitOf(results.SyncPhase)}
-	sizes := s.Sizes()
+	sizes := s.Served()
 	if len(sizes) == 0 {
 		return out
 	}

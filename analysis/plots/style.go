@@ -87,7 +87,7 @@ func (l Look) shape() draw.GlyphDrawer {
 // dash is that of the variant's line.
 func (l Look) dash() []vg.Length { return dashes()[l.Variant%len(dashes())] }
 
-// parts lists colours of the parts of bars: six that differ in brightness and hue, from
+// parts lists colours of the parts of bars: seven, as many as a sync has phases, that differ in brightness and hue, from
 // each other and from those of modes, after P. Tol's "muted" ("Colour Schemes", 2021).
 func parts() []color.RGBA {
 	return []color.RGBA{
@@ -97,6 +97,7 @@ func parts() []color.RGBA {
 		{0xbb, 0xbb, 0xbb, 255}, // pale grey
 		{0x88, 0x22, 0x55, 255}, // wine
 		{0x99, 0x99, 0x33, 255}, // olive
+		{0xcc, 0x66, 0x77, 255}, // rose
 	}
 }
 

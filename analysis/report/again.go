@@ -26,7 +26,7 @@ func again(run *results.Run) []string {
 	report := commandLine([]string{program, "report", run.Source()}) + "   # plots and report from the same records"
 	config := commandLine([]string{program, "bench", "--config", filepath.Join(run.Source(), results.ConfigFile)})
 	switch {
-	case len(words) > 0 && slices.Contains(words, "-"):
+	case slices.ContainsFunc(words, func(w string) bool { return w == "-" || strings.HasPrefix(w, "--") && strings.HasSuffix(w, "=-") }):
 		return []string{config + "   # the same settings, with the run's copy of what came on standard input", report}
 	case len(words) > 0:
 		return []string{commandLine(withoutOut(words)), report}

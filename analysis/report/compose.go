@@ -110,7 +110,8 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 	p.Sizes = sizes
 	more := []*table{givenUp(known, series), against(known, s, series), growth(s, series), spread(s, series), live(s, series)}
 	if len(sizes) > 0 {
-		n := sizes[len(sizes)-1]
+		served := s.Served()
+		n := served[len(served)-1]
 		more = append(more,
 			kinds(s, series, n, "Kernel memory", results.KernelMemoryPart, nil),
 			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, the whole machine)", results.GigabitCPU,
@@ -123,8 +124,8 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 			p.Tables = append(p.Tables, *t)
 		}
 	}
-	if len(sizes) > 0 {
-		p.Answer = answer(s, series, sizes[len(sizes)-1])
+	if served := s.Served(); len(served) > 0 {
+		p.Answer = answer(s, series, served[len(served)-1])
 	}
 	p.Method, p.Limits = method(), limits(run, known, s)
 	p.Notes = notes(run, s)

@@ -120,6 +120,12 @@ func TestAgain(t *testing.T) {
 	if err != nil || string(out) != strings.Join(words, "\n")+"\n" {
 		t.Errorf("a shell reads %q, %v", out, err)
 	}
+	for _, from := range [][]any{{"--from", "-"}, {"--from=-"}} {
+		run.Config[results.ConfigCommand] = append([]any{"viplab", "bench"}, from...)
+		if lines := again(run); !strings.HasPrefix(lines[0], "viplab bench --config runs/x/config.yaml ") {
+			t.Errorf("%v: %q", from, lines)
+		}
+	}
 }
 
 // TestCombine: each run has series of its own, in the order of both, and the report says

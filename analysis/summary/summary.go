@@ -342,9 +342,24 @@ func levels(cells []*Cell, key string) []string {
 }
 
 // Sizes lists the numbers of Services, rising.
-func (s *Summary) Sizes() []int {
+func (s *Summary) Sizes() []int { return sizes(s.Cells) }
+
+// Served lists the numbers of Services at which a mode that is no baseline has figures to be
+// compared, rising: at others all trials failed. Where no mode has any, it is those of all.
+func (s *Summary) Served() []int {
+	served := sizes(slices.DeleteFunc(slices.Clone(s.Cells), func(c *Cell) bool {
+		m, _ := results.FindMetric(c.Metric)
+		return !m.Compared || c.Variant.Mode() == s.baseline
+	}))
+	if len(served) == 0 {
+		return s.Sizes()
+	}
+	return served
+}
+
+func sizes(cells []*Cell) []int {
 	var out []int
-	for _, v := range s.Levels(results.Services) {
+	for _, v := range levels(cells, results.Services) {
 		if n, err := strconv.Atoi(v); err == nil {
 			out = append(out, n)
 		}

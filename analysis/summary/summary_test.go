@@ -360,3 +360,21 @@ func TestBenchDirections(t *testing.T) {
 		t.Error("a direction is declared of a unit that has none")
 	}
 }
+
+// TestServed: a size at which only the baseline, or the machine, was measured is none that
+// modes can be compared at.
+func TestServed(t *testing.T) {
+	at := func(n string) map[string]string { return map[string]string{results.Services: n} }
+	s, err := Make([]results.Record{
+		{Metric: results.FirstPacket, Variant: results.Variant{results.Mode: "ipvs"}, Factors: at("10"), Values: []float64{1}},
+		{Metric: results.FirstPacket, Variant: results.Variant{results.Mode: results.DefaultBaseline}, Factors: at("50"), Values: []float64{1}},
+		{Metric: results.MachineStep, Variant: results.Variant{results.Mode: "ipvs"}, Factors: at("90"), Values: []float64{1}},
+	})
+	if err != nil || !slices.Equal(s.Served(), []int{10}) || !slices.Equal(s.Sizes(), []int{10, 50, 90}) {
+		t.Errorf("%v of %v, %v", s.Served(), s.Sizes(), err)
+	}
+	s.Cells = s.Cells[1:2]
+	if !slices.Equal(s.Served(), []int{50}) {
+		t.Errorf("of the baseline alone: %v", s.Served())
+	}
+}

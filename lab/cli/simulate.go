@@ -358,16 +358,22 @@ func (f *simulateFlags) runCheck(w io.Writer) error {
 func (f *simulateFlags) runChoices(w io.Writer, c *simulate.Calibration) error {
 	m := f.modes.With(f.what)[0]
 	param, _ := m.Param(f.what)
-	return f.eachSize(func(t modes.Topology) error {
+	all := []map[string]any{}
+	err := f.eachSize(func(t modes.Topology) error {
 		list, err := c.Choices(m, param, t)
 		if err != nil {
 			return usageError{err}
 		}
 		if f.format == "json" {
-			return writeJSON(w, map[string]any{"simulated": true, "services": t.Count(), "parameter": f.what, "choices": list})
+			all = append(all, map[string]any{"simulated": true, "services": t.Count(), "parameter": f.what, "choices": list})
+			return nil
 		}
 		return simulate.WriteChoices(w, f.what, t.Count(), list)
 	})
+	if err != nil || f.format != "json" {
+		return err
+	}
+	return writeJSON(w, all)
 }
 
 // runChurn says whether each mode keeps up, with updates that write the change
