@@ -274,17 +274,19 @@ func (w *walk) concat(e, arg any) (value, rules.Truth) {
 	if !ok {
 		return value{}, w.strange(e)
 	}
-	out, unknown := value{kind: concat}, false
+	out, unknown, why := value{kind: concat}, false, ""
 	for _, part := range parts {
 		v, is := w.eval(part)
 		if is == rules.No {
 			return v, is
 		}
-		unknown = unknown || is == rules.Unknown
+		if is == rules.Unknown && !unknown {
+			unknown, why = true, w.Why()
+		}
 		out.list = append(out.list, v)
 	}
 	if unknown {
-		return out, rules.Unknown
+		return out, w.Unsure(why)
 	}
 	return out, rules.Yes
 }

@@ -179,8 +179,10 @@ func (w *walk) halt(step modes.Step, why string) verdict {
 	return finally(end)
 }
 
-// fails tells whether one of the conditions that come next does not hold.
+// fails tells whether one of the conditions that come next does not hold. What is said of
+// the one before them, which is not known, stays.
 func (w *walk) fails(rest []map[string]any) bool {
+	defer w.Unsure(w.Why())
 	for _, s := range rest {
 		name, arg := statementOf(s)
 		if name != "match" {

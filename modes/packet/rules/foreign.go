@@ -73,6 +73,9 @@ func (t *Tracer) Unsure(why string) Truth {
 	return Unknown
 }
 
+// Why is what the last [Tracer.Unsure] said.
+func (t *Tracer) Why() string { return t.why }
+
 // Halt ends the trace, at something of which is not known what it does.
 func (t *Tracer) Halt(why string) (Verdict, bool) {
 	if t.Stop = why; t.Place != "" {
