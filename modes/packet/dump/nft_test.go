@@ -18,6 +18,7 @@ func nftDump(more string, expr ...string) string {
 	b.WriteString(`{"nftables": [{"metainfo": {"version": "1.0.9"}}, {"table": {"family": "inet", "name": "t", "handle": 1}}, ` +
 		`{"chain": {"family": "inet", "table": "t", "name": "f", "handle": 2, "type": "filter", "hook": "forward", "prio": 0, "policy": "accept"}}, ` +
 		`{"chain": {"family": "inet", "table": "t", "name": "n", "handle": 3, "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}}, ` +
+		`{"chain": {"family": "inet", "table": "t", "name": "i", "handle": 5, "type": "filter", "hook": "input", "prio": 0, "policy": "accept"}}, ` +
 		`{"chain": {"family": "inet", "table": "t", "name": "more", "handle": 4}}`)
 	if more != "" {
 		b.WriteString(", " + more)
@@ -31,12 +32,14 @@ func nftDump(more string, expr ...string) string {
 
 // Parts of expressions.
 const (
-	daddr  = `{"payload": {"protocol": "ip", "field": "daddr"}}`
-	saddr  = `{"payload": {"protocol": "ip", "field": "saddr"}}`
-	dport  = `{"payload": {"protocol": "tcp", "field": "dport"}}`
-	l4     = `{"meta": {"key": "l4proto"}}`
-	drop   = `{"drop": null}`
-	accept = `{"accept": null}`
+	daddr   = `{"payload": {"protocol": "ip", "field": "daddr"}}`
+	saddr   = `{"payload": {"protocol": "ip", "field": "saddr"}}`
+	dport   = `{"payload": {"protocol": "tcp", "field": "dport"}}`
+	l4      = `{"meta": {"key": "l4proto"}}`
+	nfproto = `{"meta": {"key": "nfproto"}}`
+	fib     = `{"fib": {"result": "type", "flags": ["daddr"]}}`
+	drop    = `{"drop": null}`
+	accept  = `{"accept": null}`
 )
 
 func match(left, op, right string) string {
@@ -47,6 +50,7 @@ func TestNFT(t *testing.T) {
 	toPod := `n: ` + match(dport, "==", "80") + `, {"dnat": {"family": "ip", "addr": "10.1.0.1", "port": 8080}}`
 	for _, o := range []struct {
 		name, dump        string
+		packet            string
 		node              dump.Node
 		fate              modes.Fate
 		to, seen, unknown string
@@ -76,6 +80,14 @@ func TestNFT(t *testing.T) {
 		{name: "device known", dump: nftDump("", `f: `+match(`{"meta": {"key": "iifname"}}`, "==", `"eth*"`)+", "+drop), node: dump.Node{In: "eth7"}, fate: modes.Lost},
 		{name: "limit that decides nothing", dump: nftDump("", toPod, `f: {"limit": {"rate": 5, "per": "second"}}, `+accept), fate: modes.ToEndpoint, to: "10.1.0.1:8080", unknown: "limit"},
 		{name: "unknown condition and one that fails", dump: nftDump("", `f: `+match(`{"meta": {"key": "cgroup"}}`, "==", "1")+", "+match(dport, "==", "81")+", "+drop), fate: modes.Unchanged},
+		{name: "a protocol's number in a concatenation", dump: nftDump("", `f: {"vmap": {"key": {"concat": [`+daddr+`, `+l4+`, `+dport+`]}, "data": {"set": [[{"concat": ["10.96.0.10", 6, 80]}, {"drop": null}]]}}}`), fate: modes.Lost},
+		{name: "another protocol's number", dump: nftDump("", `f: {"vmap": {"key": {"concat": [`+l4+`, `+dport+`]}, "data": {"set": [[{"concat": [17, 80]}, {"drop": null}]]}}}`), fate: modes.Unchanged},
+		{name: "protocols' numbers in a set", dump: nftDump("", `f: `+match(l4, "==", `{"set": [6, 17]}`)+", "+drop), fate: modes.Lost},
+		{name: "families' numbers", dump: nftDump("", `f: `+match(`{"concat": [`+nfproto+`, {"meta": {"key": "protocol"}}]}`, "==", `{"set": [{"concat": [10, 56710]}, {"concat": [2, 8]}]}`)+", "+match(nfproto, "!=", "10")+", "+match(nfproto, "==", "2")+", "+drop), fate: modes.Lost},
+		{name: "the number of local", dump: nftDump("", `f: `+match(fib, "!=", "2")+", "+match(fib, "==", `{"set": [2, 5]}`)+", "+accept, `f: `+match(fib, "!=", "2")+", "+drop), fate: modes.Lost},
+		{name: "the number of local, of the node's own", dump: nftDump("", `i: `+match(fib, "==", "2")+", "+match(`{"concat": [`+fib+`, `+l4+`]}`, "==", `{"set": [{"concat": [2, 6]}]}`)+", "+drop), packet: "client tcp 10.64.0.1:80", fate: modes.Lost},
+		{name: "the number of unicast", dump: nftDump("", `f: {"vmap": {"key": {"concat": [`+fib+`, `+l4+`]}, "data": {"set": [[{"concat": [1, 6]}, {"drop": null}]]}}}`), fate: modes.Undecided, unknown: "handle 10: fib daddr type . meta l4proto vmap"},
+		{name: "a device's index", dump: nftDump("", `f: `+match(`{"meta": {"key": "iif"}}`, "==", "7")+", "+drop), node: dump.Node{In: "eth0"}, fate: modes.Undecided, unknown: "handle 10: meta iif 7"},
 		{name: "two unknown conditions", dump: nftDump("", `f: `+match(`{"meta": {"key": "iifname"}}`, "==", `"eth0"`)+", "+match(`{"meta": {"key": "cgroup"}}`, "==", "1")+", "+drop),
 			fate: modes.Undecided, unknown: ", handle 10: meta iifname: by which device"},
 		{name: "two unknown parts", dump: nftDump("", `f: `+match(`{"concat": [{"meta": {"key": "iifname"}}, {"meta": {"key": "cgroup"}}]}`, "==", `{"concat": ["eth0", 1]}`)+", "+drop),
@@ -85,7 +97,7 @@ func TestNFT(t *testing.T) {
 		{name: "unknown statement", dump: nftDump("", `f: {"queue": {"num": 0}}`), fate: modes.Undecided, unknown: "handle 10: queue num 0"},
 		{name: "rule of iptables-nft", dump: nftDump("", `f: {"xt": {"type": "target", "name": "DNAT"}}`), fate: modes.Undecided, unknown: "add what iptables-save writes"},
 	} {
-		t.Run(o.name, func(t *testing.T) { check(t, o.dump, "", o.node, o.fate, o.to, o.seen, o.unknown) })
+		t.Run(o.name, func(t *testing.T) { check(t, o.dump, o.packet, o.node, o.fate, o.to, o.seen, o.unknown) })
 	}
 }
 

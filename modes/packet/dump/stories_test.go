@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -44,32 +45,53 @@ func TestStoriesOfKubeProxy(t *testing.T) {
 		t.Fatalf("%v: %v", err, paths)
 	}
 	for _, path := range paths {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			d := read(t, path)
-			programs := map[modes.Family]modes.Program{}
-			for _, f := range modes.Dual.Parts() {
-				programs[f] = d.Program(f, dump.Node{Addrs: nodeAddrs})
-			}
-			words := strings.SplitN(filepath.Base(path), "-", 3)
-			kind, release, name := words[0], words[1], words[2]
-			for _, b := range books {
-				if b.Name != name {
-					continue
-				}
-				for _, o := range b.Follow(programs, kind, hosts) {
-					if kind == "nftables" && o.In(kind).Kind == story.Stays {
-						continue // the sets tell who had which endpoint: see TestAffinitySet
-					}
-					title := kind + "-" + release + ": " + name + ": " + o.Title
-					// Whether packets come by a bridge no dump tells, and it decides nothing.
-					bridged := strings.HasSuffix(o.Way.Unknown, ": -m physdev ! --physdev-is-in") && o.Way.Fate != modes.Undecided
-					if (o.Wrong != "") != (differs[title] != "") || !strings.Contains(o.Wrong, differs[title]) || o.Way.Unknown != "" && !bridged {
-						t.Errorf("%s: %s: %q, listed %q, unknown %q", name, o.Title, o.Wrong, differs[title], o.Way.Unknown)
-					}
-				}
-			}
-		})
+		name := filepath.Base(path)
+		t.Run(name, func(t *testing.T) { follows(t, books, name, read(t, path)) })
+		if strings.HasPrefix(name, "nftables") {
+			t.Run(name+" in numbers", func(t *testing.T) { follows(t, books, name, of(t, inNumbers(t, path))) })
+		}
 	}
+}
+
+// follows holds what a dump leads packets to against the stories that its name tells.
+func follows(t *testing.T, books []story.Book, path string, d *dump.Dump) {
+	t.Helper()
+	programs := map[modes.Family]modes.Program{}
+	for _, f := range modes.Dual.Parts() {
+		programs[f] = d.Program(f, dump.Node{Addrs: nodeAddrs})
+	}
+	words := strings.SplitN(path, "-", 3)
+	kind, release, name := words[0], words[1], words[2]
+	for _, b := range books {
+		if b.Name != name {
+			continue
+		}
+		for _, o := range b.Follow(programs, kind, hosts) {
+			if kind == "nftables" && o.In(kind).Kind == story.Stays {
+				continue // the sets tell who had which endpoint: see TestAffinitySet
+			}
+			title := kind + "-" + release + ": " + name + ": " + o.Title
+			// Whether packets come by a bridge no dump tells, and it decides nothing.
+			bridged := strings.HasSuffix(o.Way.Unknown, ": -m physdev ! --physdev-is-in") && o.Way.Fate != modes.Undecided
+			if (o.Wrong != "") != (differs[title] != "") || !strings.Contains(o.Wrong, differs[title]) || o.Way.Unknown != "" && !bridged {
+				t.Errorf("%s: %s: %q, listed %q, unknown %q", name, o.Title, o.Wrong, differs[title], o.Way.Unknown)
+			}
+		}
+	}
+}
+
+// inNumbers is a dump of nft as nft -nj writes it.
+func inNumbers(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for name, n := range map[string]string{"tcp": "6", "udp": "17", "local": "2"} {
+		text = regexp.MustCompile(`([\[,] ?|"right": )"`+name+`"`).ReplaceAllString(text, "${1}"+n)
+	}
+	return text
 }
 
 func read(t *testing.T, paths ...string) *dump.Dump {

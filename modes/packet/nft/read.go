@@ -85,7 +85,24 @@ func (w *walk) address(src bool) value {
 	return value{kind: address, addr: w.Node}
 }
 
-func (w *walk) protocol() value { return value{kind: word, text: string(w.p.Proto)} }
+func (w *walk) protocol() value {
+	name := string(w.p.Proto)
+	return value{kind: word, text: name, n: protocolNumber(name)}
+}
+
+// familyWord is the packet's family, as nfproto (NFPROTO_IPV4) or the protocol of its
+// frame (ETH_P_IP).
+func (w *walk) familyWord(key string) value {
+	switch {
+	case key == "nfproto" && w.six:
+		return value{kind: word, text: "ipv6", n: 10}
+	case key == "nfproto":
+		return value{kind: word, text: "ipv4", n: 2}
+	case w.six:
+		return value{kind: word, text: "ip6", n: 0x86dd}
+	}
+	return value{kind: word, text: "ip", n: 0x0800}
+}
 
 func (w *walk) port(src bool) value {
 	if src {
@@ -142,22 +159,20 @@ func (w *walk) raw(e any, at string) (value, rules.Truth) {
 
 // meta reads what the kernel notes beside the packet.
 func (w *walk) meta(e, arg any) (value, rules.Truth) {
-	switch field(arg, "key") {
+	switch key := field(arg, "key"); key {
 	case "l4proto":
 		return w.protocol(), rules.Yes
 	case "mark":
 		return value{kind: number, n: uint64(w.p.Mark)}, rules.Yes
-	case "nfproto":
-		return value{kind: word, text: map[bool]string{false: "ipv4", true: "ipv6"}[w.six]}, rules.Yes
-	case "protocol":
-		return value{kind: word, text: map[bool]string{false: "ip", true: "ip6"}[w.six]}, rules.Yes
+	case "nfproto", "protocol":
+		return w.familyWord(key), rules.Yes
 	case "iifname":
 		return w.device(e, w.p.In)
 	case "oifname":
 		return w.device(e, w.p.Out)
 	case "iif", "oif":
 		name := w.p.In
-		if field(arg, "key") == "oif" {
+		if key == "oif" {
 			name = w.p.Out
 		}
 		if name == rules.NoDevice {

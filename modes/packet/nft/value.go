@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,8 @@ import (
 // value is what an expression gives: a number, an address, a word, or several of them.
 type value struct {
 	kind kind
+	// n is the number; of a word, that which stands for it where nft writes no names (-n, or
+	// protocols without /etc/protocols), 0 for none.
 	n    uint64
 	addr netip.Addr
 	text string
@@ -54,6 +57,39 @@ func (v value) name() string {
 		return strings.Join(names, " . ")
 	}
 	return v.text
+}
+
+// names are all names by which elements with the value are found: numbers in place of words too.
+func (v value) names() []string {
+	switch {
+	case v.kind == word && v.n != 0:
+		return []string{v.text, strconv.FormatUint(v.n, 10), strconv.FormatUint(swapped(v.n), 10)}
+	case v.kind != concat:
+		return []string{v.name()}
+	}
+	out := []string{""}
+	for i, part := range v.list {
+		var longer []string
+		for _, begin := range out {
+			if i > 0 {
+				begin += " . "
+			}
+			for _, name := range part.names() {
+				longer = append(longer, begin+name)
+			}
+		}
+		out = longer
+	}
+	return out
+}
+
+// swapped is a number of 16 bits in the other byte order: nft writes the protocol of a
+// frame as the bytes in the packet are to the node's processor, 8 for 0x0800.
+func swapped(n uint64) uint64 { return uint64(bits.ReverseBytes16(uint16(n))) }
+
+// vague tells whether a value, or a part of it, is known only not to be some.
+func (v value) vague() bool {
+	return v.kind == addressType || slices.ContainsFunc(v.list, value.vague)
 }
 
 // constant is an element or operand that stands for one value.
@@ -103,9 +139,11 @@ func exact(e any) (string, bool) {
 
 // find looks a value up. What elements nobody can read leave open is not known.
 func (e *elements) find(v value) (el element, out rules.Truth) {
-	if v.kind != addressType {
-		if el, ok := e.exact[v.name()]; ok {
-			return el, rules.Yes
+	if !v.vague() {
+		for _, name := range v.names() {
+			if el, ok := e.exact[name]; ok {
+				return el, rules.Yes
+			}
 		}
 		// A map that was made without the nft tool is listed with its numbers in the other
 		// byte order. Those are too large to be drawn, so that there is no doubt.
@@ -174,14 +212,26 @@ func holds(v value, e any) rules.Truth {
 	case !ok:
 		return rules.Unknown
 	case v.kind == addressType:
-		if c.text == v.text || v.text == "" && c.text != "local" && c.text != "multicast" {
+		if name := c.addressType(); name == v.text || v.text == "" && name != "local" && name != "multicast" {
 			return map[bool]rules.Truth{true: rules.Yes, false: rules.Unknown}[v.text != ""]
 		}
 		return rules.No
 	case c.kind == number && v.kind == word:
-		return rules.True(protocolNumber(v.text) == c.n)
+		if v.n == 0 {
+			return rules.Unknown // such as a device by its index
+		}
+		return rules.True(c.n == v.n || c.n == swapped(v.n))
 	}
 	return rules.True(c.name() == v.name())
+}
+
+// addressType is the name of a type of addresses, which nft writes as a number with -n
+// (RTN_LOCAL and so on): of the types that can be told from others.
+func (v value) addressType() string {
+	if v.kind == number {
+		return map[uint64]string{2: "local", 5: "multicast"}[v.n]
+	}
+	return v.text
 }
 
 // protocolNumber is a protocol's number, 0 if it is none that packets have.
