@@ -26,6 +26,8 @@ type Program struct {
 	Entries map[string]map[string]bool
 	// Servers are virtual servers with their real servers.
 	Servers map[modes.Front][]netip.AddrPort
+	// Beyond are the real servers to which packets cannot be followed, by virtual server.
+	Beyond map[modes.Front]map[netip.AddrPort]Beyond
 	// Portals are the proxy's ports with the endpoints behind them.
 	Portals map[modes.Front][]netip.AddrPort
 	// Sticky are the fronts whose Service has affinity.
@@ -41,6 +43,12 @@ type Program struct {
 	Stations []Station
 	// Given is what is known of the packets beside their flow.
 	Given Given
+}
+
+// Beyond is why packets cannot be followed to a real server.
+type Beyond struct {
+	Place string // where it stands, as file:line
+	Why   string
 }
 
 // walk is the state of following one packet.
@@ -170,7 +178,14 @@ func (w *walk) served() (modes.Fate, bool) {
 		say("has no real server")
 		return modes.Refused, true
 	}
-	w.p.Via, w.p.Dst = w.p.Dst, w.choose(at, real)
+	to := w.choose(at, real)
+	if b, ok := w.Beyond[at][to]; ok {
+		w.Place = b.Place
+		w.Halt(b.Why)
+		say("not known: " + w.Stop)
+		return modes.Undecided, true
+	}
+	w.p.Via, w.p.Dst = w.p.Dst, to
 	say("gets destination " + w.p.Dst.String())
 	// What IPVS takes on leaves the node as if it were the node's own.
 	if fate, done := w.at("OUTPUT"); done {

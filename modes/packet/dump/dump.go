@@ -160,7 +160,7 @@ func (r *reader) take(line string) error {
 	case ipset.IsLine(line):
 		return r.sets.Read(line)
 	case isServer(line):
-		return r.servers.read(line)
+		return r.servers.read(line, fmt.Sprintf("%s:%d", r.name, r.line))
 	case save.IsLine(line):
 		return r.save.Read(r.line, line)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"viplab/modes"
+	"viplab/modes/packet"
 )
 
 // virtual is a virtual server with its real servers.
@@ -15,12 +16,16 @@ type virtual struct {
 	mark      uint32 // of one that is found by the packet's mark instead
 	scheduler string
 	sticky    bool
+	place     string // file:line
 	real      []real
 }
 
 type real struct {
 	addr   netip.AddrPort
 	weight int
+	// way is how packets are sent to it, beside masquerading (-m), which is "".
+	way   string
+	place string // file:line
 }
 
 // servers are those that `ipvsadm -Sn` wrote.
@@ -41,8 +46,8 @@ func serviceKind(option string) string {
 		"-f": "mark", "--fwmark-service": "mark"}[option]
 }
 
-// read takes one line over.
-func (s *servers) read(line string) error {
+// read takes one line over, which stands at a place.
+func (s *servers) read(line, place string) error {
 	words := strings.Fields(line)
 	if len(words) < 3 || serviceKind(words[1]) == "" {
 		return fmt.Errorf("%q is cut off: ipvsadm -Sn writes -A -t ADDRESS:PORT ... and -a -t ADDRESS:PORT -r ADDRESS:PORT ...", line)
@@ -53,12 +58,12 @@ func (s *servers) read(line string) error {
 		if v == nil {
 			return fmt.Errorf("a real server of %s, which is not there before", key)
 		}
-		return v.add(words[3:])
+		return v.add(words[3:], place)
 	}
 	if s.at[key] != nil {
 		return fmt.Errorf("virtual server %s is there twice", key)
 	}
-	v := &virtual{}
+	v := &virtual{place: place}
 	if kind := serviceKind(words[1]); kind == "mark" {
 		n, err := strconv.ParseUint(words[2], 10, 32)
 		if err != nil || n == 0 {
@@ -89,8 +94,8 @@ func (s *servers) read(line string) error {
 }
 
 // add takes a real server over.
-func (v *virtual) add(words []string) error {
-	r := real{weight: 1}
+func (v *virtual) add(words []string, place string) error {
+	r := real{weight: 1, place: place, way: wayTo(words)}
 	for i := 0; i+1 < len(words); i++ {
 		var err error
 		switch words[i] {
@@ -108,6 +113,33 @@ func (v *virtual) add(words []string) error {
 	}
 	v.real = append(v.real, r)
 	return nil
+}
+
+// wayTo is how packets are sent to a real server, "" for masquerading.
+func wayTo(words []string) string {
+	way := "by direct routing (-g)" // what ipvsadm does if nothing else is said
+	for _, w := range words {
+		switch w {
+		case "-m", "--masquerading":
+			way = ""
+		case "-i", "--ipip":
+			way = "through a tunnel (-i)"
+		}
+	}
+	return way
+}
+
+// beyond are the real servers that get packets otherwise than by masquerading: nothing on
+// the node shows where those arrive, and as what.
+func (v *virtual) beyond() map[netip.AddrPort]packet.Beyond {
+	out := map[netip.AddrPort]packet.Beyond{}
+	for _, r := range v.real {
+		if r.way != "" {
+			out[r.addr] = packet.Beyond{Place: r.place, Why: fmt.Sprintf(
+				"virtual server %s %s sends packets to %s %s, to where they cannot be followed", v.front.Proto, v.front.Addr, r.addr, r.way)}
+		}
+	}
+	return out
 }
 
 // weighted tells whether a scheduler minds weights otherwise than as 0 or not.

@@ -81,7 +81,14 @@ var oddities = []struct {
 	{name: "IPVS by weight", dump: "-A -t 10.96.0.10:80 -s wrr\n-a -t 10.96.0.10:80 -r 10.1.0.1:8080 -m -w 0\n-a -t 10.96.0.10:80 -r 10.1.0.2:8080 -m -w 3\n",
 		fate: modes.ToEndpoint, to: "10.1.0.2:8080"},
 	{name: "IPVS by mark", dump: "-A -f 5 -s rr\n" + table("mangle", ":PREROUTING ACCEPT [0:0]", "-A PREROUTING -j MARK --set-mark 0x5"),
-		packet: "client tcp 10.64.0.1:80", fate: modes.Undecided, unknown: "packets of mark 5"},
+		packet: "client tcp 10.64.0.1:80", fate: modes.Undecided, unknown: "dump:1: a virtual server takes packets of mark 5"},
+	{name: "IPVS by direct routing", dump: "-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.1.0.1:80 -g -w 1\n",
+		fate: modes.Undecided, unknown: "dump:2: virtual server tcp 10.96.0.10:80 sends packets to 10.1.0.1:80 by direct routing (-g), to where they cannot be followed"},
+	{name: "IPVS through a tunnel, and masquerading at weight 0", dump: "-A -u 10.96.0.10:53 -s wrr\n-a -u 10.96.0.10:53 -r 10.1.0.1:53 -m -w 0\n" +
+		"-a -u 10.96.0.10:53 -r 10.1.0.2:53 -i -w 1 --tun-type ipip\n", packet: "client udp 10.96.0.10:53",
+		fate: modes.Undecided, unknown: "dump:3: virtual server udp 10.96.0.10:53 sends packets to 10.1.0.2:53 through a tunnel (-i)"},
+	{name: "IPVS by masquerading before direct routing", dump: "-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.1.0.1:8080 -m -w 1\n" +
+		"-a -t 10.96.0.10:80 -r 10.1.0.2:80 -g -w 1\n", fate: modes.ToEndpoint, to: "10.1.0.1:8080"},
 	{name: "established", dump: table("nat", natChains, toPod, "-A POSTROUTING -j MASQUERADE") +
 		table("filter", ":FORWARD DROP [0:0]", "-A FORWARD -d 10.1.0.1/32 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-A FORWARD -m conntrack --ctstate NEW -j ACCEPT"),
 		node: dump.Node{State: "ESTABLISHED"}, fate: modes.ToEndpoint, to: "10.1.0.1:8080", seen: "10.64.0.1"},

@@ -66,10 +66,12 @@ func (p *Program) serve(list []*virtual, f modes.Family) {
 		}
 		if p.Servers == nil {
 			p.Servers, p.Sticky = map[modes.Front][]netip.AddrPort{}, map[modes.Front]bool{}
+			p.Beyond = map[modes.Front]map[netip.AddrPort]packet.Beyond{}
 		}
 		p.Bound[addr] = true
 		p.Servers[v.front] = v.choices()
 		p.Sticky[v.front] = v.sticky
+		p.Beyond[v.front] = v.beyond()
 	}
 }
 
@@ -81,6 +83,7 @@ func (p *Program) mark(v *virtual) {
 				return rules.Pass
 			}
 			t.Steps = append(t.Steps, modes.Step{Hook: hook, Table: "ip_vs", Chain: "virtual servers", Text: fmt.Sprintf("fwmark %d", v.mark)})
+			t.Place = v.place
 			stop, _ := t.Halt(fmt.Sprintf("a virtual server takes packets of mark %d, whatever they are sent to", v.mark))
 			return stop
 		}})
