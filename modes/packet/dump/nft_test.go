@@ -83,6 +83,7 @@ func TestNFT(t *testing.T) {
 		{name: "a protocol's number in a concatenation", dump: nftDump("", `f: {"vmap": {"key": {"concat": [`+daddr+`, `+l4+`, `+dport+`]}, "data": {"set": [[{"concat": ["10.96.0.10", 6, 80]}, {"drop": null}]]}}}`), fate: modes.Lost},
 		{name: "another protocol's number", dump: nftDump("", `f: {"vmap": {"key": {"concat": [`+l4+`, `+dport+`]}, "data": {"set": [[{"concat": [17, 80]}, {"drop": null}]]}}}`), fate: modes.Unchanged},
 		{name: "protocols' numbers in a set", dump: nftDump("", `f: `+match(l4, "==", `{"set": [6, 17]}`)+", "+drop), fate: modes.Lost},
+		{name: "many numbers", dump: nftDump("", `f: {"vmap": {"key": {"concat": [`+strings.Repeat(l4+", ", 39)+l4+`]}, "data": {"set": [[{"concat": [`+strings.Repeat(`6, "tcp", `, 19)+`6, 6]}, {"drop": null}]]}}}`), fate: modes.Lost},
 		{name: "families' numbers", dump: nftDump("", `f: `+match(`{"concat": [`+nfproto+`, {"meta": {"key": "protocol"}}]}`, "==", `{"set": [{"concat": [10, 56710]}, {"concat": [2, 8]}]}`)+", "+match(nfproto, "!=", "10")+", "+match(nfproto, "==", "2")+", "+drop), fate: modes.Lost},
 		{name: "the number of local", dump: nftDump("", `f: `+match(fib, "!=", "2")+", "+match(fib, "==", `{"set": [2, 5]}`)+", "+accept, `f: `+match(fib, "!=", "2")+", "+drop), fate: modes.Lost},
 		{name: "the number of local, of the node's own", dump: nftDump("", `i: `+match(fib, "==", "2")+", "+match(`{"concat": [`+fib+`, `+l4+`]}`, "==", `{"set": [{"concat": [2, 6]}]}`)+", "+drop), packet: "client tcp 10.64.0.1:80", fate: modes.Lost},

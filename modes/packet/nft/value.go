@@ -92,6 +92,20 @@ func (v value) vague() bool {
 	return v.kind == addressType || slices.ContainsFunc(v.list, value.vague)
 }
 
+// maxWords is how many parts with several names a value may have to be found by its names.
+const maxWords = 4
+
+// words is how many parts of a value have several names.
+func (v value) words() (n int) {
+	if v.kind == word && v.n != 0 {
+		return 1
+	}
+	for _, part := range v.list {
+		n += part.words()
+	}
+	return n
+}
+
 // constant is an element or operand that stands for one value.
 func constant(e any) (v value, ok bool) {
 	switch e := e.(type) {
@@ -139,7 +153,7 @@ func exact(e any) (string, bool) {
 
 // find looks a value up. What elements nobody can read leave open is not known.
 func (e *elements) find(v value) (el element, out rules.Truth) {
-	if !v.vague() {
+	if !v.vague() && v.words() <= maxWords {
 		for _, name := range v.names() {
 			if el, ok := e.exact[name]; ok {
 				return el, rules.Yes
