@@ -8,11 +8,15 @@
 // Outside, Main starts the same binary again in every testbed, with the same
 // -test flags, and then proves that the host is as it was before. Inside, it
 // runs the tests. A testbed that this machine lacks is skipped, with the reason.
+//
+// What is fuzzed, a parser, needs no kernel, and keeps what it finds in files: that is done
+// outside, and no test with it.
 package inside
 
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +51,9 @@ func Main(m *testing.M) int {
 	})
 	if Testbed() != "" {
 		return m.Run()
+	}
+	if fuzzes(os.Args[1:]) {
+		return fuzz(m)
 	}
 	before := fingerprint()
 	testbeds, err := testbeds()
@@ -124,6 +131,26 @@ func benchmarks(args []string) bool {
 		pattern, found := strings.CutPrefix(a, "-test.bench=")
 		return found && pattern != ""
 	})
+}
+
+// fuzzes tells whether the flags ask for fuzzing, or for one of its workers.
+func fuzzes(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool {
+		pattern, found := strings.CutPrefix(a, "-test.fuzz=")
+		return found && pattern != "" || a == "-test.fuzzworker" || a == "-test.fuzzworker=true"
+	})
+}
+
+// fuzz fuzzes here. Tests and benchmarks, which go test runs before that, are for testbeds.
+func fuzz(m *testing.M) int {
+	flag.Parse()
+	for name, value := range map[string]string{"test.run": "^$", "test.bench": ""} {
+		if err := flag.Set(name, value); err != nil {
+			fmt.Println("FAIL:", err)
+			return 1
+		}
+	}
+	return m.Run()
 }
 
 // runEach runs them in one testbed after the other. All that they say is seen at once.
