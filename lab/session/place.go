@@ -198,14 +198,18 @@ func (s *Session) accept(ctx context.Context, p place, asked []trial.Variant) er
 	if !s.AllModes && (s.OnMissing == OnMissingFail || s.OnMissing == "") {
 		return s.elsewhere(ctx, p, asked, fault)
 	}
+	instead, err := s.fallbacks(ctx, p, asked)
+	if err != nil {
+		return err
+	}
 	for _, name := range p.missing(asked) {
 		at := slices.Index(s.Config.Modes, name)
 		s.Config.Modes = slices.Delete(slices.Clone(s.Config.Modes), at, at+1)
 		note := fmt.Sprintf("mode %s was left out: %v", name, p.lack(asked, name))
-		if m, err := s.Modes.Find(name); err == nil && s.OnMissing == OnMissingFallback && m.Fallback != "" {
-			note = fmt.Sprintf("mode %s took the place of %s: %v", m.Fallback, name, p.lack(asked, name))
-			if !slices.Contains(s.Config.Modes, m.Fallback) {
-				s.Config.Modes = slices.Insert(s.Config.Modes, at, m.Fallback)
+		if other := instead[name]; other != "" {
+			note = fmt.Sprintf("mode %s took the place of %s: %v", other, name, p.lack(asked, name))
+			if !slices.Contains(s.Config.Modes, other) {
+				s.Config.Modes = slices.Insert(s.Config.Modes, at, other)
 			}
 		}
 		s.Notes = append(s.Notes, note)
@@ -215,6 +219,38 @@ func (s *Session) accept(ctx context.Context, p place, asked []trial.Variant) er
 	}
 	s.dropParams()
 	return nil
+}
+
+// fallbacks lists by name of a missing mode what takes its place, of what can run there.
+func (s *Session) fallbacks(ctx context.Context, p place, asked []trial.Variant) (map[string]string, error) {
+	instead := map[string]string{}
+	if s.OnMissing != OnMissingFallback {
+		return instead, nil
+	}
+	missing := p.missing(asked)
+	for _, name := range missing {
+		m, err := s.Modes.Find(name)
+		if err != nil || m.Fallback == "" || slices.Contains(missing, m.Fallback) {
+			continue
+		}
+		if !slices.Contains(s.Config.Modes, m.Fallback) { // it was not asked about
+			c := s.Config
+			c.Modes = []string{m.Fallback}
+			more, err := c.Asked(s.Modes)
+			if err != nil {
+				return nil, err
+			}
+			there := place{Testbed: p.Testbed, kernel: p.kernel}
+			if there.ask(ctx, more); there.err != nil {
+				return nil, there.err
+			}
+			if there.fault(more) != nil {
+				continue
+			}
+		}
+		instead[name] = m.Fallback
+	}
+	return instead, nil
 }
 
 // dropParams forgets values of parameters that no mode has which is left.
