@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +132,32 @@ func TestServing(t *testing.T) {
 	}
 	if got["cluster local"] > 0.8 || got["cluster even"] < 1e-6 {
 		t.Errorf("under policy Cluster: %v", got)
+	}
+}
+
+// TestLockEnds: the lock does not outlive the script, nor one that a step ended.
+func TestLockEnds(t *testing.T) {
+	const script = "services 2 endpoints 2\nphase a\nlock 20s\nappend 1 brief\nexpect refused a >= 1"
+	whole, err := play.Read("lock", strings.NewReader(script), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	failing := whole
+	failing.Steps = append(slices.Clone(whole.Steps[:2]), play.Step{Do: "no such step"})
+	for i, s := range []play.Script{whole, failing} {
+		b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 2, Endpoints: 2, Ports: 1, Seed: 1})
+		b.Program(b.Snapshot)
+		b.Record()
+		if b.Plan.Script, err = json.Marshal(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := play.Play().Run(t.Context(), b.Stage); (err == nil) != (i == 0) {
+			t.Fatal(err)
+		}
+		// Killed ones give it free when the kernel is done with them.
+		if out, err := exec.Command("flock", "-w", "1", "/run/xtables.lock", "true").CombinedOutput(); err != nil {
+			t.Errorf("after script %d somebody has the lock: %v %s", i, err, out)
+		}
 	}
 }
 

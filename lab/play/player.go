@@ -35,7 +35,7 @@ type player struct {
 	kept     []int      // descriptors of connections kept open
 	shown    int        // lines
 	nodePort uint16
-	writes   bool // the second writer has its chain
+	holders  []holder // of the lock
 }
 
 type serviceSince struct {
@@ -70,6 +70,7 @@ func run(ctx context.Context, st *trial.Stage) error {
 		return fmt.Errorf("read the script: %w", err)
 	}
 	defer p.closeKept()
+	defer p.stopHolders()
 	p.history = []serviceSince{{0, p.svc}}
 	if err := p.prepare(); err != nil {
 		return err
@@ -115,6 +116,11 @@ var outsideRange = netip.MustParsePrefix("10.128.0.0/10")
 func (p *player) prepare() error {
 	if p.script.FromPods() {
 		if err := p.Net.LetPodsDial(); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(p.script.Steps, func(s Step) bool { return s.Do == "append" || s.Do == "overlap" }) {
+		if err := p.writersChain(); err != nil {
 			return err
 		}
 	}

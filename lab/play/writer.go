@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/montanaflynn/stats"
+	"golang.org/x/sys/unix"
 
 	"viplab/modes"
 )
@@ -41,21 +44,48 @@ const (
 	writerChain = "VIPLAB-WRITER"
 )
 
-// lock holds the lock of iptables for a while, from another process.
+// lock holds the lock of iptables for a while, from another process, but not beyond the
+// script's end.
 func (p *player) lock(d time.Duration) error {
 	return p.Net.Node.Do(func() error {
-		cmd := exec.Command("flock", "/run/xtables.lock", "sh", "-c", fmt.Sprintf("echo held; sleep %g", d.Seconds()))
-		out, err := cmd.StdoutPipe()
+		h := holder{cmd: exec.Command("flock", "/run/xtables.lock", "sh", "-c", fmt.Sprintf("echo held; sleep %g", d.Seconds()))}
+		h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		out, err := h.cmd.StdoutPipe()
 		if err != nil {
 			return err
 		}
-		if err := cmd.Start(); err != nil {
+		if err := h.cmd.Start(); err != nil {
 			return fmt.Errorf("hold the lock: %w", err)
 		}
-		_, err = bufio.NewReader(out).ReadString('\n')
-		go func() { _ = cmd.Wait() }()
-		return err
+		h.out = bufio.NewReader(out)
+		p.holders = append(p.holders, h)
+		if _, err = h.out.ReadString('\n'); err != nil {
+			return fmt.Errorf("hold the lock: %w", err)
+		}
+		return nil
 	})
+}
+
+// holder is a process that holds the lock of iptables, with those that it started.
+type holder struct {
+	cmd *exec.Cmd
+	out *bufio.Reader
+}
+
+// stop ends all of them. Nobody has waited for the first one, so that the number of the
+// group is theirs even if they have ended.
+func (h holder) stop() {
+	_ = unix.Kill(-h.cmd.Process.Pid, unix.SIGKILL)
+	_, _ = io.Copy(io.Discard, h.out) // until the last one is gone, which has the lock too
+	_ = h.cmd.Wait()
+}
+
+// stopHolders gives the lock free: what is programmed and taken away after the script would
+// wait for it, and be refused.
+func (p *player) stopHolders() {
+	for _, h := range p.holders {
+		h.stop()
+	}
 }
 
 // iptables runs the tool in the node.
@@ -67,12 +97,9 @@ func (p *player) iptables(stdin modes.Input, tool string, args ...string) (out [
 	return out, err
 }
 
-// writersChain makes the second writer's chain, once.
+// writersChain makes the second writer's chain, before the lock may be held for longer than
+// that would wait for it.
 func (p *player) writersChain() error {
-	if p.writes {
-		return nil
-	}
-	p.writes = true
 	_, err := p.iptables(nil, writerTool, "-w", "10", "-N", writerChain)
 	return err
 }
@@ -85,9 +112,6 @@ func writerRule(i int) []string {
 // appendRules lets a second writer add rules one by one, with some patience for the lock, and
 // counts how often it is refused.
 func (p *player) appendRules(n int, patience string) error {
-	if err := p.writersChain(); err != nil {
-		return err
-	}
 	refused, said := 0, ""
 	var took []float64
 	for i := range n {
@@ -113,9 +137,6 @@ func (p *player) appendRules(n int, patience string) error {
 // overlap lets one writer read the table, another add a rule, and the first restore what
 // it read: each call has the lock while it runs, and the rule is lost all the same.
 func (p *player) overlap(n int) error {
-	if err := p.writersChain(); err != nil {
-		return err
-	}
 	lost := 0
 	for i := range n {
 		before, err := p.iptables(nil, writerTool+"-save", "-t", "filter")
