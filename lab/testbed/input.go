@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -79,12 +80,13 @@ type joint struct {
 	outer    *os.File
 	terminal bool
 	copied   chan struct{}
+	over     chan struct{} // closed when the command has ended
 }
 
 // newJoint makes a terminal of a size, or a pipe. What is written to the terminal goes to
 // out.
 func newJoint(terminal bool, size Size, out io.Writer) (*joint, error) {
-	j := &joint{terminal: terminal, copied: make(chan struct{})}
+	j := &joint{terminal: terminal, copied: make(chan struct{}), over: make(chan struct{})}
 	var err error
 	if !terminal {
 		close(j.copied)
@@ -124,7 +126,63 @@ func (j *joint) ended() {
 	case <-j.copied:
 	case <-time.After(flushLimit):
 	}
+	close(j.over)
 	_ = j.outer.Close()
+}
+
+// turnTime is how often is looked whether a terminal is this process's to read.
+const turnTime = 200 * time.Millisecond
+
+// keyboard is a terminal that is read as plain input, until a command has ended.
+type keyboard struct {
+	f    *os.File
+	over <-chan struct{}
+}
+
+// Read waits until there is something to read, and meanwhile leaves the terminal alone
+// while another process group has it: the kernel stops who reads it in the background, and
+// the command may not want any input.
+func (k keyboard) Read(p []byte) (int, error) {
+	for {
+		select {
+		case <-k.over:
+			return 0, io.EOF
+		default:
+		}
+		if k.background() {
+			select {
+			case <-k.over:
+			case <-time.After(turnTime):
+			}
+			continue
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(k.f.Fd()), Events: unix.POLLIN}}, int(turnTime.Milliseconds()))
+		if n == 0 && err == nil || errors.Is(err, unix.EINTR) || k.background() {
+			continue
+		}
+		return k.f.Read(p)
+	}
+}
+
+// background tells whether another process group has the terminal, if it is that of this
+// session; anybody may read one that is not.
+func (k keyboard) background() bool {
+	group, err := unix.IoctlGetInt(int(k.f.Fd()), unix.TIOCGPGRP)
+	return err == nil && group != unix.Getpgrp()
+}
+
+// isTerminal tells whether a plain input is a terminal.
+func (in *Input) isTerminal() bool {
+	f, ok := in.From.(*os.File)
+	return ok && !in.Terminal && term.IsTerminal(int(f.Fd()))
+}
+
+// reader is what is read for a command that has ended when over is closed.
+func (in *Input) reader(over <-chan struct{}) io.Reader {
+	if in.isTerminal() {
+		return keyboard{in.From.(*os.File), over}
+	}
+	return in.From
 }
 
 // feed copies the input and the sizes until the input ends.
@@ -137,7 +195,7 @@ func (in *Input) feed(j *joint) {
 			}
 		}()
 	}
-	_, _ = io.Copy(j.outer, in.From)
+	_, _ = io.Copy(j.outer, in.reader(j.over))
 	if !j.terminal { // the end of a terminal's input is a key
 		_ = j.outer.Close()
 	}
@@ -150,7 +208,7 @@ func (in *Input) join(cmd *exec.Cmd, out io.Writer) (*joint, error) {
 	}
 	// A terminal is read here: the command is in a process group of its own, which is in the
 	// background there, and would be stopped by its first read.
-	if f, ok := in.From.(*os.File); ok && !in.Terminal && !term.IsTerminal(int(f.Fd())) {
+	if f, ok := in.From.(*os.File); ok && !in.Terminal && !in.isTerminal() {
 		cmd.ExtraFiles = []*os.File{f}
 		return nil, nil
 	}
@@ -201,8 +259,8 @@ func (f *frames) size(s Size) error {
 	return f.send(frameSize, binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, s.Rows), s.Cols))
 }
 
-// send puts the input on the wire into a guest, until it ends.
-func (in *Input) send(wire io.Writer) {
+// send puts the input on the wire into a guest, until it ends or over is closed.
+func (in *Input) send(wire io.Writer, over <-chan struct{}) {
 	f := &frames{w: wire}
 	if in.Terminal && in.Resized != nil {
 		go func() {
@@ -211,7 +269,7 @@ func (in *Input) send(wire io.Writer) {
 			}
 		}()
 	}
-	_, _ = io.Copy(f, in.From)
+	_, _ = io.Copy(f, in.reader(over))
 	_ = f.send(frameEnd, nil)
 }
 

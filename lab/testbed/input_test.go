@@ -89,6 +89,65 @@ func TestTerminalAsInput(t *testing.T) {
 	}
 }
 
+// TestTerminalInBackground: a terminal as plain input is not read before the process group
+// has it, which would stop the process and its command.
+func TestTerminalInBackground(t *testing.T) {
+	keys, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	defer terminal.Close()
+	var out bytes.Buffer
+	cmd := exec.Command(self(t), roleJobs, "shell")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if _, err := keys.WriteString("a line\n\x04"); err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Run()
+	if want := "runs in the background\na line\n"; err != nil || out.String() != want {
+		t.Errorf("%v: %q, not %q", err, out.String(), want)
+	}
+}
+
+// jobsRole is a shell at its terminal, with one job in the background that it then brings to
+// the foreground; or that job.
+func jobsRole(args []string) error {
+	if args[0] == "job" {
+		cmd := exec.Command("/bin/sh", "-c", "echo runs in the background; cat <&3")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		j, err := (&Input{From: os.Stdin}).join(cmd, nil)
+		if err != nil {
+			return err
+		}
+		defer j.ended()
+		err = cmd.Start()
+		j.started()
+		if err != nil {
+			return err
+		}
+		return cmd.Wait()
+	}
+	signal.Ignore(syscall.SIGTTOU) // as shells do
+	job := exec.Command("/proc/self/exe", roleJobs, "job")
+	job.Stdin, job.Stdout, job.Stderr = os.Stdin, os.Stdout, os.Stderr
+	job.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := job.Start(); err != nil {
+		return err
+	}
+	time.Sleep(500 * time.Millisecond)
+	var status syscall.WaitStatus
+	if pid, err := syscall.Wait4(job.Process.Pid, &status, syscall.WUNTRACED|syscall.WNOHANG, nil); pid != 0 || err != nil {
+		_ = job.Process.Kill()
+		return fmt.Errorf("the job in the background ended or was stopped: %v, %#x, %v", status.StopSignal(), status, err)
+	}
+	if err := unix.IoctlSetPointerInt(0, unix.TIOCSPGRP, job.Process.Pid); err != nil {
+		return err
+	}
+	return job.Wait()
+}
+
 // screen waits for what a terminal shows.
 type screen struct {
 	mu   sync.Mutex

@@ -28,6 +28,7 @@ const (
 	roleSleep  = "test-sleep"
 
 	roleTerminal = "test-terminal"
+	roleJobs     = "test-jobs"
 )
 
 func TestMain(m *testing.M) {
@@ -54,6 +55,7 @@ func TestMain(m *testing.M) {
 		},
 		roleSleep:    func([]string) error { fmt.Println("ready"); time.Sleep(time.Minute); return nil },
 		roleTerminal: terminalRole,
+		roleJobs:     jobsRole,
 		roleHarm:     harm,
 		roleFenced:   fenced,
 		roleParent: func(args []string) error {

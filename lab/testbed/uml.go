@@ -280,7 +280,7 @@ func (g *guest) run(ctx context.Context, j jail, role string, spec any) (int, er
 		go func() {
 			select {
 			case <-control.ready:
-				g.input.send(out)
+				g.input.send(out, over)
 			case <-over:
 			}
 		}()
