@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"viplab/lab/play"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
+	"viplab/modes"
 	"viplab/modes/snapshot/kube"
 	"viplab/results"
 )
@@ -43,6 +46,7 @@ func (a app) scenarioCommand() *cobra.Command {
 		Long: `scenario plays scripts of steps in each mode, with mode direct as the control:
 endpoints that come and go, drains, full rewrites, somebody else holding a lock, under
 steady traffic. Each names what it expects; the exit code is 1 if that does not come.
+Of all, those are skipped for which this machine lacks something; the exit code is 4 then.
 A script is a short text file; NAME may be one of your own (see --list for examples).`,
 		Example: `  viplab scenario --list
   viplab scenario rolling-update scale-out-reuse
@@ -91,22 +95,13 @@ func (a app) listScenarios(w io.Writer) error {
 	return nil
 }
 
+// everyScenario stands for all of them.
+const everyScenario = "all"
+
 func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr io.Writer) error {
-	var scripts []play.Script
-	if slices.Contains(names, "all") {
-		all, err := play.All(f.modes)
-		if err != nil {
-			return err
-		}
-		scripts = slices.DeleteFunc(all, func(s play.Script) bool { return s.Patient && !f.travel })
-	} else {
-		for _, n := range names {
-			s, err := play.Find(n, f.modes)
-			if err != nil {
-				return usageError{err}
-			}
-			scripts = append(scripts, s)
-		}
+	scripts, err := f.scripts(names)
+	if err != nil {
+		return err
 	}
 	if slices.ContainsFunc(scripts, func(s play.Script) bool { return s.Patient }) && !f.travel {
 		fmt.Fprintln(stderr, "waiting is the point of it, for minutes in each mode; with --time-travel that takes no time")
@@ -122,19 +117,60 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 	if f.out == "" {
 		f.out = filepath.Join(runsDir, "scenario-"+time.Now().UTC().Format("20060102T150405Z"))
 	}
-	var all bytes.Buffer
-	failed, checks := 0, 0
-	var played []play.Outcome
+	j := judged{skips: slices.Contains(names, everyScenario)}
+	ended := f.each(ctx, scripts, &j, f.one, stdout, stderr)
+	if err := errors.Join(ended, f.write(&j, stdout)); err != nil {
+		return err
+	}
+	return j.verdict(f.only)
+}
+
+// scripts finds the scenarios of those names.
+func (f *scenarioFlags) scripts(names []string) (scripts []play.Script, err error) {
+	if slices.Contains(names, everyScenario) {
+		all, err := play.All(f.modes)
+		return slices.DeleteFunc(all, func(s play.Script) bool { return s.Patient && !f.travel }), err
+	}
+	for _, n := range names {
+		s, err := play.Find(n, f.modes)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		scripts = append(scripts, s)
+	}
+	return scripts, nil
+}
+
+// judged is what became of the scenarios so far.
+type judged struct {
+	played         []play.Outcome
+	text           bytes.Buffer // of all that were played, for people
+	checks, failed int
+	// skips is set where those are skipped for which the machine lacks something.
+	skips   bool
+	skipped []string // their names
+	lack    error    // what the first one of them lacks
+}
+
+// each plays scenarios one after the other, by calling one, until one fails.
+func (f *scenarioFlags) each(ctx context.Context, scripts []play.Script, j *judged,
+	one func(context.Context, play.Script, io.Writer) (play.Outcome, error), stdout, stderr io.Writer) error {
+	text := io.MultiWriter(&j.text, stdout)
+	if f.json {
+		text = &j.text
+	}
 	for _, s := range scripts {
-		o, err := f.one(ctx, s, stderr)
+		o, err := one(ctx, s, stderr)
+		if j.skips && modes.IsMissing(err) && ctx.Err() == nil {
+			fmt.Fprintf(stderr, "scenario %s was skipped: %v\n", s.Name, err)
+			j.skipped, j.lack = append(j.skipped, s.Name), cmp.Or(j.lack, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("scenario %s: %w", s.Name, err)
 		}
-		played = append(played, o)
-		text := io.MultiWriter(&all, stdout)
-		if f.json {
-			text = &all
-		}
+		j.played = append(j.played, o)
+		j.checks, j.failed = j.checks+len(o.Checks), j.failed+len(o.Failed())
 		if err := o.Write(text); err != nil {
 			return err
 		}
@@ -143,23 +179,36 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 				return err
 			}
 		}
-		failed, checks = failed+len(o.Failed()), checks+len(o.Checks)
 	}
-	if err := results.WriteFile(f.out, "scenario.md", all.Bytes()); err != nil {
+	return nil
+}
+
+// write writes down what was judged, if anything was.
+func (f *scenarioFlags) write(j *judged, stdout io.Writer) error {
+	if len(j.played) == 0 {
+		return nil
+	}
+	if err := results.WriteFile(f.out, "scenario.md", j.text.Bytes()); err != nil {
 		return err
 	}
 	if f.json {
-		if err := writeJSON(stdout, played); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintln(stdout, filepath.Join(f.out, "scenario.md"))
+		return writeJSON(stdout, j.played)
 	}
-	if checks == 0 {
-		return thresholdError{fmt.Errorf("no expectation was checked: nothing is expected in the modes that were played (%s)", strings.Join(f.only, ", "))}
-	}
-	if failed > 0 {
-		return thresholdError{fmt.Errorf("%d of %d expectations did not hold", failed, checks)}
+	fmt.Fprintln(stdout, filepath.Join(f.out, "scenario.md"))
+	return nil
+}
+
+// verdict says what did not hold of scenarios played in some modes, or else which were
+// skipped.
+func (j *judged) verdict(only []string) error {
+	switch {
+	case j.failed > 0:
+		return thresholdError{fmt.Errorf("%d of %d expectations did not hold", j.failed, j.checks)}
+	case j.checks == 0 && len(j.played) > 0:
+		return thresholdError{fmt.Errorf("no expectation was checked: nothing is expected in the modes that were played (%s)", strings.Join(only, ", "))}
+	case len(j.skipped) > 0:
+		return fmt.Errorf("%d of %d scenarios were skipped (%s), for want of what they need here, the first: %w",
+			len(j.skipped), len(j.skipped)+len(j.played), strings.Join(j.skipped, ", "), j.lack)
 	}
 	return nil
 }
