@@ -212,7 +212,7 @@ func (c Cluster) Write(w io.Writer) error {
 	if c.Node != "" {
 		node = "node " + c.Node
 	}
-	fmt.Fprintf(w, "%s: %d Services (each family counted) with %d ports and %d endpoints, as seen from %s\n", c.Name, len(c.Snapshot.Services), ports, endpoints, node)
+	fmt.Fprintf(w, "%s: Services (each family counted): %d, ports: %d, endpoints: %d, as seen from %s\n", c.Name, len(c.Snapshot.Services), ports, endpoints, node)
 	lines(w, "not used", c.LeftOut)
 	return lines(w, "addresses replaced", c.Mapped)
 }

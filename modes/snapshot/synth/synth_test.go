@@ -117,3 +117,22 @@ func TestSameChangeAtEverySize(t *testing.T) {
 		}
 	}
 }
+
+// TestChurnOfFamilies: each step of a series is in normal form, which has no families mixed,
+// and changes one Service in each.
+func TestChurnOfFamilies(t *testing.T) {
+	for _, f := range []modes.Family{modes.IPv4, modes.IPv6, modes.Dual} {
+		s := Spec{Services: 5, Endpoints: 2, Ports: 1, Seed: 1, Family: f}
+		snap, churn := s.Snapshot(), NewChurn(s, 1)
+		for i := range 60 {
+			next := churn.Next(snap)
+			if _, err := next.Normal(); err != nil {
+				t.Fatalf("%s, step %d: %v", f, i, err)
+			}
+			if got := modes.Diff(snap, next); len(got) != s.Width() {
+				t.Fatalf("%s, step %d changes %d services", f, i, len(got))
+			}
+			snap = next
+		}
+	}
+}
