@@ -10,7 +10,6 @@ package compare
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -37,11 +36,11 @@ type Row struct {
 	B       float64           `json:"b"`
 	// Change is the share by which B is larger than A; Lo and Hi bound it at
 	// 95 %, if Interval is set (four rounds in each run, at least).
-	Change   float64 `json:"change"`
-	Lo       Bound   `json:"lo"`
-	Hi       Bound   `json:"hi"`
-	Interval bool    `json:"interval"`
-	P        float64 `json:"p"`
+	Change   float64       `json:"change"`
+	Lo       results.Bound `json:"lo"`
+	Hi       results.Bound `json:"hi"`
+	Interval bool          `json:"interval"`
+	P        float64       `json:"p"`
 	// Significant is whether P is below Alpha.
 	Significant bool `json:"significant"`
 	// Explained is set where the change is no larger than that of the machine's own speed
@@ -53,17 +52,6 @@ type Row struct {
 	// Worse is whether a change in this direction is one for the worse. Of a metric
 	// that has no better direction none is.
 	Worse bool `json:"worse"`
-}
-
-// Bound is one of an interval, which may be infinite: JSON has that as null.
-type Bound float64
-
-// MarshalJSON implements json.Marshaler.
-func (b Bound) MarshalJSON() ([]byte, error) {
-	if math.IsInf(float64(b), 0) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(b))
 }
 
 // Comparison is all rows, and what the two runs do not share.
@@ -396,7 +384,7 @@ const z = 1.959964
 // approximation of the U statistic (Hollander and Wolfe, Nonparametric Statistical
 // Methods, §4.3). ok is false below four values a side. A value above zero is
 // infinitely more than zero; there is no change where most ratios are so.
-func ratio(x, y []float64) (change float64, lo, hi Bound, ok bool) {
+func ratio(x, y []float64) (change float64, lo, hi results.Bound, ok bool) {
 	var all []float64
 	for _, a := range x {
 		for _, b := range y {
@@ -420,5 +408,5 @@ func ratio(x, y []float64) (change float64, lo, hi Bound, ok bool) {
 	if len(x) < 4 || len(y) < 4 || k < 1 {
 		return mid, 0, 0, false
 	}
-	return mid, Bound(all[k-1]), Bound(all[len(all)-k]), true
+	return mid, results.Bound(all[k-1]), results.Bound(all[len(all)-k]), true
 }

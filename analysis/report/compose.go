@@ -109,8 +109,8 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 	}
 	p.Sizes = sizes
 	more := []*table{givenUp(known, series), against(known, s, series), growth(s, series), spread(s, series), live(s, series)}
-	if len(sizes) > 0 {
-		served := s.Served()
+	served := s.Served()
+	if len(served) > 0 {
 		n := served[len(served)-1]
 		more = append(more,
 			kinds(s, series, n, "Kernel memory", results.KernelMemoryPart, nil),
@@ -124,7 +124,7 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 			p.Tables = append(p.Tables, *t)
 		}
 	}
-	if served := s.Served(); len(served) > 0 {
+	if len(served) > 0 {
 		p.Answer = answer(s, series, served[len(served)-1])
 	}
 	p.Method, p.Limits = method(), limits(run, known, s)

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
+	"viplab/results"
 	"viplab/results/published"
 )
 
@@ -20,8 +21,8 @@ type Shape struct {
 	// Lo and Hi bound the difference of the exponents, measured less published, at 90 %:
 	// what lies between them cannot be told from what was found. They are infinite where
 	// the data say nothing.
-	Lo bound `json:"difference_lo"`
-	Hi bound `json:"difference_hi"`
+	Lo results.Bound `json:"difference_lo"`
+	Hi results.Bound `json:"difference_hi"`
 	// P is that of the likelihood-ratio test of equal exponents.
 	P float64 `json:"p"`
 	// Flat is set where neither curve moves by more than a share of flatWithin: then there
@@ -34,21 +35,10 @@ type Shape struct {
 
 // Exponent is a fitted one with its 95 % interval and the constant beside it.
 type Exponent struct {
-	Best     float64 `json:"best"`
-	Lo       bound   `json:"lo"`
-	Hi       bound   `json:"hi"`
-	Constant float64 `json:"constant"`
-}
-
-// bound is a number that may be infinite, which JSON has as null.
-type bound float64
-
-// MarshalJSON implements [json.Marshaler].
-func (b bound) MarshalJSON() ([]byte, error) {
-	if math.IsInf(float64(b), 0) {
-		return []byte("null"), nil
-	}
-	return fmt.Appendf(nil, "%g", float64(b)), nil
+	Best     float64       `json:"best"`
+	Lo       results.Bound `json:"lo"`
+	Hi       results.Bound `json:"hi"`
+	Constant float64       `json:"constant"`
 }
 
 const (
@@ -93,7 +83,7 @@ func compareShapes(theirs []published.Point, ours []Sample) (Shape, error) {
 		return s, nil
 	}
 	lo, hi, ratio := difference(p, q)
-	s.Lo, s.Hi = bound(lo), bound(hi)
+	s.Lo, s.Hi = results.Bound(lo), results.Bound(hi)
 	s.P = 1 - distuv.ChiSquared{K: 1}.CDF(ratio)
 	s.Same = lo > -margin && hi < margin
 	s.Different = !s.Same && s.P < 0.05
@@ -247,14 +237,14 @@ func (p profile) exponent() Exponent {
 }
 
 // open is a bound that is infinite at the ends of what was looked at.
-func open(i int) bound {
+func open(i int) results.Bound {
 	switch i {
 	case 0:
-		return bound(math.Inf(-1))
+		return results.Bound(math.Inf(-1))
 	case steps() - 1:
-		return bound(math.Inf(1))
+		return results.Bound(math.Inf(1))
 	}
-	return bound(exponentAt(i))
+	return results.Bound(exponentAt(i))
 }
 
 // difference bounds q's exponent less p's at 90 %, and gives twice the logarithm of the
@@ -290,7 +280,7 @@ func (s Shape) Text() string {
 		return fmt.Sprintf("neither moves by more than %.0f %%", 100*flatWithin)
 	}
 	said := fmt.Sprintf("published grows with the power %s, measured with %s, above what is constant", s.Theirs.text(), s.Mine.text())
-	told := func(b bound) string { return fmt.Sprintf("%.2g", s.Theirs.Best+float64(b)) }
+	told := func(b results.Bound) string { return fmt.Sprintf("%.2g", s.Theirs.Best+float64(b)) }
 	from := "anything"
 	switch {
 	case math.IsInf(float64(s.Lo), 0) && math.IsInf(float64(s.Hi), 0):
@@ -314,7 +304,7 @@ func (s Shape) Text() string {
 }
 
 func (e Exponent) text() string {
-	show := func(b bound) string {
+	show := func(b results.Bound) string {
 		if math.IsInf(float64(b), 0) {
 			return "any"
 		}

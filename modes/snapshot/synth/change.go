@@ -1,6 +1,7 @@
 package synth
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -13,51 +14,69 @@ import (
 // the middle that has a UDP port, as the only one of a Snapshot of one Service has: so the
 // change is the same at every size.
 func (s Spec) Apply(snap modes.Snapshot, kind string) (modes.Snapshot, *modes.Service, error) {
-	w := s.Width()
-	n := len(snap.Services) / w
+	n := len(snap.Services) / s.Width()
 	switch kind {
 	case modes.ServiceAdd:
-		added := s.both(n)
-		for _, svc := range added {
-			snap = snap.With(svc)
-		}
-		return snap, added[0], nil
+		next, svc := s.come(snap)
+		return next, svc, nil
 	case modes.ServiceDelete:
 		if n == 0 {
 			return snap, nil, fmt.Errorf("%s: no service to delete", kind)
 		}
-		gone := snap.Services[(n-1)*w]
-		for i := w - 1; i >= 0; i-- {
-			snap = snap.Without((n-1)*w + i)
-		}
-		return snap, gone, nil
+		next, svc := s.gone(snap)
+		return next, svc, nil
 	case modes.EndpointAdd, modes.EndpointDelete:
 		if n == 0 {
 			return snap, nil, fmt.Errorf("%s: no service to change", kind)
 		}
 		udp := s.UDPPositions()
-		return s.applyEndpoint(snap, min(udp[len(udp)/2], n-1)*w, kind == modes.EndpointAdd)
+		at := min(udp[len(udp)/2], n-1)
+		for _, svc := range snap.Services[at*s.Width() : (at+1)*s.Width()] {
+			if kind == modes.EndpointDelete && len(svc.Endpoints) == 0 {
+				return snap, nil, fmt.Errorf("%s: service %s has no endpoint", kind, svc.Key())
+			}
+		}
+		next, svc := s.edit(snap, at, func(of Spec, svc *modes.Service) {
+			if kind == modes.EndpointAdd {
+				svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: of.SpareEndpoint(0)})
+			} else {
+				svc.Endpoints = slices.Clone(svc.Endpoints[:len(svc.Endpoints)-1])
+			}
+		})
+		return next, svc, nil
 	}
 	return snap, nil, fmt.Errorf("unknown change %q: valid are %v", kind, modes.ChangeKinds())
 }
 
-func (s Spec) applyEndpoint(snap modes.Snapshot, at int, add bool) (modes.Snapshot, *modes.Service, error) {
-	var changed []*modes.Service
-	for _, old := range snap.Services[at : at+s.Width()] {
-		svc := *old
-		s.Family = svc.Family()
-		switch {
-		case add:
-			svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: s.SpareEndpoint(0)})
-		case len(svc.Endpoints) == 0:
-			return snap, nil, fmt.Errorf("%s: service %s has no endpoint", modes.EndpointDelete, svc.Key())
-		default:
-			svc.Endpoints = slices.Clone(svc.Endpoints[:len(svc.Endpoints)-1])
-		}
-		changed = append(changed, &svc)
-	}
-	for _, svc := range changed {
+// come adds the next Service at the end, gone takes the last one away, and edit changes the
+// Service at a position: of a dual-stack one both families. Each returns the Service that it
+// is about, of IPv4 if there are two.
+func (s Spec) come(snap modes.Snapshot) (modes.Snapshot, *modes.Service) {
+	added := s.both(len(snap.Services) / s.Width())
+	for _, svc := range added {
 		snap = snap.With(svc)
 	}
-	return snap, changed[0], nil
+	return snap, added[0]
+}
+
+func (s Spec) gone(snap modes.Snapshot) (modes.Snapshot, *modes.Service) {
+	first := len(snap.Services) - s.Width()
+	svc := snap.Services[first]
+	for i := len(snap.Services) - 1; i >= first; i-- {
+		snap = snap.Without(i)
+	}
+	return snap, svc
+}
+
+// edit gives change a copy to change, with the Spec as it is for its family.
+func (s Spec) edit(snap modes.Snapshot, position int, change func(of Spec, svc *modes.Service)) (modes.Snapshot, *modes.Service) {
+	w := s.Width()
+	var first *modes.Service
+	for _, old := range snap.Services[position*w : (position+1)*w] {
+		svc := *old
+		s.Family = svc.Family()
+		change(s, &svc)
+		snap, first = snap.With(&svc), cmp.Or(first, &svc)
+	}
+	return snap, first
 }

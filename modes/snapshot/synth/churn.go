@@ -25,30 +25,19 @@ func NewChurn(s Spec, seed uint64) *Churn {
 // from the Spec and from the changes before.
 func (c *Churn) Next(snap modes.Snapshot) modes.Snapshot {
 	c.n++
-	w := c.spec.Width()
-	if c.n%5 == 0 {
-		if n := len(snap.Services); n > c.spec.Services*w {
-			for range w {
-				n--
-				snap = snap.Without(n)
+	switch {
+	case c.n%5 != 0:
+		snap, _ = c.spec.edit(snap, c.rng.IntN(c.spec.Services), func(of Spec, svc *modes.Service) {
+			if len(svc.Endpoints) > of.Endpoints {
+				svc.Endpoints = slices.Clone(svc.Endpoints[:of.Endpoints])
+			} else {
+				svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: of.SpareEndpoint(c.n)})
 			}
-			return snap
-		}
-		for _, svc := range c.spec.both(c.spec.Services) {
-			snap = snap.With(svc)
-		}
-		return snap
-	}
-	at := c.rng.IntN(c.spec.Services) * w
-	for _, old := range snap.Services[at : at+w] {
-		svc, spec := *old, c.spec
-		spec.Family = svc.Family()
-		if len(svc.Endpoints) > c.spec.Endpoints {
-			svc.Endpoints = slices.Clone(svc.Endpoints[:c.spec.Endpoints])
-		} else {
-			svc.Endpoints = append(slices.Clone(svc.Endpoints), modes.Endpoint{Addr: spec.SpareEndpoint(c.n)})
-		}
-		snap = snap.With(&svc)
+		})
+	case len(snap.Services) > c.spec.Services*c.spec.Width():
+		snap, _ = c.spec.gone(snap)
+	default:
+		snap, _ = c.spec.come(snap)
 	}
 	return snap
 }
