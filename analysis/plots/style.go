@@ -87,8 +87,9 @@ func (l Look) shape() draw.GlyphDrawer {
 // dash is that of the variant's line.
 func (l Look) dash() []vg.Length { return dashes()[l.Variant%len(dashes())] }
 
-// parts lists colours of the parts of bars: seven, as many as a sync has phases, that differ in brightness and hue, from
-// each other and from those of modes, after P. Tol's "muted" ("Colour Schemes", 2021).
+// parts lists colours of the parts of bars: seven, as many as a sync has phases, that differ
+// in brightness and hue, from each other and from those of modes, after P. Tol's "muted"
+// ("Colour Schemes", 2021).
 func parts() []color.RGBA {
 	return []color.RGBA{
 		{0x33, 0x22, 0x88, 255}, // indigo

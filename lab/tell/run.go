@@ -64,16 +64,11 @@ func Trace(known catalog.Catalog, variants []trial.Variant, books []story.Book) 
 				b.Snapshot.Node.Addrs = topo.NodeAddrs()
 				told, err = b.Trace(mode, v.Args, hosts)
 			}
-			var unsupported *modes.UnsupportedError
-			var no *modes.NoPlanError
-			switch {
-			case errors.As(err, &unsupported):
-				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: unsupported.Error()})
+			if why := untold(err); why != "" {
+				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: why})
 				continue
-			case errors.As(err, &no):
-				out = append(out, Result{Mode: mode.Name, Book: b.Name, Untold: no.Error()})
-				continue
-			case err != nil:
+			}
+			if err != nil {
 				return nil, err
 			}
 			for _, o := range told {
@@ -82,6 +77,19 @@ func Trace(known catalog.Catalog, variants []trial.Variant, books []story.Book) 
 		}
 	}
 	return out, nil
+}
+
+// untold is why a mode has nothing to tell of a book, empty where the error is no such reason.
+func untold(err error) string {
+	var unsupported *modes.UnsupportedError
+	var no *modes.NoPlanError
+	switch {
+	case errors.As(err, &unsupported):
+		return unsupported.Error()
+	case errors.As(err, &no):
+		return no.Error()
+	}
+	return ""
 }
 
 // In tells books with real packets in a testbed, by a process of the given role.

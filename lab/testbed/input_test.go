@@ -54,15 +54,21 @@ func TestInputUnread(t *testing.T) {
 	})
 }
 
-// TestTerminalAsInput: a terminal as the plain input of a command of this kernel is copied,
-// up to its end. The command itself, in the background there, could not read it.
-func TestTerminalAsInput(t *testing.T) {
+// openTerminal is both ends of a terminal, until the test ends.
+func openTerminal(t *testing.T) (keys, terminal *os.File) {
+	t.Helper()
 	keys, terminal, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer keys.Close()
-	defer terminal.Close()
+	t.Cleanup(func() { _, _ = terminal.Close(), keys.Close() })
+	return keys, terminal
+}
+
+// TestTerminalAsInput: a terminal as the plain input of a command of this kernel is copied,
+// up to its end. The command itself, in the background there, could not read it.
+func TestTerminalAsInput(t *testing.T) {
+	keys, terminal := openTerminal(t)
 	cmd := exec.Command("/bin/sh", "-c", "cat <&3; test -t 3 && echo terminal")
 	in := &Input{From: terminal}
 	j, err := in.join(cmd, nil)
@@ -92,12 +98,7 @@ func TestTerminalAsInput(t *testing.T) {
 // TestTerminalInBackground: a terminal as plain input is not read before the process group
 // has it, which would stop the process and its command.
 func TestTerminalInBackground(t *testing.T) {
-	keys, terminal, err := pty.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer keys.Close()
-	defer terminal.Close()
+	keys, terminal := openTerminal(t)
 	var out bytes.Buffer
 	cmd := exec.Command(self(t), roleJobs, "shell")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, &out, &out
@@ -105,7 +106,7 @@ func TestTerminalInBackground(t *testing.T) {
 	if _, err := keys.WriteString("a line\n\x04"); err != nil {
 		t.Fatal(err)
 	}
-	err = cmd.Run()
+	err := cmd.Run()
 	if want := "runs in the background\na line\n"; err != nil || out.String() != want {
 		t.Errorf("%v: %q, not %q", err, out.String(), want)
 	}

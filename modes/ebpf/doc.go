@@ -17,8 +17,8 @@
 //
 // It differs from Cilium on purpose in two ways. A backend belongs to one Service port and
 // says which of its fronts lead there, so that a choice that is remembered by its id is known
-// to be still the front's. And the way back stands in the connection map itself, not in a reverse map of Services beside it:
-// a connection outlives its Service, as with conntrack.
+// to be still the front's. And the way back stands in the connection map itself, not in a
+// reverse map of Services beside it: a connection outlives its Service, as with conntrack.
 //
 // A packet whose new source is an address of the node (masqueraded, or the answer from a
 // node port) leaves by the link that the routing table names without passing the
