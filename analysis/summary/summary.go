@@ -85,8 +85,8 @@ type Summary struct {
 	Cells []*Cell `json:"cells"`
 	// Failures has a line for each trial that failed.
 	Failures []string `json:"failures,omitempty"`
-	// SetAside has a line for each trial that ended well, but under conditions
-	// that void its samples.
+	// SetAside has a line for each trial whose samples are in no cell: it failed after it had
+	// measured something, or it was under conditions that void its samples.
 	SetAside []string `json:"set_aside,omitempty"`
 	// Residue has a line for each fact of the environment that differed between
 	// rounds although nobody asked for it.
@@ -113,10 +113,11 @@ func Of(run *results.Run) (*Summary, error) {
 // they first occurred.
 func Make(records []results.Record) (*Summary, error) {
 	s := &Summary{Residue: residue(records), baseline: results.DefaultBaseline}
-	aside := s.outcomes(records)
+	failed, void := s.outcomes(records)
 	byName := map[string]*Cell{}
 	for _, r := range records {
-		if !r.Sample() || aside[r.Trial] {
+		// That something takes more than a limit is so, whatever failed afterwards.
+		if !r.Sample() || void[r.Trial] || failed[r.Trial] && !r.Over {
 			continue
 		}
 		name := r.Cell()
@@ -138,22 +139,33 @@ func Make(records []results.Record) (*Summary, error) {
 	return s, nil
 }
 
-// outcomes counts how trials ended, and returns those to be set aside.
-func (s *Summary) outcomes(records []results.Record) map[string]bool {
-	aside := map[string]bool{}
+// outcomes counts how trials ended, and returns those that failed, and those whose
+// surroundings void all that they measured.
+func (s *Summary) outcomes(records []results.Record) (failed, void map[string]bool) {
+	failed, void = map[string]bool{}, map[string]bool{}
 	for _, r := range records {
 		switch {
 		case r.Metric != results.Done:
-		case r.Mark != "":
-			aside[r.Trial] = true
-			s.SetAside = append(s.SetAside, r.Trial+": "+r.Mark)
 		case r.Err != "":
+			failed[r.Trial] = true
 			s.Failures = append(s.Failures, r.Trial+": "+r.Err)
+			if slices.ContainsFunc(records, func(o results.Record) bool { return o.Trial == r.Trial && figure(o) }) {
+				s.SetAside = append(s.SetAside, r.Trial+": it failed")
+			}
+		case r.Mark != "":
+			void[r.Trial] = true
+			s.SetAside = append(s.SetAside, r.Trial+": "+r.Mark)
 		default:
 			s.Trials++
 		}
 	}
-	return aside
+	return failed, void
+}
+
+// figure tells whether a record says something of a mode that is lost where its trial failed.
+func figure(r results.Record) bool {
+	m, _ := results.FindMetric(r.Metric)
+	return r.Sample() && m.Compared && !r.Over
 }
 
 // residue names the facts of the environment that have several values, although they are

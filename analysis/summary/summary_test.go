@@ -140,6 +140,30 @@ func TestPercentileCoverage(t *testing.T) {
 	}
 }
 
+// TestFailedTrial: what a trial measured before it failed is named, and in no cell; that a
+// limit cut something off in it still counts.
+func TestFailedTrial(t *testing.T) {
+	over := record(results.InstallSequential, "a", 30)
+	over.Over = true
+	records := []results.Record{record(results.SyncFull, "a", 5), record(results.MachineStep, "a", 1e-9), over, record(results.MachineStep, "b", 1e-9), record(results.SyncFull, "c", 7)}
+	var all []results.Record
+	for _, r := range records {
+		r.Trial = r.Variant.Mode()
+		all = append(all, r)
+	}
+	s, err := Make(append(all, results.Record{Metric: results.Done, Trial: "a", Err: "no answer"},
+		results.Record{Metric: results.Done, Trial: "b", Err: "no room", Mark: "clock stepped"}, results.Record{Metric: results.Done, Trial: "c"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Cells) != 2 || s.Cells[0].Metric != results.InstallSequential || !s.Cells[0].Over || s.Cells[1].Median != 7 {
+		t.Errorf("cells: %+v", s.Cells)
+	}
+	if !slices.Equal(s.SetAside, []string{"a: it failed"}) || len(s.Failures) != 2 || s.Trials != 1 {
+		t.Errorf("set aside %q, failures %q, %d trials", s.SetAside, s.Failures, s.Trials)
+	}
+}
+
 // TestSetAside: samples of a trial whose surroundings void them are named, not
 // mixed in; facts that differ between rounds are named too.
 func TestSetAside(t *testing.T) {
