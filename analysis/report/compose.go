@@ -62,7 +62,7 @@ func rows() []row {
 	return []row{
 		{"full sync", results.SyncFull, nil},
 		{"all rules, one call each", results.InstallSequential, nil},
-		{"one rule more (-A)", results.RuleAppend, nil},
+		{"one rule more", results.RuleAppend, nil},
 		{"add a Service", results.SyncDelta, change("service-add")},
 		{"delete a Service", results.SyncDelta, change("service-delete")},
 		{"add an endpoint", results.SyncDelta, change("endpoint-add")},
