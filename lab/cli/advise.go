@@ -24,9 +24,9 @@ func (a app) adviseCommand() *cobra.Command {
 	var asJSON bool
 	var from clusterFlags
 	cmd := &cobra.Command{
-		Use:   "advise [DIR]",
+		Use:   "advise [RUN]",
 		Short: "Say which mode does better at your number of Services, and which cannot be told apart",
-		Long: `advise reads a run directory (the latest if none is given) and says, at a number of
+		Long: `advise reads a run (its directory or its name; the latest if none is given) and says, at a number of
 Services, which modes are ahead, which are behind and by how much, and which cannot be
 told apart: intervals decide, not medians. At a number that was not measured it
 simulates, with costs from the run, and says so. Beside it stands what each mode cannot
@@ -38,7 +38,7 @@ their number, what they ask for, and, where it simulates, the rules that they ta
   viplab advise --kernel 7.3 results/runs/latest --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usagef("advise takes one run directory, got %d arguments", len(args))
+				return usagef("advise takes one run, got %d arguments", len(args))
 			}
 			return nil
 		},

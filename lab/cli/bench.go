@@ -233,7 +233,11 @@ func (f *benchFlags) resolveResume(cmd *cobra.Command) (*session.Session, error)
 		return nil, err
 	}
 	s := f.session(f.Config, true)
-	s.Dir = filepath.Clean(f.resume)
+	dir, err := runDir(f.resume)
+	if err != nil {
+		return nil, err
+	}
+	s.Dir = filepath.Clean(dir)
 	if err := s.Load(); err != nil {
 		return nil, usageError{err}
 	}

@@ -19,8 +19,8 @@ func compareCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare A [B]",
 		Short: "Compare two runs, cell by cell, with significance",
-		Long: `compare sets two run directories side by side: for each quantity the change from
-A to B with its 95 % interval, and whether chance alone would explain it
+		Long: `compare sets two runs (directories or names) side by side: for each quantity the
+change from A to B with its 95 % interval, and whether chance alone would explain it
 (Mann-Whitney, by rounds). Runs of different testbeds, kernels or CPUs are refused
 unless --force is given; --across lets variants meet that differ in a key, for
 example one kernel or backend in A and another in B. One run alone is compared with itself, its even rounds
@@ -31,7 +31,7 @@ worse by more than that share, with the whole interval.`,
   viplab compare --across backend legacy-run nft-run`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
-				return usagef("compare takes one or two run directories, got %d arguments", len(args))
+				return usagef("compare takes one or two runs, got %d arguments", len(args))
 			}
 			return nil
 		},

@@ -14,7 +14,7 @@ import (
 func packCommand() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:   "pack DIR",
+		Use:   "pack RUN",
 		Short: "Pack a run to be sent: one small archive with its records and its report",
 		Long: `pack writes a tar.gz of what was measured (records, configuration, environment) and of
 the report. Plots and bench.txt are left out: report makes them again from the records.`,
@@ -22,19 +22,23 @@ the report. Plots and bench.txt are left out: report makes them again from the r
   tar xzf 20261125T200144Z-8423f3.tar.gz && viplab report 20261125T200144Z-8423f3`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("pack takes one run directory, got %d arguments", len(args))
+				return usagef("pack takes one run, got %d arguments", len(args))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := runDir(args[0])
+			if err != nil {
+				return err
+			}
 			if out == "" {
-				real, err := filepath.EvalSymlinks(args[0])
+				real, err := filepath.EvalSymlinks(dir)
 				if err != nil {
-					return usagef("%s is no run directory: %w", args[0], err)
+					return usagef("%s is no run directory: %w", dir, err)
 				}
 				out = filepath.Base(real) + ".tar.gz"
 			}
-			if err := pack(out, args[0]); err != nil {
+			if err := pack(out, dir); err != nil {
 				return unlessMachine(err)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), out)

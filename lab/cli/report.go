@@ -16,17 +16,17 @@ func (a app) reportCommand() *cobra.Command {
 	var out string
 	var force bool
 	cmd := &cobra.Command{
-		Use:   "report DIR...",
+		Use:   "report RUN...",
 		Short: "Make plots and report again from the records of one or more runs",
-		Long: `report reads samples.jsonl of run directories, from this machine or another, also of
-runs that were cut off, and writes summary, bench.txt, plots (SVG, PNG, CSV) and
-report anew. Of several runs it makes one report with a series each, in a directory
+		Long: `report reads samples.jsonl of runs (directories or names), from this machine or
+another, also of runs that were cut off, and writes summary, bench.txt, plots (SVG,
+PNG, CSV) and report anew. Of several runs it makes one report with a series each, in a directory
 of its own; runs of different testbeds or kernels only with --force.`,
 		Example: `  viplab report results/runs/latest
   viplab report --out review before after`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("report takes at least one run directory")
+				return usagef("report takes at least one run")
 			}
 			return nil
 		},

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRunsAndPack: a run is listed, named, packed once, and not pruned as long as it has its
+// TestRunsAndPack: a run is listed, named, found by its names, packed once, and not pruned as long as it has its
 // name; what tables say, JSON says too.
 func TestRunsAndPack(t *testing.T) {
 	old := oldRun(t)
@@ -33,6 +33,21 @@ func TestRunsAndPack(t *testing.T) {
 		t.Errorf("a run with a name was pruned: %s", out)
 	}
 	must("before", "runs")
+	for _, args := range []string{"compare --all one before", "report before --out again", "report one", "advise before", "advise --services 50 one", "simulate --services 50 --calibrate before"} {
+		must("", strings.Fields(args)...)
+	}
+	for _, args := range []string{"compare one other", "report other", "pack other", "advise other", "bench --resume other"} {
+		code, _, errs := run(t, strings.Fields(args)...)
+		if code != ExitUsage || !strings.Contains(errs, `there is no run "other": nothing is at other or results/runs/other`) {
+			t.Errorf("%s: exit code %d, %s", args, code, errs)
+		}
+	}
+	if err := os.Mkdir("before", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := run(t, "report", "before"); code != ExitUsage || !strings.Contains(errs, "before is no run directory") {
+		t.Errorf("a path that is there does not win: exit code %d, %s", code, errs)
+	}
 	must("one.tar.gz", "pack", filepath.Join(runsDir, "before"))
 	if code, _, errs := run(t, "pack", filepath.Join(runsDir, "before")); code != ExitUsage || !strings.Contains(errs, "exists") {
 		t.Errorf("an archive was written over: %d %s", code, errs)
