@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -39,6 +40,9 @@ of its own; runs of different testbeds or kernels only with --force.`,
 				}
 				runs = append(runs, run)
 			}
+			if err := unlessRun(out, runs); err != nil {
+				return err
+			}
 			if len(runs) > 1 && out == "" {
 				out = filepath.Join(runsDir, "report-"+time.Now().UTC().Format("20060102T150405Z"))
 			}
@@ -63,4 +67,21 @@ of its own; runs of different testbeds or kernels only with --force.`,
 	cmd.Flags().StringVar(&out, "out", "", "directory for the report (default the run's own, of several "+runsDir+"/report-TIME)")
 	cmd.Flags().BoolVar(&force, "force", false, "set runs of different testbeds or kernels side by side")
 	return cmd
+}
+
+// unlessRun refuses a directory for a report that has a run of its own, whose report it would
+// write over, unless that is the one run that is reported.
+func unlessRun(out string, runs []*results.Run) error {
+	if out == "" {
+		return nil
+	}
+	if _, err := os.Lstat(filepath.Join(out, results.SamplesFile)); err != nil {
+		return nil
+	}
+	a, errA := os.Stat(out)
+	b, errB := os.Stat(runs[0].Dir)
+	if len(runs) == 1 && errors.Join(errA, errB) == nil && os.SameFile(a, b) {
+		return nil
+	}
+	return usagef("--out %s has a run of its own, whose summary and report would be written over: choose another folder", out)
 }

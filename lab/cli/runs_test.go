@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -57,5 +58,31 @@ func TestRunsAndPack(t *testing.T) {
 		if strings.Contains(args, "--json") && !json.Valid([]byte(out)) {
 			t.Errorf("%s: no JSON: %.200s", args, out)
 		}
+	}
+}
+
+// TestReportOut: a report goes into no other run's directory, only into that of the run.
+func TestReportOut(t *testing.T) {
+	old := oldRun(t)
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"a", "b"} {
+		if err := os.CopyFS(dir, os.DirFS(old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("a", "also-a"); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadFile("b/summary.json")
+	for _, args := range []string{"report a --out b", "report a b --out b --force"} {
+		if code, _, errs := run(t, strings.Fields(args)...); code != ExitUsage || !strings.Contains(errs, "--out b has a run of its own") {
+			t.Errorf("%s: exit code %d, %s", args, code, errs)
+		}
+	}
+	if after, _ := os.ReadFile("b/summary.json"); !bytes.Equal(before, after) {
+		t.Error("the other run's summary was written over")
+	}
+	if code, _, errs := run(t, "report", "a", "--out", "also-a"); code != ExitOK {
+		t.Errorf("into its own directory: exit code %d, %s", code, errs)
 	}
 }
