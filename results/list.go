@@ -84,9 +84,18 @@ func listed(dir string) Listed {
 	return out
 }
 
+// NameTakenError says that a name is another run's.
+type NameTakenError struct{ Name, Run string }
+
+// Error implements error.
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("the name %s is that of run %s already", e.Name, e.Run)
+}
+
 // NameRun makes a link of that name to a run of a folder, which serves as its name from
-// then on. An earlier link of that name is replaced, anything else is an error.
-func NameRun(dir, run, name string) error {
+// then on. A name of another run that is still there is a [NameTakenError], unless it is to be
+// moved.
+func NameRun(dir, run, name string, move bool) error {
 	if name == "" || name == LatestLink || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
 		return fmt.Errorf("a run cannot be named %q: a name has no slash, begins with no dot and is not %s", name, LatestLink)
 	}
@@ -105,6 +114,13 @@ func NameRun(dir, run, name string) error {
 	if info, err := os.Lstat(link); err == nil {
 		if info.Mode().Type() != fs.ModeSymlink {
 			return fmt.Errorf("name run %s: %s is there already, and is no name", run, link)
+		}
+		to, err := os.Readlink(link)
+		if err != nil {
+			return fmt.Errorf("name run %s: %w", run, err)
+		}
+		if _, err := os.Stat(link); err == nil && to != run && !move {
+			return &NameTakenError{name, to}
 		}
 		if err := os.Remove(link); err != nil {
 			return fmt.Errorf("name run %s: %w", run, err)

@@ -44,7 +44,7 @@ func TestRuns(t *testing.T) {
 	if err := os.Symlink("c", filepath.Join(dir, LatestLink)); err != nil {
 		t.Fatal(err)
 	}
-	if err := NameRun(dir, "d", "before"); err != nil {
+	if err := NameRun(dir, "d", "before", false); err != nil {
 		t.Fatal(err)
 	}
 	list, err := List(dir)
@@ -74,7 +74,7 @@ func TestRuns(t *testing.T) {
 		t.Error("deleted by a way out of the folder")
 	}
 	for link, run := range map[string]string{LatestLink: "c", "before": "d"} {
-		if err := NameRun(dir, link, "of-"+link); err != nil {
+		if err := NameRun(dir, link, "of-"+link, false); err != nil {
 			t.Error(err)
 		}
 		if to, err := os.Readlink(filepath.Join(dir, "of-"+link)); err != nil || to != run {
@@ -82,12 +82,38 @@ func TestRuns(t *testing.T) {
 		}
 	}
 	for _, bad := range [][2]string{{"d", "a"}, {"d", LatestLink}, {"d", "x/y"}, {"d", ""}, {"d", ".x"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
-		if err := NameRun(dir, bad[0], bad[1]); err == nil {
+		if err := NameRun(dir, bad[0], bad[1], true); err == nil {
 			t.Errorf("%s is named %s", bad[0], bad[1])
 		}
 	}
 	if list, err := List(filepath.Join(dir, "nowhere")); err != nil || len(list) != 0 {
 		t.Errorf("%v %v", list, err)
+	}
+}
+
+// TestNameTaken: a name stays with its run unless it is to be moved, or the run is gone.
+func TestNameTaken(t *testing.T) {
+	dir := t.TempDir()
+	for i, name := range []string{"a", "b"} {
+		runAt(t, dir, name, i+1)
+	}
+	var taken *NameTakenError
+	for i, step := range []struct {
+		run         string
+		move, taken bool
+	}{{"a", false, false}, {"a", false, false}, {"b", false, true}, {"b", true, false}, {"a", false, true}} {
+		if err := NameRun(dir, step.run, "mine", step.move); errors.As(err, &taken) != step.taken || err != nil && !step.taken {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+	if taken == nil || taken.Run != "b" {
+		t.Errorf("%v", taken)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := NameRun(dir, "a", "mine", false); err != nil {
+		t.Errorf("the name of a run that is gone: %v", err)
 	}
 }
 

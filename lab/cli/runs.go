@@ -51,7 +51,8 @@ func listRuns(dir string) ([]results.Listed, error) {
 }
 
 func nameCommand(dir *string) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use:   "name RUN NAME",
 		Short: "Give a run a name, under which it is found and never pruned",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -61,12 +62,19 @@ func nameCommand(dir *string) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := results.NameRun(*dir, args[0], args[1]); err != nil {
+			err := results.NameRun(*dir, args[0], args[1], force)
+			var taken *results.NameTakenError
+			if errors.As(err, &taken) {
+				return usagef("%w (--force moves it)", err)
+			}
+			if err != nil {
 				return usageError{err}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "move a name that another run has")
+	return cmd
 }
 
 func pruneCommand(dir *string) *cobra.Command {
