@@ -1,6 +1,8 @@
 package results
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -132,12 +134,30 @@ func NameRun(dir, run, name string, move bool) error {
 	return nil
 }
 
+// nameTime is how the name of a run begins that nobody named.
+const nameTime = "20060102T150405Z"
+
+// NewName is the name of a run that nobody names, TIME-HASH: of the time when it begins and of
+// what sets it apart from others of that second.
+func NewName(at time.Time, apart []byte) string {
+	sum := sha256.Sum256(apart)
+	return at.UTC().Format(nameTime) + "-" + hex.EncodeToString(sum[:3])
+}
+
+// unnamed tells whether a name is of the form of [NewName].
+func unnamed(name string) bool {
+	at, hash, _ := strings.Cut(name, "-")
+	_, err := time.Parse(nameTime, at)
+	sum, hexErr := hex.DecodeString(hash)
+	return err == nil && hexErr == nil && len(sum) == 3
+}
+
 // Prunable lists the runs of a folder that may be deleted where the newest keep stay: those
-// that have no name and are not the latest.
+// that are not the latest, have no name, and whose folder nobody named otherwise.
 func Prunable(list []Listed, keep int) []Listed {
 	var out []Listed
 	for i, l := range list {
-		if i < len(list)-keep && len(l.Links) == 0 {
+		if i < len(list)-keep && len(l.Links) == 0 && unnamed(l.Name) {
 			out = append(out, l)
 		}
 	}

@@ -32,48 +32,53 @@ func runAt(t *testing.T, dir, name string, day int) {
 }
 
 // TestRuns: runs are listed by their age; one that has a name, is the latest, or is among the
-// newest is not pruned; what is no run is neither listed nor deleted.
+// newest is not pruned, nor one whose folder somebody named; what is no run is neither listed
+// nor deleted.
 func TestRuns(t *testing.T) {
 	dir := t.TempDir()
-	for i, name := range []string{"d", "c", "b", "a"} {
+	at := time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)
+	d, c, b := NewName(at, []byte("d")), NewName(at, []byte("c")), NewName(at, []byte("b"))
+	for i, name := range []string{d, c, b, "a"} {
 		runAt(t, dir, name, i+1)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "mine"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("c", filepath.Join(dir, LatestLink)); err != nil {
+	if err := os.Symlink(c, filepath.Join(dir, LatestLink)); err != nil {
 		t.Fatal(err)
 	}
-	if err := NameRun(dir, "d", "before", false); err != nil {
+	if err := NameRun(dir, d, "before", false); err != nil {
 		t.Fatal(err)
 	}
 	list, err := List(dir)
-	if err != nil || len(list) != 4 || list[0].Name != "d" || list[3].Name != "a" || !slices.Equal(list[0].Links, []string{"before"}) ||
+	if err != nil || len(list) != 4 || list[0].Name != d || list[3].Name != "a" || !slices.Equal(list[0].Links, []string{"before"}) ||
 		list[1].Links[0] != LatestLink || list[0].Testbed != "uml" || list[0].Services[1] != 1000 || list[0].Bytes == 0 {
 		t.Fatalf("%+v %v", list, err)
 	}
-	if old := Prunable(list, 1); len(old) != 1 || old[0].Name != "b" {
-		t.Errorf("%+v", old)
+	for keep, want := range []int{1, 1, 0} {
+		if old := Prunable(list, keep); len(old) != want || want > 0 && old[0].Name != b {
+			t.Errorf("%+v", old)
+		}
 	}
-	unlock, err := Lock(filepath.Join(dir, "b"))
+	unlock, err := Lock(filepath.Join(dir, b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var busy *BusyError
-	if err := DeleteRun(dir, "b"); !errors.As(err, &busy) {
+	if err := DeleteRun(dir, b); !errors.As(err, &busy) {
 		t.Errorf("a run that is being written: %v", err)
 	}
 	unlock()
-	if err := DeleteRun(dir, "b"); err != nil {
+	if err := DeleteRun(dir, b); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "b")); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(dir, b)); !os.IsNotExist(err) {
 		t.Error("the run is still there")
 	}
 	if err := DeleteRun(dir, "../"+filepath.Base(dir)+"/mine"); err == nil {
 		t.Error("deleted by a way out of the folder")
 	}
-	for link, run := range map[string]string{LatestLink: "c", "before": "d"} {
+	for link, run := range map[string]string{LatestLink: c, "before": d} {
 		if err := NameRun(dir, link, "of-"+link, false); err != nil {
 			t.Error(err)
 		}
@@ -81,7 +86,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("the name of %s leads to %s, %v", link, to, err)
 		}
 	}
-	for _, bad := range [][2]string{{"d", "a"}, {"d", LatestLink}, {"d", "x/y"}, {"d", ""}, {"d", ".x"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
+	for _, bad := range [][2]string{{d, "a"}, {d, LatestLink}, {d, "x/y"}, {d, ""}, {d, ".x"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
 		if err := NameRun(dir, bad[0], bad[1], true); err == nil {
 			t.Errorf("%s is named %s", bad[0], bad[1])
 		}

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -29,9 +27,8 @@ func below(dir, name string) (string, error) {
 // written, before minutes are spent on measuring. It makes nothing.
 func (a app) checkOut(dir *string) error {
 	if *dir == "" {
-		now := time.Now().UTC()
-		sum := sha256.Sum256(fmt.Appendf(nil, "%v %d %d", a.command, now.UnixNano(), os.Getpid()))
-		*dir = filepath.Join(runsDir, now.Format("20060102T150405Z")+"-"+hex.EncodeToString(sum[:3]))
+		now := time.Now()
+		*dir = filepath.Join(runsDir, results.NewName(now, fmt.Appendf(nil, "%v %d %d", a.command, now.UnixNano(), os.Getpid())))
 	}
 	st, err := os.Stat(*dir)
 	if err == nil && !st.IsDir() {

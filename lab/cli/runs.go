@@ -82,8 +82,10 @@ func pruneCommand(dir *string) *cobra.Command {
 	var really bool
 	cmd := &cobra.Command{
 		Use:   "prune",
-		Short: "Delete all runs but the newest, those that have a name, and the latest",
-		Args:  noArgs,
+		Short: "Delete all runs but the newest, the latest, and those that somebody named",
+		Long: `prune lists the runs that --delete deletes: all but the newest, the latest, and those that
+somebody named, by viplab runs name or by a folder that is not called TIME-HASH.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if keep < 0 {
 				return usagef("keep must not be negative, got %d", keep)
@@ -107,7 +109,10 @@ func pruneCommand(dir *string) *cobra.Command {
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), filepath.Join(*dir, l.Name))
 			}
-			if len(old) > 0 && !really {
+			switch {
+			case len(old) == 0:
+				fmt.Fprintf(cmd.ErrOrStderr(), "nothing to delete: of %d runs in %s the newest %d stay, the latest, and those that somebody named\n", len(list), *dir, keep)
+			case !really:
 				fmt.Fprintln(cmd.ErrOrStderr(), "nothing was deleted: --delete deletes these")
 			}
 			return nil

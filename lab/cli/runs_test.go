@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRunsAndPack: a run is listed, named, found by its names, packed once, and not pruned as long as it has its
-// name; what tables say, JSON says too.
+// TestRunsAndPack: a run is listed, named, found by its names, packed once, and not pruned as
+// long as it has a name; what tables say, JSON says too.
 func TestRunsAndPack(t *testing.T) {
 	old := oldRun(t)
 	t.Chdir(t.TempDir())
@@ -28,7 +28,15 @@ func TestRunsAndPack(t *testing.T) {
 		}
 		return out
 	}
-	must("one", "runs", "prune", "--keep", "0")
+	if err := os.CopyFS(filepath.Join(runsDir, "20261125T200144Z-8423f3"), os.DirFS(old)); err != nil {
+		t.Fatal(err)
+	}
+	if out := must("20261125T200144Z-8423f3\n", "runs", "prune", "--keep", "0", "--delete"); strings.Contains(out, "one") {
+		t.Errorf("a folder that somebody named was pruned: %s", out)
+	}
+	if _, _, errs := run(t, "runs", "prune", "--keep", "0"); !strings.Contains(errs, "nothing to delete: of 1 runs") {
+		t.Errorf("nothing to delete: %q", errs)
+	}
 	must("", "runs", "name", "one", "before")
 	if out := must("", "runs", "prune", "--keep", "0", "--delete"); out != "" {
 		t.Errorf("a run with a name was pruned: %s", out)
