@@ -128,7 +128,11 @@ func (c *Comparison) Judged() (n int) {
 }
 
 // DifferentError says what keeps two runs from being compared.
-type DifferentError struct{ What []string }
+type DifferentError struct {
+	What []string
+	// Forced is whether they are compared nevertheless with [Options.Anyway].
+	Forced bool
+}
 
 // Error implements error.
 func (e *DifferentError) Error() string {
@@ -154,7 +158,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	diff := different(a.Env, b.Env)
 	forbidden := slices.DeleteFunc(slices.Clone(diff), func(d difference) bool { return o.Anyway || slices.Contains(across, d.fact) })
 	if len(forbidden) > 0 {
-		return nil, &DifferentError{texts(forbidden)}
+		return nil, &DifferentError{texts(forbidden), true}
 	}
 	ofA, err := summary.Make(a.Records)
 	if err != nil {
@@ -169,7 +173,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	cellsA, cellsB := cells(ofA, across), cells(ofB, across)
 	for _, key := range o.Across {
 		if !slices.ContainsFunc(slices.Concat(a.Records, b.Records), func(r results.Record) bool { return r.Variant[key] != "" }) {
-			return nil, &DifferentError{[]string{fmt.Sprintf("neither has a variant with a %s to compare across", key)}}
+			return nil, &DifferentError{What: []string{fmt.Sprintf("neither has a variant with a %s to compare across", key)}}
 		}
 	}
 	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff), Machine: machine(a, b)}
@@ -180,7 +184,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 		c.Rows[i].Explained = explained(c.Rows[i], c.Machine)
 	}
 	if len(c.Rows) == 0 {
-		return nil, &DifferentError{[]string{"they have no cell in common (modes, sizes and factors differ)"}}
+		return nil, &DifferentError{What: []string{"they have no cell in common (modes, sizes and factors differ)"}}
 	}
 	return c, nil
 }

@@ -131,13 +131,13 @@ func TestRefused(t *testing.T) {
 	a, b := run(rng, 6, 0, map[string]float64{"m": 1}), run(rng, 6, 0, map[string]float64{"m": 1})
 	b.Env.Kernel = "6.2"
 	var different *DifferentError
-	if _, err := Runs(a, b, Options{}); !errors.As(err, &different) || !strings.Contains(err.Error(), `kernel "6.1" against "6.2"`) {
+	if _, err := Runs(a, b, Options{}); !errors.As(err, &different) || !different.Forced || !strings.Contains(err.Error(), `kernel "6.1" against "6.2"`) {
 		t.Errorf("got %v", err)
 	}
 	if c, err := Runs(a, b, Options{Anyway: true}); err != nil || len(c.Rows) != 2 || !strings.Contains(c.sentence(), "although kernel") {
 		t.Errorf("got %v, %v", c, err)
 	}
-	if _, err := Runs(a, run(rng, 6, 0, map[string]float64{"other": 1}), Options{}); !errors.As(err, &different) {
+	if _, err := Runs(a, run(rng, 6, 0, map[string]float64{"other": 1}), Options{}); !errors.As(err, &different) || different.Forced {
 		t.Errorf("nothing in common: %v", err)
 	}
 }

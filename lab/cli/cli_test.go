@@ -75,6 +75,7 @@ var badInput = map[string]string{
 	"there is no run \"nowhere1\"":      "report nowhere1",
 	"compare takes one or two":          "compare a b c",
 	"unknown format":                    "compare a b --format xml",
+	"--json and --format text exclude":  "compare a b --json --format text",
 	"fail-above must be":                "compare a b --fail-above lots",
 	"unknown packet":                    "explain --packet lost",
 	"there is no service 9":             "explain --to 9",

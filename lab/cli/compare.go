@@ -36,11 +36,13 @@ worse by more than that share, with the whole interval.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if asJSON {
-				format = "json"
-			}
 			if !slices.Contains(compare.Formats(), format) {
 				return usagef("unknown format %q: valid are %v", format, compare.Formats())
+			}
+			if asJSON && cmd.Flags().Changed("format") && format != "json" {
+				return usagef("--json and --format %s exclude each other", format)
+			} else if asJSON {
+				format = "json"
 			}
 			var limit results.Portion
 			if failAbove != "" {
@@ -50,8 +52,12 @@ worse by more than that share, with the whole interval.`,
 			}
 			c, err := compareDirs(args, o, cmd.ErrOrStderr())
 			var different *compare.DifferentError
-			if errors.As(err, &different) {
+			switch {
+			case !errors.As(err, &different):
+			case different.Forced:
 				return usagef("%w (--force compares nevertheless what has a counterpart)", err)
+			default:
+				return usageError{err}
 			}
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -52,6 +53,9 @@ the report. Plots and bench.txt are left out: report makes them again from the r
 // pack writes a run into a new file, and leaves none behind that is not whole.
 func pack(out, dir string) error {
 	f, err := os.OpenFile(out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("pack %s: %s exists already: --out names another file", dir, out)
+	}
 	if err != nil {
 		return fmt.Errorf("pack %s: %w", dir, err)
 	}

@@ -58,7 +58,7 @@ func TestRunsAndPack(t *testing.T) {
 		t.Errorf("a path that is there does not win: exit code %d, %s", code, errs)
 	}
 	must("one.tar.gz", "pack", filepath.Join(runsDir, "before"))
-	if code, _, errs := run(t, "pack", filepath.Join(runsDir, "before")); code != ExitUsage || !strings.Contains(errs, "exists") {
+	if code, _, errs := run(t, "pack", filepath.Join(runsDir, "before")); code != ExitUsage || !strings.Contains(errs, "one.tar.gz exists already: --out names another file") {
 		t.Errorf("an archive was written over: %d %s", code, errs)
 	}
 	for _, args := range []string{"runs --json", "modes --json", "advise --json results/runs/before", "advise --services 50", "simulate --json --services 10 --modes ipvs"} {

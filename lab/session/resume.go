@@ -52,7 +52,9 @@ func (s *Session) load() error {
 		s.Resume, s.finished, s.warnings = true, run.Finished(), run.Warnings
 	}
 	maxTime := s.MaxTime
-	if s.Config, err = writtenConfig(s.Dir, s.Modes); err != nil {
+	if s.Config, err = writtenConfig(s.Dir, s.Modes); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("resume %s: it has no %s, which says how it is to go on: start a new run", s.Dir, results.ConfigFile)
+	} else if err != nil {
 		return fmt.Errorf("resume %s: its settings cannot be read: %w", s.Dir, err)
 	}
 	s.MaxTime = maxTime

@@ -116,6 +116,7 @@ func content(t *testing.T, dir string) string {
 // TestForeignConfig: settings that are not those of the records are not gone on with, and
 // nothing is filled in from the defaults.
 func TestForeignConfig(t *testing.T) {
+	const missing = "no file at all"
 	good, err := os.ReadFile(filepath.Join(begun(t).Dir, results.ConfigFile))
 	if err != nil {
 		t.Fatal(err)
@@ -132,11 +133,17 @@ func TestForeignConfig(t *testing.T) {
 		strings.Replace(string(good), "endpoints: 2", "endpoints: 3", 1):         "not that of its records",
 		strings.Replace(string(good), "    - 1\n    - 2", "    - 7\n    - 8", 1): "not that of its records",
 		string(good) + "---\n" + string(good):                                    "more than one document",
+		missing:                                                                  "it has no config.yaml, which says how it is to go on",
 	} {
 		s := begun(t)
 		record(t, s, ended(t, s))
 		if err := os.WriteFile(filepath.Join(s.Dir, results.ConfigFile), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
+		}
+		if text == missing {
+			if err := os.Remove(filepath.Join(s.Dir, results.ConfigFile)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		err := again(s).Load()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
