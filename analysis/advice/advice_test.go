@@ -93,6 +93,27 @@ func TestFewSamples(t *testing.T) {
 	}
 }
 
+// TestRates: intervals say who keeps up; where there is none, a margin does, and says so.
+func TestRates(t *testing.T) {
+	all := Standing{Leaders: []Entry{{Label: "a", Value: 0.001, Lo: 0.0009, Hi: 0.0011, Interval: true}},
+		Unplaced: []Entry{{Label: "b", Value: 0.001}, {Label: "c", Value: 0.9, Over: true}}}
+	for changes, want := range map[float64][]string{
+		2: {"a keeps up with 2.00", "b keeps up with 2.00 changes a second: one by one it programs 1000 (it has no interval: a factor of 10 decides)",
+			"c does not keep up with 2.00 changes a second: one by one it programs less than 1.11"},
+		950:   {"a may or may not", "b may or may not", "c does not"},
+		1200:  {"a does not", "b may or may not keep up with", "c does not"},
+		20000: {"a does not", "b does not keep up with", "c does not"},
+		0.5:   {"a keeps", "b keeps", "c may or may not keep up with"},
+	} {
+		got := rates(all, changes)
+		for i, w := range want {
+			if len(got) != len(want) || !strings.HasPrefix(got[i], w) {
+				t.Errorf("%g changes: %q, want %q", changes, got, w)
+			}
+		}
+	}
+}
+
 // TestAbilities: only what tells modes apart is listed.
 func TestAbilities(t *testing.T) {
 	rows := Abilities(catalog.All(), []string{"userspace", "ipvs", "unheard"})

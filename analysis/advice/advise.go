@@ -237,6 +237,10 @@ func crossing(q Question, s *summary.Summary, series []summary.Series, label str
 	return ""
 }
 
+// margin is how many times faster or slower than it has to be something is that keeps up, or
+// does not, although it has no interval.
+const margin = 10
+
 // rates says which variants keep up with so many changes a second, each programmed by
 // itself.
 func rates(st Standing, changes float64) []string {
@@ -245,20 +249,25 @@ func rates(st Standing, changes float64) []string {
 	}
 	var out []string
 	for _, e := range slices.Concat(st.Leaders, st.Behind, st.Unplaced) {
-		most := summary.Number(1 / e.Value)
-		if e.Interval {
+		most, why := summary.Number(1/e.Value), ""
+		lo, hi := e.Lo, e.Hi
+		switch {
+		case e.Over:
+			most, lo, hi = "less than "+most, e.Value, math.Inf(1)
+		case e.Interval:
 			most += " [" + summary.Number(1/e.Hi) + ", " + summary.Number(1/e.Lo) + "]"
+		default:
+			lo, hi = e.Value/margin, e.Value*margin
+			why = fmt.Sprintf(" (it has no interval: a factor of %d decides)", margin)
 		}
 		word := "keeps up with"
 		switch {
-		case !e.Interval:
-			word = "may or may not keep up with"
-		case e.Lo*changes > 1:
+		case lo*changes > 1:
 			word = "does not keep up with"
-		case e.Hi*changes > 1:
+		case hi*changes > 1:
 			word = "may or may not keep up with"
 		}
-		out = append(out, fmt.Sprintf("%s %s %s changes a second: one by one it programs %s", e.Label, word, summary.Number(changes), most))
+		out = append(out, fmt.Sprintf("%s %s %s changes a second: one by one it programs %s%s", e.Label, word, summary.Number(changes), most, why))
 	}
 	return out
 }
