@@ -44,7 +44,8 @@ type Row struct {
 	// Significant is whether P is below Alpha.
 	Significant bool `json:"significant"`
 	// Explained is set where the change is no larger than that of the machine's own speed
-	// between the runs, see [Comparison.Machine].
+	// between the runs, see [Comparison.Machine], or where the same cell of the baseline, which
+	// has no Service, changed alike.
 	Explained bool `json:"explained,omitempty"`
 	// FromNothing is set where the median of A is 0 and that of B is not, so that there is
 	// no share by which it changed.
@@ -74,7 +75,7 @@ type Comparison struct {
 	Differences []string `json:"differences,omitempty"`
 }
 
-// Significant counts the rows that neither chance nor the machine's own speed explains.
+// Significant counts the rows that neither chance nor the machine explains.
 func (c *Comparison) Significant() (n int) {
 	for _, r := range c.Rows {
 		if r.Significant && !r.Explained {
@@ -84,8 +85,7 @@ func (c *Comparison) Significant() (n int) {
 	return n
 }
 
-// Explained counts the rows whose change is significant, but no larger than that of the
-// machine's own speed.
+// Explained counts the rows whose change is significant, but the machine's.
 func (c *Comparison) Explained() (n int) {
 	for _, r := range c.Rows {
 		if r.Significant && r.Explained {
@@ -96,7 +96,7 @@ func (c *Comparison) Explained() (n int) {
 }
 
 // Worsened lists the rows whose whole interval is a change for the worse by more
-// than a share, and that the machine's own speed does not explain.
+// than a share, and that the machine does not explain.
 func (c *Comparison) Worsened(share float64) (out []Row) {
 	for _, r := range c.Rows {
 		if r.Worse && r.FromNothing && r.Significant {
@@ -146,6 +146,8 @@ type Options struct {
 	// Across lists keys of variants (kernel, backend ...) that may have one value in
 	// one run and another in the other. Where a run has both, they are told apart.
 	Across []string
+
+	itself bool // a run is compared with itself, so that all that changed is the machine's
 }
 
 // Runs compares two runs. Runs of different testbeds, kernels or CPUs are a
@@ -182,6 +184,9 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	c.cut(ofA, ofB, across)
 	for i := range c.Rows {
 		c.Rows[i].Explained = explained(c.Rows[i], c.Machine)
+	}
+	if len(diff) == 0 && !o.itself { // of different machines the baseline's change is news
+		c.explainByBaseline(a.Baseline())
 	}
 	if len(c.Rows) == 0 {
 		return nil, &DifferentError{What: []string{"they have no cell in common (modes, sizes and factors differ)"}}
@@ -283,7 +288,7 @@ func Halves(run *results.Run) (*Comparison, error) {
 	if len(rounds) < leastForHalves {
 		return nil, nil
 	}
-	return Runs(&even, &odd, Options{Anyway: true})
+	return Runs(&even, &odd, Options{Anyway: true, itself: true})
 }
 
 // difference is a fact of the environments in which two runs differ.

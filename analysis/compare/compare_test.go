@@ -109,6 +109,42 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// TestBaseline: what changed as it did without a Service is the machine's, and what changed by
+// more, the other way, under other conditions, or on another machine, is not.
+func TestBaseline(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	a := run(rng, 8, 0.01, map[string]float64{"direct": 9, "alike": 10, "more": 10, "faster": 10})
+	b := run(rng, 8, 0.01, map[string]float64{"direct": 85, "alike": 86, "more": 200, "faster": 5})
+	for _, side := range []*results.Run{a, b} {
+		for _, r := range side.Records {
+			if r.Variant.Mode() == "alike" {
+				r.Variant = results.Variant{results.Mode: "alike", results.Testbed: "uml", "backend": "nft"}
+				side.Records = append(side.Records, r)
+				r.Variant = results.Variant{results.Mode: "alike", results.Testbed: "other"}
+				side.Records = append(side.Records, r)
+			}
+		}
+	}
+	c, err := Runs(a, b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range c.Rows {
+		want := r.Variant.Mode() == "direct" || r.Variant.Mode() == "alike" && r.Variant[results.Testbed] == "uml"
+		if r.Explained != want {
+			t.Errorf("%s: explained %t, %+.2f", r.Name(), r.Explained, r.Change)
+		}
+	}
+	// Connections of "faster" are fewer, and syncs of "more" and of the other testbed slower.
+	if w := c.Worsened(0.05); len(w) != 3 || c.Explained() != 6 {
+		t.Errorf("worse: %+v, explained: %d", w, c.Explained())
+	}
+	b.Env.Kernel = "6.2"
+	if c, err = Runs(a, b, Options{Anyway: true}); err != nil || c.Explained() != 0 {
+		t.Errorf("another kernel: %+v, %v", c, err)
+	}
+}
+
 // TestHalves: a run that does not drift does not differ from itself, and one of few
 // rounds is not asked.
 func TestHalves(t *testing.T) {

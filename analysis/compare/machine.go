@@ -61,3 +61,38 @@ func explained(r Row, machine map[string]float64) bool {
 	}
 	return false
 }
+
+// similar is by how many times as much as the baseline a mode may have changed to have changed
+// as the machine did.
+const similar = 1.5
+
+// explainByBaseline marks the rows whose cell changed in the baseline too: significantly, in
+// the same direction and by a similar share. No Service has a part in that. It happens where
+// the machine has two levels, as with the processor on which a client wakes, and stays on
+// another one for most of a run.
+func (c *Comparison) explainByBaseline(mode string) {
+	place := func(r Row) string { return results.Record{Metric: r.Metric, Factors: r.Factors}.Cell() }
+	bases := map[string][]Row{}
+	for _, r := range c.Rows {
+		if r.Variant.Mode() == mode && r.Significant && !r.FromNothing {
+			bases[place(r)] = append(bases[place(r)], r)
+		}
+	}
+	for i, r := range c.Rows {
+		for _, base := range bases[place(r)] {
+			alike := (r.Change > 0) == (base.Change > 0) && excess(r.Change) <= similar*excess(base.Change)
+			if r.Variant.Has(without(base.Variant, results.Mode)) && !r.FromNothing && alike {
+				c.Rows[i].Explained = true
+			}
+		}
+	}
+}
+
+// excess is by what share the larger of two values is larger than the smaller, given the change
+// from one to the other.
+func excess(change float64) float64 {
+	if change < 0 {
+		return 1/(1+change) - 1
+	}
+	return change
+}
