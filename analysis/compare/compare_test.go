@@ -109,6 +109,27 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// TestMachineWithin: a change of which the machine's own is one that the interval allows may
+// be the machine's, and one whose whole interval is beyond that is not.
+func TestMachineWithin(t *testing.T) {
+	for noise, want := range map[float64]bool{0.15: true, 0.005: false} {
+		rng := rand.New(rand.NewPCG(3, 4))
+		a, b := run(rng, 12, noise, map[string]float64{"m": 1}), run(rng, 12, noise, map[string]float64{"m": 1.25})
+		for side, step := range map[*results.Run]float64{a: 1e-9, b: 1.18e-9} {
+			side.Records = append(side.Records, results.Record{Metric: results.MachineStep, Values: []float64{step}, Factors: map[string]string{results.Loop: "walk"}})
+		}
+		c, err := Runs(a, b, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range c.Rows {
+			if r.Metric == results.SyncFull && (!r.Significant || r.Change < 0.18 || r.Explained != want) {
+				t.Errorf("noise %g: %s: explained %t, %+.2f [%+.2f, %+.2f], p %.3f", noise, r.Name(), r.Explained, r.Change, r.Lo, r.Hi, r.P)
+			}
+		}
+	}
+}
+
 // TestBaseline: what changed as it did without a Service is the machine's, and what changed by
 // more, the other way, under other conditions, or on another machine, is not.
 func TestBaseline(t *testing.T) {

@@ -35,27 +35,35 @@ func loops(run *results.Run) map[string][]float64 {
 	return out
 }
 
-// explained tells whether a change is no larger than that of the machine's own speed: a
-// time or a rate that changed by no more than the loop that changed most, in the same
-// direction. What is no time, such as memory, does not follow the machine's speed.
+// explained tells whether a change may be no larger than that of the machine's own speed: a
+// time or a rate whose change, by the end of its interval that is nearest to none, is no more
+// than that of the loop that changed most, in the same direction. What is no time, such as
+// memory, does not follow the machine's speed.
 func explained(r Row, machine map[string]float64) bool {
 	if r.FromNothing {
 		return false
 	}
+	least := r.Change
+	switch {
+	case r.Interval && r.Change > 0:
+		least = max(0, float64(r.Lo))
+	case r.Interval:
+		least = min(0, float64(r.Hi))
+	}
 	m, _ := results.FindMetric(r.Metric)
-	longer := 1 + r.Change // as a ratio of times
+	slower, longer := r.Change > 0, 1+least // as a ratio of times
 	switch m.Unit {
 	case results.Seconds, results.SecondsPerConnection, results.SecondsPerGigabit:
 	case results.ConnectionsPerSecond, results.AnswersPerSecond, results.BitsPerSecond:
 		if longer <= 0 {
 			return false
 		}
-		longer = 1 / longer
+		slower, longer = r.Change < 0, 1/longer
 	default:
 		return false
 	}
 	for _, by := range machine {
-		if by > 0 && longer >= 1 && longer <= 1+by || by < 0 && longer <= 1 && longer >= 1+by {
+		if slower && by > 0 && longer <= 1+by || !slower && by < 0 && longer >= 1+by {
 			return true
 		}
 	}
