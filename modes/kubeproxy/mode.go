@@ -24,8 +24,9 @@ type peer struct {
 	limits   modes.Limits
 	backend  bool // whether its iptables backend can be chosen
 	realRoot bool // whether its tool needs the host's root, with each backend
-	// check is what the lab's own mode needs of the kernel, which is the same.
-	check func(modes.Family) modes.Proxier
+	// check is what the lab's own mode, with that backend, needs of the kernel, which is the
+	// same.
+	check func(f modes.Family, backend string) modes.Proxier
 	// show is the command that shows what the kernel holds, by family.
 	show map[modes.Family][]string
 }
@@ -44,7 +45,9 @@ func peers() []peer {
 	return []peer{
 		{
 			of: iptables.Mode(), summary: "the real kube-proxy, mode iptables", limits: iptables.Limits(), backend: true, show: saves,
-			check: func(f modes.Family) modes.Proxier { return iptables.New(nil, iptables.Restorer{Family: f}) },
+			check: func(f modes.Family, backend string) modes.Proxier {
+				return iptables.New(nil, iptables.Restorer{Family: f, Backend: backend})
+			},
 		},
 		{
 			of: ipvs.Mode(), summary: "the real kube-proxy, mode ipvs, scheduler rr", show: saves,
@@ -53,12 +56,12 @@ func peers() []peer {
 				modes.SchedulerChoice:    "kube-proxy gives all endpoints the weight 1",
 				modes.DirectServerReturn: "kube-proxy's forwarding method is masquerading",
 			},
-			check: func(f modes.Family) modes.Proxier { return ipvs.New(ipvs.OptionsFor(nil, f)) },
+			check: func(f modes.Family, _ string) modes.Proxier { return ipvs.New(ipvs.OptionsFor(nil, f)) },
 		},
 		{
 			of: nftables.Mode(), summary: "the real kube-proxy, mode nftables", limits: nftables.Limits(), realRoot: true,
 			show: map[modes.Family][]string{modes.IPv4: {"nft", "list", "ruleset", "ip"}, modes.IPv6: {"nft", "list", "ruleset", "ip6"}},
-			check: func(f modes.Family) modes.Proxier {
+			check: func(f modes.Family, _ string) modes.Proxier {
 				return nftables.New(nftables.Options{Layout: nftables.KubeProxy, Apply: nftables.Tool, Family: f})
 			},
 		},
@@ -88,6 +91,6 @@ func (p peer) mode() modes.Mode {
 }
 
 // needs says what this kernel lacks.
-func (p peer) needs(f modes.Family) func(context.Context) error {
-	return func(ctx context.Context) error { return p.check(f).Probe(ctx) }
+func (p peer) needs(f modes.Family, backend string) func(context.Context) error {
+	return func(ctx context.Context) error { return p.check(f, backend).Probe(ctx) }
 }

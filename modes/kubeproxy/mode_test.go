@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"viplab/modes"
+	"viplab/modes/iptables"
 )
 
 // TestNotBuilt: a peer that was not built is missing, and says what mends it.
@@ -23,6 +24,19 @@ func TestNotBuilt(t *testing.T) {
 		var missing *modes.MissingError
 		if !errors.As(err, &missing) || missing.Mend != "make peers" {
 			t.Errorf("mode %s: %v", m.Name, err)
+		}
+	}
+}
+
+// TestNeedsOfBackend: what is asked of the kernel is asked by the tool that kube-proxy will
+// use there, since a kernel may have one backend and not the other.
+func TestNeedsOfBackend(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for _, backend := range iptables.Backends() {
+		err := peers()[0].needs(modes.IPv4, backend)(t.Context())
+		var missing *modes.MissingError
+		if !errors.As(err, &missing) || !strings.Contains(missing.Need, "iptables-"+backend) {
+			t.Errorf("backend %s: %v", backend, err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"viplab/modes"
+	"viplab/modes/iptables"
 	"viplab/modes/pipe"
 )
 
@@ -30,10 +31,10 @@ func sysctls() []string {
 
 func newProxier(p peer, name, release, backend string, f modes.Family) *Proxier {
 	if backend == "" {
-		backend = "legacy"
+		backend = iptables.Legacy
 	}
 	return &Proxier{release: release, backend: backend, Proxier: pipe.New(pipe.Options{
-		Mode: name, Args: modes.Args{"mode": p.of.Name}, Family: f, Limits: p.limits, Check: p.needs(f), Show: p.show[f],
+		Mode: name, Args: modes.Args{"mode": p.of.Name}, Family: f, Limits: p.limits, Check: p.needs(f, backend), Show: p.show[f],
 		Untidy: true, // KUBE-PROXY-CANARY
 	})}
 }
