@@ -4,12 +4,14 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"viplab/modes"
 	"viplab/modes/catalog"
 )
 
@@ -44,6 +46,38 @@ func takes(t *testing.T, line string) {
 	}
 	if err := cmd.ValidateArgs(cmd.Flags().Args()); err != nil {
 		t.Errorf("%s: %v", line, err)
+	}
+}
+
+// TestParamsInDocs: a row of docs/scenarios.md that is of a mode's parameter has all of its
+// values.
+func TestParamsInDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := catalog.Known()
+	rows := regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (.*) \\|$").FindAllStringSubmatch(string(page), -1)
+	if len(rows) < 5 {
+		t.Fatalf("%d parameters", len(rows))
+	}
+	notes := regexp.MustCompile(`\([^)]*\)`)
+	for _, row := range rows {
+		i := slices.IndexFunc(known.Params(), func(p modes.Param) bool { return p.Name == row[1] })
+		if i < 0 {
+			t.Errorf("no mode has a parameter %s", row[1])
+			continue
+		}
+		// A value may have a note in brackets, and is in a list by commas or semicolons.
+		words := strings.FieldsFunc(notes.ReplaceAllString(row[2], ""), func(r rune) bool { return r == ',' || r == ';' })
+		for j := range words {
+			words[j] = strings.TrimSpace(words[j])
+		}
+		for _, v := range known.Params()[i].Values {
+			if !slices.Contains(words, v) {
+				t.Errorf("the row of --%s lacks %s: it has %q", row[1], v, words)
+			}
+		}
 	}
 }
 
