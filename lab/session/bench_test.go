@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"viplab/lab/play"
 	"viplab/lab/testbed"
 	"viplab/lab/trial"
 	"viplab/modes"
@@ -215,7 +216,7 @@ func TestInterrupt(t *testing.T) {
 
 func TestEstimate(t *testing.T) {
 	c := Default(catalog.All())
-	c.Services, c.Modes, c.Repeat = []int{1, 1000}, []string{"ipvs"}, 2
+	c.Services, c.Modes, c.Repeat, c.Duration = []int{1, 1000}, []string{"ipvs"}, 2, 0
 	var e estimate
 	trials := trialsOf(t, c)
 	e.begin(trials)
@@ -226,9 +227,41 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("%s left at the end", e.remaining())
 	}
 	e.begin(trials)
-	e.finish(trials[0], 8*time.Second) // twice the guess
-	if got := e.remaining(); got != 8*time.Second+2*10*time.Second {
+	e.finish(trials[0], 6*time.Second) // twice the guess
+	if got := e.remaining(); got != 6*time.Second+2*8*time.Second {
 		t.Errorf("%s left", got)
+	}
+}
+
+// TestEstimateOfWaits: how long a client runs beside syncs, changes arrive, or a script waits
+// is known before the first trial, and no error of the guess.
+func TestEstimateOfWaits(t *testing.T) {
+	c := Default(catalog.All())
+	c.Services, c.Modes, c.Repeat, c.Duration = []int{1}, []string{"ipvs"}, 2, 0
+	script, err := play.Find("rolling-update", catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[time.Duration]func(*Config){
+		0:                func(c *Config) { c.ChurnFor = time.Hour }, // without changes
+		10 * time.Second: func(c *Config) { c.Live = 10 * time.Second },
+		20 * time.Second: func(c *Config) { c.Churn, c.ChurnFor = 5, 20*time.Second },
+		script.Length():  func(c *Config) { c.Script = &script },
+	} {
+		c := c
+		change(&c)
+		trials := trialsOf(t, c)
+		var e estimate
+		e.begin(trials)
+		if got := e.remaining(); got != 2*(3*time.Second+want) {
+			t.Errorf("%s at the start, with %s of waiting in each of two trials", got, want)
+		}
+		trials[1].Synth.Services = 1000 // another one
+		e.begin(trials)
+		e.finish(trials[0], want+6*time.Second)
+		if got := e.remaining(); got != want+8*time.Second {
+			t.Errorf("%s left after a trial that took 3 s longer, with %s of waiting", got, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sys/unix"
 
+	"viplab/lab/play"
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
 )
@@ -58,12 +60,14 @@ func (silent) Step(string)                              {}
 func (silent) Finish(trial.Spec, time.Duration, string) {}
 func (silent) End()                                     {}
 
-// estimate predicts the time left: a trial takes what the same mode and size
-// took before, and before that a guess scaled by how wrong the guesses were.
+// estimate predicts the time left: a trial takes what the same mode and size took before,
+// and before that how long its plan says that it waits, and a guess of the rest scaled by how
+// wrong the guesses were.
 type estimate struct {
 	left           map[cell]int
 	took           map[cell][]time.Duration
-	guessed, spent time.Duration
+	waits          map[cell]time.Duration
+	guessed, spent time.Duration // beside waiting
 	done, total    int
 }
 
@@ -74,9 +78,10 @@ type cell struct {
 }
 
 func (e *estimate) begin(trials []trial.Spec) {
-	*e = estimate{left: map[cell]int{}, took: map[cell][]time.Duration{}, total: len(trials)}
+	*e = estimate{left: map[cell]int{}, took: map[cell][]time.Duration{}, waits: map[cell]time.Duration{}, total: len(trials)}
 	for _, t := range trials {
 		e.left[cellOf(t)]++
+		e.waits[cellOf(t)] = waits(t.Plan)
 	}
 }
 
@@ -100,9 +105,23 @@ func label(t trial.Spec) string {
 	return strings.Join(words, " ")
 }
 
-// guess is a rough cost of a trial: 4 s of traffic, and 1 ms a Service.
+// guess is a rough cost of a trial beside its waiting: 3 s, and 1 ms a Service.
 func (c cell) guess() time.Duration {
-	return 4*time.Second + time.Duration(c.services)*time.Millisecond
+	return 3*time.Second + time.Duration(c.services)*time.Millisecond
+}
+
+// waits is how long a plan says that traffic is to run, whatever the mode: connections with
+// their warm-up, iperf3 through two Services, and what a run asks for beside them.
+func waits(p trial.Plan) time.Duration {
+	sum := p.Connect*6/5 + 2*p.Iperf + p.Live
+	if p.ChurnRate > 0 {
+		sum += p.Churn
+	}
+	var script play.Script
+	if !p.TimeTravel && len(p.Script) > 0 && json.Unmarshal(p.Script, &script) == nil {
+		sum += script.Length()
+	}
+	return sum
 }
 
 func (e *estimate) finish(t trial.Spec, took time.Duration) {
@@ -111,7 +130,7 @@ func (e *estimate) finish(t trial.Spec, took time.Duration) {
 	e.done++
 	e.took[c] = append(e.took[c], took)
 	e.guessed += c.guess()
-	e.spent += took
+	e.spent += max(took-e.waits[c], 0)
 }
 
 func (e *estimate) remaining() time.Duration {
@@ -121,7 +140,7 @@ func (e *estimate) remaining() time.Duration {
 	}
 	var sum time.Duration
 	for c, n := range e.left {
-		each := time.Duration(float64(c.guess()) * scale)
+		each := e.waits[c] + time.Duration(float64(c.guess())*scale)
 		if took := e.took[c]; len(took) > 0 {
 			each = 0
 			for _, d := range took {

@@ -129,5 +129,8 @@ func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec 
 		// Only writing them differs.
 		t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
 	}
+	if v.mode.Baseline {
+		t.Plan.ChurnRate = 0 // it has no Services that could change
+	}
 	return t
 }
