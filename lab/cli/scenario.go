@@ -114,6 +114,11 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 			return usageError{err}
 		}
 	}
+	for _, s := range scripts { // before the first one is played
+		if err := f.config(&s).Validate(f.modes); err != nil {
+			return usageError{err}
+		}
+	}
 	if f.out == "" {
 		f.out = filepath.Join(runsDir, "scenario-"+time.Now().UTC().Format("20060102T150405Z"))
 	}
@@ -213,26 +218,29 @@ func (j *judged) verdict(only []string) error {
 	return nil
 }
 
-// one plays one scenario in all its modes.
-func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.Writer) (play.Outcome, error) {
-	if f.quick {
-		script = script.Shorter(1./3, quickWait)
-	}
+// config is what to run for a scenario.
+func (f *scenarioFlags) config(script *play.Script) session.Config {
 	c := session.Default(f.modes)
 	c.Services, c.Endpoints, c.Modes, c.Repeat, c.Seed = []int{script.Services}, script.Endpoints, script.Modes, 1, f.seed
 	if len(f.only) > 0 {
 		c.Modes = f.only
 	}
-	script.TimeTravel = f.travel
 	c.Weights, c.Params = script.Weights, map[string]session.Values{}
 	for name, v := range script.Params {
 		c.Params[name] = session.Values{v}
 	}
 	c.From, c.Node = f.from, f.node
-	c.Testbed, c.Kernels, c.TimeTravel, c.Script = f.testbed, f.kernels, f.travel, &script
-	if err := c.Validate(f.modes); err != nil {
-		return play.Outcome{}, usageError{err}
+	c.Testbed, c.Kernels, c.TimeTravel, c.Script = f.testbed, f.kernels, f.travel, script
+	return c
+}
+
+// one plays one scenario in all its modes.
+func (f *scenarioFlags) one(ctx context.Context, script play.Script, stderr io.Writer) (play.Outcome, error) {
+	if f.quick {
+		script = script.Shorter(1./3, quickWait)
 	}
+	script.TimeTravel = f.travel
+	c := f.config(&script)
 	s := f.session(c, len(f.only) > 0 || !slices.Equal(c.Modes, f.modes.Usual().Names()))
 	var err error
 	if s.Dir, err = below(f.out, script.Name); err != nil {

@@ -10,7 +10,8 @@ import (
 // keepStep opens connections that live on.
 func keepStep() step {
 	return step{name: "keep", usage: "N", help: "opens connections that are asked again at the end of the scenario", parse: count,
-		do: func(p *player, s Step) error { return p.keep(s.N) }}
+		check: func(c *course, _ Step) error { c.kept = true; return c.answers() },
+		do:    func(p *player, s Step) error { return p.keep(s.N) }}
 }
 
 // keep opens connections and leaves them open.

@@ -11,15 +11,20 @@ import (
 
 // The steps by which endpoints come and go.
 func endpointSteps() []step {
-	change := func(name, help string, do func(*player, int) error) step {
-		return step{name: name, usage: "N", help: help, parse: count, do: func(p *player, s Step) error { return do(p, s.N) }}
+	change := func(name, help string, check func(*course, int) error, do func(*player, int) error) step {
+		return step{name: name, usage: "N", help: help, parse: count,
+			check: func(c *course, s Step) error { return check(c, s.N) }, do: func(p *player, s Step) error { return do(p, s.N) }}
 	}
 	return []step{
-		change("add", "endpoints come to the Service that the traffic goes to", func(p *player, n int) error { return p.change(n, 0) }),
-		change("remove", "its oldest endpoints go", func(p *player, n int) error { return p.change(0, n) }),
-		change("replace", "as many come and go, in one sync", func(p *player, n int) error { return p.change(n, n) }),
-		change("quiesce", "its oldest endpoints get no new connections and stay, in modes that can", (*player).quiesce),
+		change("add", "endpoints come to the Service that the traffic goes to",
+			func(c *course, n int) error { c.add(n); return nil }, func(p *player, n int) error { return p.change(n, 0) }),
+		change("remove", "its oldest endpoints go", (*course).remove, func(p *player, n int) error { return p.change(0, n) }),
+		change("replace", "as many come and go, in one sync",
+			func(c *course, n int) error { err := c.remove(n); c.add(n); return err }, func(p *player, n int) error { return p.change(n, n) }),
+		change("quiesce", "its oldest endpoints get no new connections and stay, in modes that can",
+			func(c *course, n int) error { c.drained = max(c.drained, n); return c.has(n) }, (*player).quiesce),
 		{name: "drain", usage: "N DURATION", help: "quiesce, and remove after that time",
+			check: func(c *course, s Step) error { return c.remove(s.N) },
 			parse: func(s *Step, args []string) (err error) {
 				if s.N, err = number(args[0], 1, 100); err == nil {
 					s.For, err = duration(args[1])

@@ -1,14 +1,13 @@
 package play
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"viplab/lab/trial"
 	"viplab/modes"
 )
 
@@ -16,15 +15,18 @@ import (
 func nodeSteps() []step {
 	return []step{
 		{name: "refresh", help: "everything is written again", do: func(p *player, _ Step) error { return p.refresh() }},
-		{name: "expose", help: "gives the Service a node port", do: func(p *player, _ Step) error { return p.expose() }},
+		{name: "expose", help: "gives the Service a node port",
+			check: func(c *course, _ Step) error { c.expose(); return nil }, do: func(p *player, _ Step) error { return p.expose() }},
 		{name: "policy", usage: "cluster | local N", help: "external traffic policy; the first N endpoints are on the node", words: -1, parse: parsePolicy,
-			do: func(p *player, s Step) error { return p.policy(s) }},
+			check: func(c *course, s Step) error { c.svc.ExternalLocal = s.Value == "local"; return c.has(s.N) },
+			do:    func(p *player, s Step) error { return p.policy(s) }},
 		{name: "affinity", usage: "DURATION|off", help: "a client keeps its endpoint until it was silent for that long", parse: parseAffinity,
+			check: func(c *course, s Step) error { c.svc.Affinity = s.affinity(); return nil },
 			do: func(p *player, s Step) error {
-				return p.alter(func(svc *modes.Service) { svc.Affinity = time.Duration(s.N) * time.Second })
+				return p.alter(func(svc *modes.Service) { svc.Affinity = s.affinity() })
 			}},
 		{name: "sysctl", usage: "NAME VALUE", help: "a setting of the node's network", parse: parseSysctl,
-			do: func(p *player, s Step) error { return p.sysctl(s.Name, s.Value) }},
+			do: func(p *player, s Step) error { return p.sysctl(s) }},
 	}
 }
 
@@ -58,10 +60,21 @@ func parseAffinity(s *Step, args []string) error {
 	return nil
 }
 
+// affinity is the timeout of a step that sets one, in its N.
+func (s Step) affinity() time.Duration { return time.Duration(s.N) * time.Second }
+
+// wordSysctls are the few that do not take a number.
+func wordSysctls() []string {
+	return []string{"net.ipv4.tcp_congestion_control", "net.ipv4.tcp_allowed_congestion_control", "net.ipv4.tcp_fastopen_key", "net.ipv4.ip_local_reserved_ports"}
+}
+
 func parseSysctl(s *Step, args []string) error {
 	s.Name, s.Value = args[0], args[1]
 	if !strings.HasPrefix(s.Name, "net.ipv4.") {
 		return fmt.Errorf("only sysctls of the node's own network (net.ipv4.) can be set, not %s", s.Name)
+	}
+	if _, err := strconv.Atoi(s.Value); err != nil && !slices.Contains(wordSysctls(), s.Name) {
+		return fmt.Errorf("want a number for sysctl %s, got %q", s.Name, s.Value)
 	}
 	return nil
 }
@@ -119,22 +132,12 @@ func (p *player) policy(s Step) error {
 	})
 }
 
-// sysctl sets a sysctl of the node. Those of IPVS are not there in mode direct, nor in a
-// kernel without it, and nothing depends on them there.
-func (p *player) sysctl(name, value string) error {
+// sysctl sets a sysctl of the node. Nothing depends on it in mode direct.
+func (p *player) sysctl(s Step) error {
 	if p.About.Baseline {
 		return nil
 	}
-	return p.Net.Node.Do(func() error {
-		err := os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")), []byte(value), 0)
-		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(name, "net.ipv4.vs.") {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("set sysctl %s to %s: %w", name, value, err)
-		}
-		return nil
-	})
+	return p.Net.Node.Do(trial.Sysctl{Name: s.Name, Value: s.Value}.Set)
 }
 
 func (p *player) refresh() error {

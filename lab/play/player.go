@@ -95,7 +95,7 @@ func run(ctx context.Context, st *trial.Stage) error {
 	}
 	p.report()
 	if len(p.kept) > 0 {
-		p.phase("end", "kept", p.keptShare())
+		p.phase(lastPhase, "kept", p.keptShare())
 	}
 	return nil
 }

@@ -50,6 +50,11 @@ func quantities() []quantity {
 	}
 }
 
+// recorder is the step that records a quantity, empty for what traffic tells.
+func recorder(quantity string) string {
+	return map[string]string{"refused": "append", "writer": "append", "lost": "overlap", "kept": "keep"}[quantity]
+}
+
 // costs are the quantities that are not known where computing takes no time.
 func costs() []string { return []string{"p50", "p99"} }
 

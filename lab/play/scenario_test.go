@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/results"
 )
@@ -34,7 +35,6 @@ func TestBad(t *testing.T) {
 		"line 1: unknown step \"jump\"":  "jump 3",
 		"has no step":                    "question Why?",
 		"takes 1 words, got 0":           "wait",
-		"before the step expose":         "traffic 1 fresh to nodeport",
 		"goes from the node alone":       "expose\ntraffic 1 fresh to nodeport@loopback",
 		"over tcp or udp, not over sctp": "traffic 1 fresh over sctp",
 		"no mode has a parameter":        "with speed high",
@@ -54,8 +54,9 @@ func TestBad(t *testing.T) {
 		"want services N endpoints N":    "services 3",
 		"unknown quantity":               "wait 1s\nexpect joy end <= 1",
 		"compare by <= or >=":            "wait 1s\nexpect failed end = 1",
-		"which it does not have":         "wait 1s\nexpect failed dawn <= 1",
+		"does not have phase \"dawn\"":   "wait 1s\nexpect failed dawn <= 1",
 		"is no number":                   "wait 1s\nexpect failed end <= x",
+		"want a number for sysctl":       "sysctl net.ipv4.icmp_ratelimit many",
 		"only sysctls of the node":       "sysctl kernel.panic 1",
 		"waits for 6m0s, at most 5m0s":   "wait 3m\nwait 3m\nexpect failed end <= 1",
 	} {
@@ -67,7 +68,7 @@ func TestBad(t *testing.T) {
 
 // TestJudge: expectations that hold, that do not, and of what was not measured.
 func TestJudge(t *testing.T) {
-	s, err := Read("x", strings.NewReader("phase a\nwait 1s\nexpect failed a <= 0.1\nexpect newest a >= 0.5\nexpect kept end >= 1\nexpect p99 a <= 1 in iptables"), catalog.All())
+	s, err := Read("x", strings.NewReader("keep 1\ntraffic 5 fresh\nphase a\nwait 1s\nexpect failed a <= 0.1\nexpect newest a >= 0.5\nexpect kept end >= 1\nexpect p99 a <= 1 in iptables"), catalog.All())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +92,63 @@ func TestJudge(t *testing.T) {
 	var out bytes.Buffer
 	if err := o.Write(&out); err != nil || !strings.Contains(out.String(), "1 of 3 expectations held") || !strings.Contains(out.String(), "nothing measured") {
 		t.Errorf("%v %s", err, out.String())
+	}
+}
+
+// TestBadCourse: a script that cannot work is refused before it is played, with the step or
+// the expectation at fault.
+func TestBadCourse(t *testing.T) {
+	for text, want := range map[string]string{
+		"remove 2\nremove 1":                 "step 2 (remove 1): the Service has 0 endpoints by then",
+		"replace 3":                          "step 1 (replace 3): the Service has 2 endpoints by then",
+		"add 97\nquiesce 100":                "step 2 (quiesce 100): the Service has 99 endpoints by then",
+		"drain 1 1s\ndrain 2 1s":             "step 2 (drain 2 1s): the Service has 1 endpoints by then",
+		"expose\npolicy local 7":             "step 2 (policy local 7): the Service has 2 endpoints by then",
+		"traffic 1 fresh to nodeport":        "after the step expose",
+		"traffic 1 fresh\ntraffic 1 again":   "reuses no ports",
+		"remove 2\ntraffic 9 fresh from pod": "no endpoint that traffic could start from",
+		"remove 2\nkeep 1":                   "step 2 (keep 1): the Service has no endpoint by then",
+		"quiesce 2\nkeep 1":                  "none but drained endpoints",
+		"phase a\nphase a":                   "there is a phase a already",
+		"phase end":                          "there is a phase end already",
+		"phase a\ntraffic off\nwait 1s":      "expects failed a <= 0: no traffic runs",
+		"traffic 1 fresh\nwait 1s\nphase a\ntraffic off\nwait 1s": "no traffic runs for any time in phase a",
+		"phase a\ntraffic 1 fresh":                                "no traffic runs for any time in phase a",
+		"phase a\nwait 1s\nexpect kept a >= 1":                    "kept is known at the end alone",
+		"phase a\nwait 1s\nexpect kept end >= 1":                  "nothing tells kept at the end",
+		"phase a\nwait 1s\nexpect lost a >= 1":                    "phase a has no step overlap",
+		"phase a\noverlap 1\nexpect refused a <= 0":               "phase a has no step append",
+	} {
+		if !strings.Contains(text, "expect") {
+			text += "\nexpect failed a <= 0"
+		}
+		if _, err := Read("x", strings.NewReader(text), catalog.All()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: want %q, got %v", text, want, err)
+		}
+	}
+}
+
+// TestSuits: what a mode cannot serve is told by the step that asks for it.
+func TestSuits(t *testing.T) {
+	s, err := Read("x", strings.NewReader("expose\npolicy local 1\nphase a\ntraffic 5 fresh to nodeport\nwait 1s\nexpect failed a <= 0"), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[string]string{"direct": "", "iptables": "", "userspace": "step 2 (policy local 1): mode userspace cannot serve"} {
+		m, err := catalog.All().Find(mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Suits(m, nil); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("mode %s: %v", mode, err)
+		}
+	}
+	ipvs, err := catalog.All().Find("ipvs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Suits(ipvs, modes.Args{"forward": "dr"}); err == nil || !strings.Contains(err.Error(), "step 1 (expose)") {
+		t.Errorf("a node port behind direct routing: %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
 )
@@ -136,29 +137,7 @@ func (s *Script) with(args []string, known catalog.Catalog) error {
 }
 
 func (s *Script) validate() error {
-	phases := []string{"end"}
-	var waits time.Duration
-	exposed, reused := false, false
-	for _, st := range s.Steps {
-		switch st.Do {
-		case "phase":
-			phases = append(phases, st.Name)
-		case "expose":
-			exposed = true
-		case "traffic":
-			if strings.HasPrefix(st.To, ToNodePort) && !exposed {
-				return fmt.Errorf("scenario %s has traffic to a node port before the step expose", s.Name)
-			}
-			if st.Value == "again" && !reused {
-				return fmt.Errorf("scenario %s uses ports again, but the traffic before reuses none", s.Name)
-			}
-			if st.Value != "off" {
-				reused = st.Value != "fresh"
-			}
-		}
-		waits += st.For
-	}
-	switch {
+	switch waits := s.Length(); {
 	case len(s.Steps) == 0:
 		return fmt.Errorf("scenario %s has no step", s.Name)
 	case len(s.Expect) == 0:
@@ -168,9 +147,13 @@ func (s *Script) validate() error {
 	case waits > longestPatient:
 		return fmt.Errorf("scenario %s waits for %s, at most %s", s.Name, waits, longestPatient)
 	}
+	c, err := s.walk(func(Step, *course) error { return nil })
+	if err != nil {
+		return err
+	}
 	for _, e := range s.Expect {
-		if !slices.Contains(phases, e.Phase) {
-			return fmt.Errorf("scenario %s expects something of phase %q, which it does not have", s.Name, e.Phase)
+		if err := c.tells(e); err != nil {
+			return fmt.Errorf("scenario %s expects %s: %w", s.Name, e.Text(), err)
 		}
 		for _, m := range e.Modes {
 			if !slices.Contains(s.Modes, m) {
@@ -192,6 +175,16 @@ func (s Script) Length() (d time.Duration) {
 // Over tells whether any traffic goes over a protocol.
 func (s Script) Over(proto modes.Protocol) bool {
 	return slices.ContainsFunc(s.Steps, func(st Step) bool { return st.Over == proto })
+}
+
+// Sysctls lists what the script sets, in order.
+func (s Script) Sysctls() (out []trial.Sysctl) {
+	for _, st := range s.Steps {
+		if st.Do == "sysctl" {
+			out = append(out, trial.Sysctl{Name: st.Name, Value: st.Value})
+		}
+	}
+	return out
 }
 
 // FromPods tells whether any traffic starts at an endpoint.

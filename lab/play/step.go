@@ -22,7 +22,12 @@ type Step struct {
 	To   string `json:"to,omitempty"`
 	// Over is the protocol of traffic.
 	Over modes.Protocol `json:"over,omitempty"`
+
+	text string // as the script has it
 }
+
+// String is the step as the script has it.
+func (s Step) String() string { return s.text }
 
 // step is a kind of Step: how it is written, and what it does.
 type step struct {
@@ -34,6 +39,9 @@ type step struct {
 	words int
 	// parse reads them; nil for none.
 	parse func(*Step, []string) error
+	// check says why it cannot be done where the steps before have led, and notes where it
+	// leads itself; nil if it can always be done and leads nowhere.
+	check func(*course, Step) error
 	do    func(*player, Step) error
 }
 
@@ -50,6 +58,7 @@ func timeSteps() []step {
 	return []step{
 		{name: "phase", usage: "NAME", help: "a phase begins, whose quantities are told apart",
 			parse: func(s *Step, args []string) error { s.Name = args[0]; return nil },
+			check: func(c *course, s Step) error { return c.begin(s.Name) },
 			do: func(p *player, s Step) error {
 				p.phases = append(p.phases, phaseStart{s.Name, p.since()})
 				return nil
@@ -84,7 +93,7 @@ func readStep(do string, args []string) (Step, error) {
 	if want := k.wordCount(); want >= 0 && len(args) != want {
 		return Step{}, fmt.Errorf("step %s takes %d words, got %d", do, want, len(args))
 	}
-	s := Step{Do: do}
+	s := Step{Do: do, text: strings.Join(append([]string{do}, args...), " ")}
 	if k.parse != nil {
 		err = k.parse(&s, args)
 	}

@@ -19,13 +19,30 @@ import (
 // trafficStep lets a steady client make requests.
 func trafficStep() step {
 	return step{name: "traffic", usage: "RATE fresh|reuse|again [from client|node|pod] [to vip|nodeport[@link|@loopback]] [over tcp|udp] | off",
-		help: "requests a second, open loop, in the place of the traffic before, from fresh ports, from a few in turn, or from those of the traffic before again; off waits for what is under way", words: -1, parse: parseTraffic,
+		help: "requests a second, open loop, in the place of the traffic before, from fresh ports, from a few in turn, or from those of the traffic before again; off waits for what is under way", words: -1, parse: parseTraffic, check: (*course).dial,
 		do: func(p *player, s Step) error {
 			if s.Value == "off" {
 				return p.stopTraffic()
 			}
 			return p.startTraffic(s)
 		}}
+}
+
+// dial notes traffic, if it can run.
+func (c *course) dial(s Step) error {
+	switch {
+	case s.Value == "off":
+		c.traffic = false
+		return nil
+	case strings.HasPrefix(s.To, ToNodePort) && !c.exposed():
+		return errors.New("traffic to a node port goes after the step expose")
+	case s.Value == "again" && !c.reused:
+		return errors.New("the traffic before reuses no ports that could be used again")
+	case s.From == FromPod && len(c.svc.Endpoints) == 0:
+		return errors.New("the Service has no endpoint that traffic could start from")
+	}
+	c.traffic, c.reused = true, s.Value != "fresh"
+	return nil
 }
 
 // Where traffic starts, and what it dials.

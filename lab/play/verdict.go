@@ -210,7 +210,7 @@ func (o Outcome) phases() []string {
 			out = append(out, s.Name)
 		}
 	}
-	return append(out, "end")
+	return append(out, lastPhase)
 }
 
 // Picture is the request rate over time, and the part of it that endpoints have which

@@ -223,6 +223,12 @@ func (c Config) validateModes(known catalog.Catalog) error {
 					return err
 				}
 			}
+			if c.Script == nil {
+				continue
+			}
+			if err := c.Script.Suits(m, a); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -71,6 +71,9 @@ func (c Config) Asked(known catalog.Catalog) ([]trial.Variant, error) {
 	var out []trial.Variant
 	for _, v := range all {
 		one := trial.VariantOf(v.mode, v.args, v.family)
+		if c.Script != nil {
+			one.Sysctls = c.Script.Sysctls()
+		}
 		if !slices.ContainsFunc(out, one.Equal) {
 			out = append(out, one)
 		}

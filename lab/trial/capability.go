@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ type Variant struct {
 	Family modes.Family `json:"family,omitempty"`
 	// RealRoot is whether the mode says that it needs the rights of the host's root.
 	RealRoot bool `json:"real_root,omitempty"`
+	// Sysctls are what a scenario sets.
+	Sysctls []Sysctl `json:"sysctls,omitempty"`
 }
 
 // VariantOf is a mode with some arguments as a Variant.
@@ -73,7 +76,13 @@ func (v Variant) try(ctx context.Context, known catalog.Catalog) error {
 	if err != nil {
 		return err
 	}
-	err = net.Node.Do(func() error { return mode.Make(v.Args, modes.Machine{Family: v.Family}).Probe(ctx) })
+	err = net.Node.Do(func() error {
+		err := mode.Make(v.Args, modes.Machine{Family: v.Family}).Probe(ctx)
+		for _, s := range v.Sysctls {
+			err = cmp.Or(err, s.try())
+		}
+		return err
+	})
 	return errors.Join(err, net.Close())
 }
 

@@ -14,6 +14,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/lab/trial"
 	"viplab/modes"
+	"viplab/modes/catalog"
 	"viplab/modes/direct"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
@@ -160,5 +161,27 @@ func TestTornDownIsFreed(t *testing.T) {
 	t.Logf("%d bytes programmed, %d kept", grown, kept)
 	if grown < 3e6 || kept > grown/4 {
 		t.Errorf("a table of %d bytes was programmed, of which %d are left", grown, kept)
+	}
+}
+
+// TestCapabilitiesOfSysctls: what a scenario sets and this kernel does not take is found out
+// before anything is played; settings of IPVS are only missed where there is IPVS.
+func TestCapabilitiesOfSysctls(t *testing.T) {
+	for _, c := range []struct {
+		sysctl trial.Sysctl
+		lacks  bool
+	}{
+		{trial.Sysctl{Name: "net.ipv4.icmp_ratelimit", Value: "0"}, false},
+		{trial.Sysctl{Name: "net.ipv4.icmp_ratelimits", Value: "0"}, true},
+		{trial.Sysctl{Name: "net.ipv4.ip_default_ttl", Value: "999"}, true},
+		{trial.Sysctl{Name: "net.ipv4.conf.kube-ipvs0.rp_filter", Value: "0"}, false},
+		{trial.Sysctl{Name: "net.ipv4.vs.conn_reuse_mode", Value: "0"}, false},
+	} {
+		v := trial.VariantOf(direct.Mode(), nil, modes.IPv4)
+		v.Sysctls = []trial.Sysctl{c.sysctl}
+		lacks, err := trial.Capabilities(t.Context(), catalog.All(), []trial.Variant{v})
+		if err != nil || (lacks[0] != nil) != c.lacks {
+			t.Errorf("%v: lacks %+v, %v", c.sysctl, lacks, err)
+		}
 	}
 }
