@@ -12,6 +12,7 @@ import (
 	"viplab/lab/trial"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/plaintext"
 )
 
 // Script is a scenario.
@@ -43,7 +44,7 @@ const longest, longestPatient = 5 * time.Minute, 15 * time.Minute
 // Read reads a scenario, played in modes of a catalog. Its error names the line.
 func Read(name string, r io.Reader, known catalog.Catalog) (Script, error) {
 	s := Script{Name: name, Modes: known.Usual().Names(), Services: 1, Endpoints: 2}
-	in := bufio.NewScanner(r)
+	in := bufio.NewScanner(plaintext.Reader(r))
 	for n := 1; in.Scan(); n++ {
 		line, _, _ := strings.Cut(in.Text(), "#")
 		words := strings.Fields(line)

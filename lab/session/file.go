@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"viplab/modes/catalog"
+	"viplab/modes/plaintext"
 )
 
 // oldKeys are names that keys of the configuration had before they were those of the
@@ -32,7 +33,7 @@ func oldKeys() map[string]string {
 // those that the file has.
 func ReadConfig(r io.Reader, known catalog.Catalog) (c Config, given []string, err error) {
 	c = Default(known)
-	dec := yaml.NewDecoder(r)
+	dec := yaml.NewDecoder(plaintext.Reader(r))
 	var doc yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return c, nil, errors.New("it is empty")

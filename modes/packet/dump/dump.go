@@ -20,6 +20,7 @@ import (
 	"viplab/modes/packet/ipset"
 	"viplab/modes/packet/nft"
 	"viplab/modes/packet/save"
+	"viplab/modes/plaintext"
 )
 
 // Stdin is the path that stands for standard input.
@@ -69,14 +70,16 @@ func (d *Dump) Finish() {
 }
 
 func load(path string, stdin io.Reader) (name string, data []byte, err error) {
-	if path == Stdin {
-		data, err = io.ReadAll(stdin)
-		name = "standard input"
-	} else {
-		data, err = os.ReadFile(path)
-		name = path
+	name = "standard input"
+	if path != Stdin {
+		file, err := os.Open(path)
+		if err != nil {
+			return path, nil, fmt.Errorf("read rules: %w", err)
+		}
+		defer file.Close()
+		name, stdin = path, file
 	}
-	if err != nil {
+	if data, err = io.ReadAll(plaintext.Reader(stdin)); err != nil {
 		return name, nil, fmt.Errorf("read rules: %w", err)
 	}
 	return name, data, nil

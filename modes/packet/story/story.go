@@ -39,6 +39,7 @@ import (
 	"strings"
 
 	"viplab/modes"
+	"viplab/modes/plaintext"
 )
 
 // Book is a file of stories on one Snapshot.
@@ -107,7 +108,7 @@ func (f Fate) WrongSource(seen, sender, dialled netip.Addr, isNode func(netip.Ad
 // Read reads a Book. Its error names the line.
 func Read(name string, r io.Reader) (Book, error) {
 	b := Book{Name: name}
-	in := bufio.NewScanner(r)
+	in := bufio.NewScanner(plaintext.Reader(r))
 	for n := 1; in.Scan(); n++ {
 		line, _, _ := strings.Cut(in.Text(), "#")
 		if line = strings.TrimSpace(line); line == "" {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"viplab/modes/plaintext"
 )
 
 // Stdin is the path that stands for standard input.
@@ -91,7 +93,7 @@ func (o *Objects) Decode(name string, r io.Reader) error {
 	if o.sum == nil {
 		o.sum = sha256.New()
 	}
-	in := bufio.NewReaderSize(io.TeeReader(r, o.sum), 1<<20)
+	in := bufio.NewReaderSize(plaintext.Reader(io.TeeReader(r, o.sum)), 1<<20)
 	split, found := splitYAML, 0
 	if jsonAhead(in) {
 		split = func(r *bufio.Reader, yield func(item) error) error { return splitJSON(r, yield) }
@@ -127,7 +129,7 @@ func (o *Objects) Decode(name string, r io.Reader) error {
 func jsonAhead(r *bufio.Reader) bool {
 	for n := 1; ; n++ {
 		start, err := r.Peek(n)
-		if c := start[len(start)-min(len(start), 1):]; len(c) == 1 && !strings.ContainsRune(" \t\r\n\ufeff", rune(c[0])) {
+		if c := start[len(start)-min(len(start), 1):]; len(c) == 1 && !strings.ContainsRune(" \t\r\n", rune(c[0])) {
 			return c[0] == '{'
 		}
 		if err != nil || errors.Is(err, bufio.ErrBufferFull) {
