@@ -196,11 +196,19 @@ const typeLength = 256
 // plain words an error of encoding/json for people who do not write Go.
 func plain(err error) string {
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	switch {
+	case !errors.As(err, &wrong):
+		return err.Error()
+	case wrong.Field != "":
 		return fmt.Sprintf("field %q cannot be a %s", wrong.Field, wrong.Value)
+	case wrong.Value == "array":
+		return bareList
 	}
-	return err.Error()
+	return "it is a " + wrong.Value
 }
+
+// bareList is what is wrong with a list that stands where an object should.
+const bareList = "it is a list: make it the items of a List (kind: List, apiVersion: v1), or write its objects one after the other"
 
 // blank tells whether a text has nothing but space and comments.
 func blank(text []byte) bool {

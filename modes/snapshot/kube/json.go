@@ -47,7 +47,11 @@ func (s *jsonSplitter) document() error {
 		return err
 	}
 	line := s.line()
-	if open != json.Delim('{') {
+	switch open {
+	case json.Delim('{'):
+	case json.Delim('['):
+		return fmt.Errorf("line %d: no Kubernetes object: %s", line, bareList)
+	default:
 		return fmt.Errorf("line %d: no Kubernetes object: %v", line, open)
 	}
 	fields, kind, list := bytes.NewBufferString("{"), "", false

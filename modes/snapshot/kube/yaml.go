@@ -87,6 +87,8 @@ func (s *splitter) take(line []byte) error {
 				return err
 			}
 			s.items = false
+		} else if s.dash < 0 {
+			return fmt.Errorf("line %d: the items of a List are no list", s.line)
 		}
 	}
 	if s.unread(text, column, empty) {
