@@ -54,9 +54,16 @@ func Read(paths []string, stdin io.Reader) (*Dump, error) {
 			return nil, err
 		}
 	}
+	// One file may hold no more than a tool's remark, where the others have the rules.
+	if len(d.tables)+len(d.sets)+len(d.rulesets)+len(d.servers.list) == 0 {
+		return nil, fmt.Errorf("there is no rule in %s: %s", strings.Join(d.Files, ", "), wanted)
+	}
 	d.Finish()
 	return d, nil
 }
+
+// wanted is what to give instead of what is no dump.
+const wanted = "want what iptables-save, nft -j list ruleset, ipset save or ipvsadm -Sn writes"
 
 // Finish is what can be said when all dumps are added: iptables-save shows the tables of
 // iptables-nft better than nft, which does not know what its matches and targets are.
@@ -88,7 +95,7 @@ func load(path string, stdin io.Reader) (name string, data []byte, err error) {
 // Add takes a dump over; name stands for it in errors, which are whole sentences.
 func (d *Dump) Add(name string, data []byte) error {
 	if len(bytes.TrimSpace(data)) == 0 {
-		return fmt.Errorf("%s is empty: want what iptables-save, nft -j list ruleset, ipset save or ipvsadm -Sn writes", name)
+		return fmt.Errorf("%s is empty: %s", name, wanted)
 	}
 	d.Files = append(d.Files, name)
 	r := reader{Dump: d, name: name, save: &save.Reader{File: name, Sets: d.sets}}
@@ -159,7 +166,7 @@ func (r *reader) take(line string) error {
 	case line == "":
 		return nil
 	case !utf8.ValidString(line) || strings.IndexByte(line, 0) >= 0:
-		return fmt.Errorf("it is no text: want what iptables-save, nft -j list ruleset, ipset save or ipvsadm -Sn writes")
+		return fmt.Errorf("it is no text: %s", wanted)
 	case ipset.IsLine(line):
 		return r.sets.Read(line)
 	case isServer(line):
