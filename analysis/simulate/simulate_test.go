@@ -175,6 +175,18 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
+// TestWriteEras: large counts are written out.
+func TestWriteEras(t *testing.T) {
+	list, err := PublishedJobs(synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := WriteEras(&out, list); err != nil || strings.Contains(out.String(), "e+") || !strings.Contains(out.String(), " 40000 ") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
 // TestEras: what the sums say is what call after call adds up to.
 func TestEras(t *testing.T) {
 	j := Job{Rules: 100, Jumps: 100, Bytes: 100 * 152, CPUs: 4}

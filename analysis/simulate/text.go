@@ -114,7 +114,8 @@ func WriteChoices(w io.Writer, param string, services int, list []Choice) error 
 
 // WriteKeepUp writes whether modes keep up with changes.
 func WriteKeepUp(w io.Writer, rate, minSync float64, list []KeepUp) error {
-	fmt.Fprintf(w, "Simulated: %g endpoint changes a second at random times, at least %g s between two syncs.\n\n", rate, minSync)
+	fmt.Fprintf(w, "Simulated: %s endpoint changes a second at random times, at least %s s between two syncs.\n\n",
+		summary.Plain(rate), summary.Plain(minSync))
 	rows := [][]string{{"services", "mode", "a sync writes", "a sync takes", "wait p50", "wait p99", "busy", "keeps up"}}
 	for _, k := range list {
 		yes := "yes"
@@ -138,8 +139,8 @@ func WriteEras(w io.Writer, list []JobEra) error {
 		if ratio > 1.0/within && ratio < within {
 			fits[j.Job+", kernel "+j.Era]++
 		}
-		rows = append(rows, []string{fmt.Sprint(j.Services), j.Job, j.Era, fmt.Sprintf("%.3g", j.Counts.Calls), fmt.Sprintf("%.3g", j.Counts.Entries),
-			fmt.Sprintf("%.3g", j.Counts.Searched), seconds(j.Seconds), seconds(j.Published), summary.Number(ratio)})
+		rows = append(rows, []string{fmt.Sprint(j.Services), j.Job, j.Era, summary.Plain(j.Counts.Calls), summary.Plain(j.Counts.Entries),
+			summary.Plain(j.Counts.Searched), seconds(j.Seconds), seconds(j.Published), summary.Number(ratio)})
 	}
 	if err := grid(w, rows); err != nil {
 		return err

@@ -48,6 +48,14 @@ func UnitForAll(metric string, values []float64) results.Scaled {
 // Number writes a value with three significant digits.
 func Number(v float64) string { return Digits(v, decimals(v, 0)) }
 
+// Plain writes a whole number as it is, and another with three significant digits.
+func Plain(v float64) string {
+	if v == math.Trunc(v) {
+		return Digits(v, 0)
+	}
+	return Number(v)
+}
+
 // Digits writes a value with so many digits after the point; of a negative number of them
 // the digits before it are rounded.
 func Digits(v float64, digits int) string {

@@ -32,6 +32,17 @@ func TestWrite(t *testing.T) {
 }
 
 // TestUnitForAll: values beside each other have one unit, in which the smallest can be read.
+// TestPlain: no number that people read has an exponent.
+func TestPlain(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0", 1: "1", -3: "-3", 2534: "2534", 2533.7: "2534", 4e4: "40000", 1.05e15: "1050000000000000", 0.05: "0.0500", 3.18e-5: "0.0000318", 1.5: "1.50",
+	} {
+		if got := Plain(v); got != want {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
+}
+
 func TestUnitForAll(t *testing.T) {
 	for want, values := range map[string][]float64{"ms": {0.0013, 2.9}, "µs": {95e-6, 1.2e-3}, "s": {2, 40}, "ns": {0, 5e-9}} {
 		if got := UnitForAll(results.SyncFull, values); got.Name != want {

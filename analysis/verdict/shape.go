@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
+	"viplab/analysis/summary"
 	"viplab/results"
 	"viplab/results/published"
 )
@@ -180,14 +181,15 @@ func carry(theirs []published.Point, ours []Sample) string {
 	if at < 0 {
 		return ""
 	}
-	end, x := list[len(list)-1].x, theirs[at].X
+	end, x := summary.Plain(list[len(list)-1].x), theirs[at].X
 	e := profileOf(list).exponent()
 	const wide = 1.5
 	if len(list) < 3 || float64(e.Hi-e.Lo) > wide {
-		return fmt.Sprintf(": measured up to %g, which is too little to say what it would be at %s", end, theirs[at].XText)
+		return fmt.Sprintf(": measured up to %s, which is too little to say what it would be at %s", end, theirs[at].XText)
 	}
-	return fmt.Sprintf(": measured up to %g; going on as it grew (power %s) it would be %.3g [%.3g, %.3g] at %s, where published is %s; that is extrapolated, so no verdict",
-		end, e.text(), valueAt(list, e.Best, x), valueAt(list, float64(e.Lo), x), valueAt(list, float64(e.Hi), x), theirs[at].XText, theirs[at].YText)
+	value := func(exponent float64) string { return summary.Plain(valueAt(list, exponent, x)) }
+	return fmt.Sprintf(": measured up to %s; going on as it grew (power %s) it would be %s [%s, %s] at %s, where published is %s; that is extrapolated, so no verdict",
+		end, e.text(), value(e.Best), value(float64(e.Lo)), value(float64(e.Hi)), theirs[at].XText, theirs[at].YText)
 }
 
 // valueAt is the best curve of an exponent at x.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/montanaflynn/stats"
 
+	"viplab/analysis/summary"
 	"viplab/results/published"
 )
 
@@ -135,7 +136,7 @@ func (v Verdict) explain(c Curve) string {
 	case c.NoLevel != "":
 		return why + "; levels cannot be compared: " + c.NoLevel
 	case v.Ratio > 0:
-		return why + fmt.Sprintf("; measured is %.3g times the published level", v.Ratio) + v.alone
+		return why + fmt.Sprintf("; measured is %s times the published level", summary.Plain(v.Ratio)) + v.alone
 	}
 	return why + "; no common point for a level" + v.carried
 }
@@ -148,31 +149,23 @@ func alone(theirs []published.Point, ours []Sample) (text string) {
 			return ""
 		}
 		if ok {
-			text = fmt.Sprintf(" (%s, published %s)", figure(y), figure(p.Y))
+			text = fmt.Sprintf(" (%s, published %s)", summary.Plain(y), summary.Plain(p.Y))
 			if p.X > 0 {
-				text = fmt.Sprintf(" at %g", p.X) + text
+				text = fmt.Sprintf(" at %s", summary.Plain(p.X)) + text
 			}
 		}
 	}
 	return text
 }
 
-// figure writes a number with three digits, or its whole ones where there are more.
-func figure(v float64) string {
-	if math.Abs(v) >= 1000 {
-		return fmt.Sprintf("%.0f", v)
-	}
-	return fmt.Sprintf("%.3g", v)
-}
-
 // unmeasured says what there is where no value could be measured.
 func unmeasured(c Curve) string {
 	for _, s := range slices.Backward(c.Ours) {
 		if s.Over && s.X > 0 {
-			return fmt.Sprintf("nothing was measured but that it is more than %.3g at %g", s.Y, s.X)
+			return fmt.Sprintf("nothing was measured but that it is more than %s at %s", summary.Plain(s.Y), summary.Plain(s.X))
 		}
 		if s.Over {
-			return fmt.Sprintf("nothing was measured but that it is more than %.3g", s.Y)
+			return fmt.Sprintf("nothing was measured but that it is more than %s", summary.Plain(s.Y))
 		}
 	}
 	return "nothing was measured"
@@ -208,12 +201,12 @@ func collapsed(c Curve, ours []Sample) string {
 			continue // it begins with nothing
 		}
 		if y, ok := At(ours, p.X); ok && (p.Word || y > nothing*ours[0].Y) {
-			return fmt.Sprintf("published is %s at %s, measured is %.3g there", p.YText, p.XText, y)
+			return fmt.Sprintf("published is %s at %s, measured is %s there", p.YText, p.XText, summary.Plain(y))
 		}
 		// A measured curve that ends before it is followed by its last value only
 		// if it has not moved by then.
 		if last := ours[len(ours)-1]; last.X < p.X && len(ours) > 1 && last.Y > 0.8*ours[0].Y && p.Y == 0 && !p.Word {
-			return fmt.Sprintf("published falls to %s at %s; measured has not moved up to %g (%.3g)", p.YText, p.XText, last.X, last.Y)
+			return fmt.Sprintf("published falls to %s at %s; measured has not moved up to %s (%s)", p.YText, p.XText, summary.Plain(last.X), summary.Plain(last.Y))
 		}
 	}
 	return ""

@@ -45,7 +45,7 @@ func TestJudge(t *testing.T) {
 		Curve
 	}{
 		"the same":          {Both, "shapes agree", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 1.3))}},
-		"ten times faster":  {SameShape, "0.1 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
+		"ten times faster":  {SameShape, "0.100 times", Curve{Published: theirs(linear), Ours: ours(scaled(linear, 0.1))}},
 		"growth at a level": {NotReproduced, "measured is 1.56 times", Curve{Published: theirs(linear), Ours: ours(scaled(crossing, 1.25))}},
 		"another growth":    {NotReproduced, "shapes differ (likelihood ratio, p =", Curve{Published: theirs(square), Ours: ours(linear)}},
 		"falls to nothing":  {NotReproduced, "published is 0 at 50000", Curve{Published: falls, Ours: ours(flat)}},
@@ -55,10 +55,10 @@ func TestJudge(t *testing.T) {
 		"no unit":           {SameShape, "levels cannot be compared: no unit", Curve{Published: theirs(flat), Ours: ours(scaled(flat, 9)), NoLevel: "no unit"}},
 		"nothing measured":  {CannotCompare, "nothing was measured", Curve{Published: theirs(flat)}},
 		"none at all":       {NotReproduced, "none at all: it never does", Curve{Published: theirs(flat)[:1], Ours: []Sample{{X: 1000}}, None: "it never does"}},
-		"ends too early":    {CannotCompare, "would be 50 [", Curve{Published: theirs(linear)[3:], Ours: ours(linear)[:3]}},
+		"ends too early":    {CannotCompare, "would be 50.0 [", Curve{Published: theirs(linear)[3:], Ours: ours(linear)[:3]}},
 		"a reason":          {CannotCompare, "no such kernel", Curve{Published: theirs(flat), Cannot: "no such kernel"}},
-		"one point":         {Level, "0.7 times the published level at 1000 (42, published 60)", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.7))[:1]}},
-		"one point, far":    {NotReproduced, "0.01 times", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.01))[:1]}},
+		"one point":         {Level, "0.700 times the published level at 1000 (42, published 60)", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.7))[:1]}},
+		"one point, far":    {NotReproduced, "0.0100 times", Curve{Published: theirs(flat)[:1], Ours: ours(scaled(flat, 0.01))[:1]}},
 		"only over a limit": {CannotCompare, "more than 5 at 1000", Curve{Published: theirs(flat), Ours: []Sample{{X: 1000, Y: 5, Over: true}}}},
 	} {
 		got := Judge(c.Curve)

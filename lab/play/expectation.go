@@ -3,6 +3,7 @@ package play
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"viplab/modes/catalog"
@@ -18,7 +19,7 @@ type Expectation struct {
 
 // Text is the expectation as it was written.
 func (e Expectation) Text() string {
-	s := fmt.Sprintf("%s %s %s %g", e.Quantity, e.Phase, e.Op, e.Value)
+	s := fmt.Sprintf("%s %s %s %s", e.Quantity, e.Phase, e.Op, strconv.FormatFloat(e.Value, 'f', -1, 64))
 	if len(e.Modes) > 0 {
 		s += " in " + strings.Join(e.Modes, ",")
 	}

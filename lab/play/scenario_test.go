@@ -80,6 +80,7 @@ func TestJudge(t *testing.T) {
 	add("direct", "a", "failed", 1)
 	add("ipvs", "a", "failed", 0.05)
 	add("ipvs", "a", "newest", 0.4)
+	add("direct", "a", "requests", 2534)
 	sum, err := summary.Make(records)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,8 @@ func TestJudge(t *testing.T) {
 		t.Errorf("%+v", o.Checks)
 	}
 	var out bytes.Buffer
-	if err := o.Write(&out); err != nil || !strings.Contains(out.String(), "1 of 3 expectations held") || !strings.Contains(out.String(), "nothing measured") {
+	if err := o.Write(&out); err != nil || !strings.Contains(out.String(), "1 of 3 expectations held") || !strings.Contains(out.String(), "nothing measured") ||
+		!strings.Contains(out.String(), " 2534 ") {
 		t.Errorf("%v %s", err, out.String())
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -147,7 +146,7 @@ func (o Outcome) Write(w io.Writer) error {
 	failed := o.Failed()
 	fmt.Fprintf(w, "\n%d of %d expectations held.\n", len(o.Checks)-len(failed), len(o.Checks))
 	for _, c := range failed {
-		got := strings.TrimSpace(strconv.FormatFloat(c.Got, 'g', 3, 64) + " " + unitOf(c.Quantity))
+		got := strings.TrimSpace(summary.Plain(c.Got) + " " + unitOf(c.Quantity))
 		if c.Missing {
 			got = "nothing measured"
 		}
@@ -199,7 +198,7 @@ func figure(values map[string]float64, q string, u results.Scaled) string {
 	if !ok {
 		return "-"
 	}
-	return strconv.FormatFloat(v/u.Scale, 'g', 3, 64)
+	return summary.Plain(v / u.Scale)
 }
 
 // phases lists the script's phases, in its order.
