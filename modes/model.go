@@ -29,7 +29,11 @@ const (
 func (c Counts) String() string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(c)) {
-		if c[k] != 0 {
+		switch c[k] {
+		case 0:
+		case 1:
+			out = append(out, "1 "+single(k))
+		default:
 			out = append(out, fmt.Sprintf("%.0f %s", c[k], k))
 		}
 	}
@@ -37,6 +41,14 @@ func (c Counts) String() string {
 		return "nothing"
 	}
 	return strings.Join(out, ", ")
+}
+
+// single is a kind of Counts of which there is one.
+func single(kind string) string {
+	if stem, ok := strings.CutSuffix(kind, "ies"); ok {
+		return stem + "y"
+	}
+	return strings.TrimSuffix(kind, "s")
 }
 
 // Plus is the counts and, share times, what more has beyond them.

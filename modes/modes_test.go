@@ -88,3 +88,11 @@ func BenchmarkDiff(b *testing.B) {
 		}
 	}
 }
+
+// TestCountsInWords: of one there is one.
+func TestCountsInWords(t *testing.T) {
+	c := modes.Counts{modes.CountRules: 1, modes.CountEntries: 1, modes.CountVIPs: 2, modes.CountChains: 0}
+	if got := c.String(); got != "2 bound VIPs, 1 rule, 1 set entry" {
+		t.Error(got)
+	}
+}

@@ -60,8 +60,8 @@ func (c *Comparison) Write(w io.Writer, format string, all bool) error {
 
 // sentence says how many cells differ, and how many would by chance.
 func (c *Comparison) sentence() string {
-	s := fmt.Sprintf("%d of %d cells differ significantly (%.1f %%); of cells in which nothing changed, %.0f %% look so by chance.",
-		c.Significant(), len(c.Rows), 100*float64(c.Significant())/float64(len(c.Rows)), 100*Alpha)
+	s := fmt.Sprintf("%d of %s differ significantly (%.1f %%); of cells in which nothing changed, %.0f %% look so by chance.",
+		c.Significant(), summary.Count(len(c.Rows), "cell"), 100*float64(c.Significant())/float64(len(c.Rows)), 100*Alpha)
 	if n := c.Explained(); n > 0 {
 		s += fmt.Sprintf(" %d more changed by no more than the machine itself did, in its own speed or without a Service.", n)
 	}
@@ -73,13 +73,13 @@ func (c *Comparison) sentence() string {
 		s += " The machine's own speed, in time a step of fixed loops: " + strings.Join(each, ", ") + "."
 	}
 	if c.OnlyA+c.OnlyB > 0 {
-		s += fmt.Sprintf(" %d cells are only in A, %d only in B.", c.OnlyA, c.OnlyB)
+		s += fmt.Sprintf(" Only in A: %d, only in B: %d.", c.OnlyA, c.OnlyB)
 	}
 	if n := len(c.Cut); n > 0 {
-		s += fmt.Sprintf(" A limit of time cut off %d cells in B and not in A, the first: %s.", n, c.Cut[0])
+		s += fmt.Sprintf(" A limit of time cut off %s in B and not in A, the first: %s.", summary.Count(n, "cell"), c.Cut[0])
 	}
 	if n := len(c.Lost); n > 0 {
-		s += fmt.Sprintf(" Of %d variants or sizes of A there is nothing in B, the first: %s.", n, c.Lost[0])
+		s += fmt.Sprintf(" Variants or sizes of A of which there is nothing in B: %d, the first: %s.", n, c.Lost[0])
 	}
 	if len(c.Differences) > 0 {
 		s += " Compared although " + strings.Join(c.Differences, "; ") + "."

@@ -52,8 +52,8 @@ func missingOf(run *results.Run) []string {
 	if well == asked {
 		return nil
 	}
-	out := []string{fmt.Sprintf("Not all of it was measured. Asked for: %s, %d trials. Measured: %d; failed: %d; not run: %d%s.",
-		extent(places, rounds), asked, well, failed, asked-well-failed, because(run, asked-well-failed))}
+	out := []string{fmt.Sprintf("Not all of it was measured. Asked for: %s, %s. Measured: %d; failed: %d; not run: %d%s.",
+		extent(places, rounds), summary.Count(asked, "trial"), well, failed, asked-well-failed, because(run, asked-well-failed))}
 	return append(out, lacks(places, rounds)...)
 }
 
@@ -101,18 +101,11 @@ func extent(places []*place, rounds int) string {
 			}
 		}
 	}
-	text := fmt.Sprintf("%s (%s)", count(len(modes), "mode"), strings.Join(modes, ", "))
+	text := fmt.Sprintf("%s (%s)", summary.Count(len(modes), "mode"), strings.Join(modes, ", "))
 	if len(variants) > len(modes) {
 		text += fmt.Sprintf(" in %d variants", len(variants))
 	}
-	return fmt.Sprintf("%s at %s (%s) in %s", text, count(len(sizes), "size"), strings.Join(sizes, ", "), count(rounds, "round"))
-}
-
-func count(n int, of string) string {
-	if n == 1 {
-		return "1 " + of
-	}
-	return fmt.Sprintf("%d %ss", n, of)
+	return fmt.Sprintf("%s at %s (%s) in %s", text, summary.Count(len(sizes), "size"), strings.Join(sizes, ", "), summary.Count(rounds, "round"))
 }
 
 // because is why trials were not run.
@@ -145,7 +138,7 @@ func lacks(places []*place, rounds int) (out []string) {
 			if p.well == 0 {
 				none = append(none, strconv.Itoa(p.services))
 			} else {
-				few = append(few, fmt.Sprintf("at %d only %d of %s", p.services, p.well, count(rounds, "round")))
+				few = append(few, fmt.Sprintf("at %d only %d of %s", p.services, p.well, summary.Count(rounds, "round")))
 			}
 			if p.failure != "" && !slices.Contains(why, p.failure) {
 				why = append(why, p.failure)
@@ -171,7 +164,7 @@ func lacks(places []*place, rounds int) (out []string) {
 func incomplete(run *results.Run, s *summary.Summary) []string {
 	out := missing(run)
 	if n := len(s.SetAside); n > 0 {
-		out = append(out, fmt.Sprintf("The samples of %s were set aside: %s.", count(n, "trial"), strings.Join(s.SetAside[:min(n, 5)], "; ")))
+		out = append(out, fmt.Sprintf("The samples of %s were set aside: %s.", summary.Count(n, "trial"), strings.Join(s.SetAside[:min(n, 5)], "; ")))
 		if n > 5 {
 			out[len(out)-1] += fmt.Sprintf(" The notes name the other %d.", n-5)
 		}

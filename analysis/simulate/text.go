@@ -74,7 +74,7 @@ func CheckRows(checks []Check) [][]string {
 // CheckSentence sums the held-out check up, naming the worst cell.
 func CheckSentence(checks []Check, median float64, upTo int) string {
 	if len(checks) == 0 {
-		return fmt.Sprintf("Nothing larger than %d Services was measured: predictions cannot be checked.", upTo)
+		return fmt.Sprintf("Nothing larger than %s was measured: predictions cannot be checked.", summary.CountServices(upTo))
 	}
 	worst := checks[0]
 	for _, c := range checks {

@@ -151,9 +151,12 @@ func (c *Cell) Range() string {
 }
 
 // CountServices says how many, as a sentence does: "1 Service", "1000 Services".
-func CountServices(n int) string {
+func CountServices(n int) string { return Count(n, "Service") }
+
+// Count says how many of something there are, by the word for one: "1 trial", "2 trials".
+func Count(n int, one string) string {
 	if n == 1 {
-		return "1 Service"
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d Services", n)
+	return fmt.Sprintf("%d %ss", n, one)
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"viplab/analysis/report"
+	"viplab/analysis/summary"
 	"viplab/lab/cluster"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
@@ -340,7 +341,7 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 		if !session.Begun(s.Dir) {
 			return runErr // before there was anything
 		}
-		text := fmt.Sprintf("interrupted after %d of %d trials; what was measured is in %s", out.Done, out.Done+out.Failed+out.Left, s.Dir)
+		text := fmt.Sprintf("interrupted after %d of %s; what was measured is in %s", out.Done, summary.Count(out.Done+out.Failed+out.Left, "trial"), s.Dir)
 		if s.Script == nil {
 			text += "; it goes on with --resume"
 		}
@@ -350,10 +351,10 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 	case out.OutOfTime && out.Done+out.Failed == 0 && !s.Resume:
 		return fmt.Errorf("time was up before a trial had ended, so that nothing was measured; %s goes on with --resume", s.Dir)
 	case out.OutOfTime:
-		fmt.Fprintf(stderr, "time is up after %d trials; %d were not run\n", out.Done, out.Left)
+		fmt.Fprintf(stderr, "time is up after %s; not run: %d\n", summary.Count(out.Done, "trial"), out.Left)
 	}
 	if out.Failed > 0 {
-		return fmt.Errorf("%d of %d trials failed, the first: %s", out.Failed, out.Done+out.Failed, firstLine(out.Failures[0]))
+		return fmt.Errorf("%d of %s failed, the first: %s", out.Failed, summary.Count(out.Done+out.Failed, "trial"), firstLine(out.Failures[0]))
 	}
 	return nil
 }

@@ -54,6 +54,7 @@ var badInput = map[string]string{
 	"exclude each other":                "bench --services 7 --up-to 9",
 	"unknown mode \"ipvx\": valid are":  "bench --modes ipvx",
 	"ipvs is given twice":               "bench --modes ipvs,ipvs",
+	"its name, got 1 argument\n":        "runs name x",
 	"advise takes one run":              "advise a b",
 	"changes must be a number":          "advise --changes NaN",
 	"budget must not be negative":       "advise --budget -1s",

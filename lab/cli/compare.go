@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"viplab/analysis/compare"
+	"viplab/analysis/summary"
 	"viplab/results"
 )
 
@@ -84,16 +85,16 @@ worse by more than that share, with the whole interval.`,
 // does not pass because there was nothing to compare.
 func gate(c *compare.Comparison, limit float64, text string) error {
 	if worse := c.Worsened(limit); len(worse) > 0 {
-		return thresholdError{fmt.Errorf("%d of %d cells became worse by more than %s, the first: %s", len(worse), len(c.Rows), text, worse[0].Name())}
+		return thresholdError{fmt.Errorf("%d of %s became worse by more than %s, the first: %s", len(worse), summary.Count(len(c.Rows), "cell"), text, worse[0].Name())}
 	}
 	if len(c.Cut) > 0 {
-		return thresholdError{fmt.Errorf("a limit of time cut off %d cells in %s and not in %s, the first: %s", len(c.Cut), c.B, c.A, c.Cut[0])}
+		return thresholdError{fmt.Errorf("a limit of time cut off %s in %s and not in %s, the first: %s", summary.Count(len(c.Cut), "cell"), c.B, c.A, c.Cut[0])}
 	}
 	if c.Judged() == 0 {
-		return thresholdError{fmt.Errorf("none of %d cells has the four rounds in each run that it takes to tell whether it became worse: measure with --repeat 4 or more", len(c.Rows))}
+		return thresholdError{fmt.Errorf("none of %s has the four rounds in each run that it takes to tell whether it became worse: measure with --repeat 4 or more", summary.Count(len(c.Rows), "cell"))}
 	}
 	if len(c.Lost) > 0 {
-		return thresholdError{fmt.Errorf("of %d variants or sizes of %s there is nothing in %s, the first: %s", len(c.Lost), c.A, c.B, c.Lost[0])}
+		return thresholdError{fmt.Errorf("variants or sizes of %s of which there is nothing in %s: %d, the first: %s", c.A, c.B, len(c.Lost), c.Lost[0])}
 	}
 	return nil
 }

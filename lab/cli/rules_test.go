@@ -17,7 +17,7 @@ const testDumps = "../../modes/packet/dump/testdata/kube-proxy/"
 func TestExplainRules(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"iptables-1.37.2-4-local.txt", "=> goes to 10.128.3.1:8080, which sees 10.255.255.2 as the sender"},
-		{"ipvs-1.37.2-4-local.txt", "1 server look-ups"},
+		{"ipvs-1.37.2-4-local.txt", "1 server look-up,"},
 		{"nftables-1.34.4-4-local.txt", "=> goes to 10.128.3.1:8080, which sees 10.255.255.2 as the sender"},
 	} {
 		code, out, errs := run(t, "explain", "--rules", testDumps+c.args, "--packet", "client tcp 10.111.1.1:80")

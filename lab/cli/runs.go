@@ -57,7 +57,7 @@ func nameCommand(dir *string) *cobra.Command {
 		Short: "Give a run a name, under which it is found and never pruned",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usagef("name takes a run and its name, got %d arguments", len(args))
+				return usagef("name takes a run and its name, got %s", summary.Count(len(args), "argument"))
 			}
 			return nil
 		},

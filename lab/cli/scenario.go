@@ -208,7 +208,7 @@ func (f *scenarioFlags) write(j *judged, stdout io.Writer) error {
 func (j *judged) verdict(only []string) error {
 	switch {
 	case j.failed > 0:
-		return thresholdError{fmt.Errorf("%d of %d expectations did not hold", j.failed, j.checks)}
+		return thresholdError{fmt.Errorf("%d of %s did not hold", j.failed, summary.Count(j.checks, "expectation"))}
 	case j.checks == 0 && len(j.played) > 0:
 		return thresholdError{fmt.Errorf("no expectation was checked: nothing is expected in the modes that were played (%s)", strings.Join(only, ", "))}
 	case len(j.skipped) > 0:

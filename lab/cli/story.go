@@ -246,7 +246,7 @@ func judge(all []told) error {
 		}
 	}
 	if failed > 0 {
-		return thresholdError{fmt.Errorf("%d of %d stories did not hold", failed, count)}
+		return thresholdError{fmt.Errorf("stories that did not hold: %d of %d", failed, count)}
 	}
 	if count == 0 {
 		return usagef("no mode can tell any of these stories")

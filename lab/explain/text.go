@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"viplab/analysis/summary"
 	"viplab/modes"
 )
 
@@ -67,8 +68,8 @@ func writeWay(b *bufio.Writer, w Way) {
 		fmt.Fprintf(b, "     met what is not known, which decides nothing: %s\n", w.Unknown)
 	}
 	writeChances(b, w.Chances)
-	fmt.Fprintf(b, "     %d rules looked at, %d jumps, %d set and %d server look-ups, %d connections copied\n\n",
-		w.Rules, w.Jumps, w.Sets, w.Servers, w.Copies)
+	fmt.Fprintf(b, "     %s looked at, %s, %s, %s, %s copied\n\n", summary.Count(w.Rules, "rule"), summary.Count(w.Jumps, "jump"),
+		summary.Count(w.Sets, "set look-up"), summary.Count(w.Servers, "server look-up"), summary.Count(w.Copies, "connection"))
 }
 
 // maxChances is how many ends are named that chance leads to.

@@ -48,7 +48,7 @@ func rulesFactor(n int) map[string]string {
 }
 
 func plainRules(ctx context.Context, st *trial.Stage, ipt *goiptables.IPTables, n int) error {
-	st.Step("%d plain rules, one call each", n)
+	st.Step("plain rules: %d, one call each", n)
 	if err := ipt.ClearChain("filter", plainChain); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func plainRules(ctx context.Context, st *trial.Stage, ipt *goiptables.IPTables, 
 	if err := ipt.ClearChain("filter", plainChain); err != nil {
 		return err
 	}
-	st.Step("%d plain rules, in one restore", n)
+	st.Step("plain rules: %d, in one restore", n)
 	cost, err := trial.RestoreFilter(ctx, func(w *bufio.Writer) {
 		for i := range n {
 			fmt.Fprintf(w, "-A %s -s %s -j ACCEPT\n", plainChain, trial.PlainSource(i))

@@ -44,7 +44,7 @@ func count(s *Step, args []string) (err error) {
 // change adds endpoints and removes the oldest, in one sync.
 func (p *player) change(add, remove int) error {
 	if remove > len(p.svc.Endpoints)+add {
-		return fmt.Errorf("there are no %d endpoints to remove", remove)
+		return fmt.Errorf("there are fewer endpoints than the %d to remove", remove)
 	}
 	svc := *p.svc
 	svc.Endpoints = slices.Clone(svc.Endpoints)

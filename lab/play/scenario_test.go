@@ -34,7 +34,7 @@ func TestBad(t *testing.T) {
 	for want, text := range map[string]string{
 		"line 1: unknown step \"jump\"":  "jump 3",
 		"has no step":                    "question Why?",
-		"takes 1 words, got 0":           "wait",
+		"takes 1 word, got 0":            "wait",
 		"goes from the node alone":       "expose\ntraffic 1 fresh to nodeport@loopback",
 		"over tcp or udp, not over sctp": "traffic 1 fresh over sctp",
 		"no mode has a parameter":        "with speed high",

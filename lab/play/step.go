@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"viplab/analysis/summary"
 	"viplab/modes"
 )
 
@@ -91,7 +92,7 @@ func readStep(do string, args []string) (Step, error) {
 		return Step{}, err
 	}
 	if want := k.wordCount(); want >= 0 && len(args) != want {
-		return Step{}, fmt.Errorf("step %s takes %d words, got %d", do, want, len(args))
+		return Step{}, fmt.Errorf("step %s takes %s, got %d", do, summary.Count(want, "word"), len(args))
 	}
 	s := Step{Do: do, text: strings.Join(append([]string{do}, args...), " ")}
 	if k.parse != nil {

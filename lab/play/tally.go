@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"viplab/analysis/summary"
 	"viplab/modes"
 	"viplab/results"
 	"viplab/workload"
@@ -143,7 +144,7 @@ func (t *tally) record(p *player) {
 		}
 	}
 	if t.failure != nil {
-		p.write(fmt.Sprintf("# phase %s", t.phase.name), fmt.Sprintf("%d requests failed, the first: %v", t.failed, t.failure))
+		p.write(fmt.Sprintf("# phase %s", t.phase.name), fmt.Sprintf("%s failed, the first: %v", summary.Count(t.failed, "request"), t.failure))
 	}
 }
 

@@ -144,7 +144,7 @@ func (o Outcome) Write(w io.Writer) error {
 		fmt.Fprintf(w, "\nPlayed in time travel: times are of waiting alone, since what computes takes none, and costs (%s) are not measured.\n", strings.Join(costs(), ", "))
 	}
 	failed := o.Failed()
-	fmt.Fprintf(w, "\n%d of %d expectations held.\n", len(o.Checks)-len(failed), len(o.Checks))
+	fmt.Fprintf(w, "\n%d of %s held.\n", len(o.Checks)-len(failed), summary.Count(len(o.Checks), "expectation"))
 	for _, c := range failed {
 		got := strings.TrimSpace(summary.Plain(c.Got) + " " + unitOf(c.Quantity))
 		if c.Missing {

@@ -13,6 +13,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/sys/unix"
 
+	"viplab/analysis/summary"
 	"viplab/lab/play"
 	"viplab/lab/trial"
 	"viplab/modes/catalog"
@@ -176,7 +177,7 @@ type plain struct {
 
 func (p *plain) Begin(trials []trial.Spec) {
 	p.begin(trials)
-	fmt.Fprintf(p.w, "%d trials, about %s\n", p.total, p.remaining())
+	fmt.Fprintf(p.w, "%s, about %s\n", summary.Count(p.total, "trial"), p.remaining())
 }
 
 func (p *plain) Start(trial.Spec) {}
@@ -189,8 +190,8 @@ func (p *plain) Finish(t trial.Spec, took time.Duration, failure string) {
 	if failure != "" {
 		verdict = "FAILED: " + failure
 	}
-	fmt.Fprintf(p.w, "[%d/%d, %s left] round %d: %s at %d services, %.1fs: %s\n",
-		p.done, p.total, p.remaining(), t.Round+1, label(t), t.Synth.Services, took.Seconds(), verdict)
+	fmt.Fprintf(p.w, "[%d/%d, %s left] round %d: %s at %s, %.1fs: %s\n",
+		p.done, p.total, p.remaining(), t.Round+1, label(t), summary.CountServices(t.Synth.Services), took.Seconds(), verdict)
 }
 
 // bar keeps one line up to date.
@@ -233,7 +234,7 @@ func columns(w io.Writer) int {
 }
 
 func (b *bar) Start(t trial.Spec) {
-	b.trial = fmt.Sprintf("%s, %d services, round %d", label(t), t.Synth.Services, t.Round+1)
+	b.trial = fmt.Sprintf("%s, %s, round %d", label(t), summary.CountServices(t.Synth.Services), t.Round+1)
 	b.describe("starting")
 }
 
@@ -244,7 +245,7 @@ func (b *bar) Finish(t trial.Spec, took time.Duration, failure string) {
 	_ = b.bar.Add(1)
 	if failure != "" {
 		_ = b.bar.Clear()
-		fmt.Fprintf(b.w, "FAILED: %s at %d services, round %d: %s\n", label(t), t.Synth.Services, t.Round+1, failure)
+		fmt.Fprintf(b.w, "FAILED: %s at %s, round %d: %s\n", label(t), summary.CountServices(t.Synth.Services), t.Round+1, failure)
 	}
 }
 

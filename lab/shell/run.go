@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"viplab/analysis/summary"
 	"viplab/lab/testbed"
 	"viplab/lab/topo"
 	"viplab/modes"
@@ -133,6 +134,6 @@ func (job Job) run(node *topo.Namespace, input *os.File) (int, error) {
 // hello tells people where they are.
 func hello(w io.Writer, job Job) {
 	first := job.Snapshot.Services[0]
-	fmt.Fprintf(w, "%d Services in mode %s; you are in the node's namespace.\n", len(job.Snapshot.Services), job.Mode)
+	fmt.Fprintf(w, "%s in mode %s; you are in the node's namespace.\n", summary.CountServices(len(job.Snapshot.Services)), job.Mode)
 	fmt.Fprintf(w, "Commands: services, client CMD, node CMD, backend CMD. Try: client curl %s\n", urlOf(first))
 }

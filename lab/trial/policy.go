@@ -27,7 +27,7 @@ func (st *Stage) policies(ctx context.Context) error {
 	if st.Policies == 0 {
 		return nil
 	}
-	st.Step("%d policy rules", st.Policies)
+	st.Step("policy rules: %d", st.Policies)
 	state := " -m conntrack --ctstate NEW"
 	if st.PolicyPackets == PolicyAll {
 		state = ""

@@ -65,7 +65,7 @@ func (st *Stage) SyncWithin(ctx context.Context, snap modes.Snapshot, metric str
 // fullSync programs the whole Snapshot, proves the forwarding, and only then
 // records what it took, if it is to be timed. whole asks for the full proof.
 func (st *Stage) fullSync(ctx context.Context, whole, timed bool) error {
-	st.Step("program %d services", st.Synth.Services)
+	st.Step("program the Services")
 	var s Synced
 	err := st.spend(stepProgram, func() (err error) {
 		s, err = st.SyncWithin(ctx, st.Snapshot, results.SyncFull, nil)

@@ -76,7 +76,7 @@ func (p *Program) remember(c *Chain) {
 
 // CountVerdicts counts elements of maps of verdicts, all of which the kernel looks at
 // whenever it commits a change to such a map.
-const CountVerdicts = "verdicts in maps"
+const CountVerdicts = "map verdicts"
 
 // Counts implements [modes.Program].
 func (p *Program) Counts() modes.Counts {
