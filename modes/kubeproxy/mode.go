@@ -75,7 +75,7 @@ func (p peer) mode() modes.Mode {
 		params = append(params, backend)
 	}
 	m := modes.Mode{
-		Name: "kube-proxy/" + p.of.Name, PeerOf: p.of.Name, Summary: p.summary + " (available after make peers)",
+		Name: "kube-proxy/" + p.of.Name, PeerOf: p.of.Name, Summary: p.summary,
 		Caveats: []modes.Caveat{{Text: "The real kube-proxy writes Services in no order, so that first, middle and last Service are " +
 			"any three in its chains; it starts tools for each sync."}},
 		DataPath: p.of.DataPath, Params: params, Needs: p.of.Needs, Limits: p.limits,
@@ -83,6 +83,9 @@ func (p peer) mode() modes.Mode {
 		Traits: func(a modes.Args) modes.Traits {
 			return modes.Traits{RealRoot: p.realRoot || a[iptables.BackendParam] == iptables.NFT}
 		},
+	}
+	if _, _, err := program(Releases()[0]); err != nil {
+		m.Summary += " (available after make peers)"
 	}
 	m.New = func(a modes.Args, machine modes.Machine) modes.Proxier {
 		return newProxier(p, m.Name, m.Arg(a, ReleaseParam), m.Arg(a, iptables.BackendParam), machine.Family)

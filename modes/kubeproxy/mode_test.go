@@ -41,6 +41,31 @@ func TestNeedsOfBackend(t *testing.T) {
 	}
 }
 
+// TestSummary: only a peer that was not built is said to need that.
+func TestSummary(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir, err := Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func() bool {
+		return slices.ContainsFunc(Modes(), func(m modes.Mode) bool { return strings.Contains(m.Summary, "make peers") })
+	}
+	if !said() {
+		t.Error("a peer that was not built is not said to need make peers")
+	}
+	err = os.MkdirAll(dir, 0o777)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "kube-proxy-"+Releases()[0]), nil, 0o777)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said() {
+		t.Error("a peer that is there is said to need make peers")
+	}
+}
+
 // TestReleases: each release has a module that builds it, and each module is a release.
 func TestReleases(t *testing.T) {
 	files, err := filepath.Glob("v*/go.mod")
