@@ -170,6 +170,7 @@ which one is faster, at which size, and by how much.`,
 	root.AddCommand(a.benchCommand(), compareCommand(), a.explainCommand(), a.reproduceCommand(), a.scenarioCommand(), a.simulateCommand(), a.storyCommand(), a.shellCommand(), a.execCommand(),
 		a.reportCommand(), a.adviseCommand(), runsCommand(), packCommand(), a.doctorCommand(), kernelCommand(), a.modesCommand(), versionCommand())
 	root.AddCommand(topics()...)
+	root.SetHelpCommand(helpCommand())
 	a.complete(root)
 	return root
 }

@@ -55,6 +55,8 @@ var badInput = map[string]string{
 	"unknown mode \"ipvx\": valid are":  "bench --modes ipvx",
 	"ipvs is given twice":               "bench --modes ipvs,ipvs",
 	"its name, got 1 argument\n":        "runs name x",
+	"no command and no page \"nosuch\"": "help nosuch",
+	"no page \"kernel nosuch\"":         "help kernel nosuch",
 	"advise takes one run":              "advise a b",
 	"changes must be a number":          "advise --changes NaN",
 	"budget must not be negative":       "advise --budget -1s",

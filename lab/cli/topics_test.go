@@ -48,6 +48,9 @@ func TestCompletion(t *testing.T) {
 		"scenario rolling":            "rolling-update-drain",
 		"explain --modes direct,ebp":  "direct,ebpf",
 		"simulate --modes userspace,": "userspace,ipvs",
+		"help ":                       "bench",
+		"help test":                   "testbeds",
+		"help kernel b":               "build",
 	} {
 		fields := strings.Split(args, " ")
 		if got := said(t, append([]string{"__complete"}, fields...)...); !strings.Contains(got, want+"\n") && !strings.Contains(got, want+"\t") {
