@@ -22,14 +22,12 @@ import (
 // It belongs to the caller, is closed to everybody else, and lies where nobody else can put
 // another one in its place: anything else is a [modes.MissingError].
 func Dir(name string) (string, error) {
-	top, err := os.UserCacheDir()
-	if err != nil {
-		top = filepath.Join(os.TempDir(), "viplab-cache-"+strconv.Itoa(os.Geteuid()))
-		if err := own(top); err != nil {
+	dir, temporary := place(name)
+	if temporary != "" {
+		if err := own(temporary); err != nil {
 			return "", named(err)
 		}
 	}
-	dir := filepath.Join(top, "viplab", name)
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("make the cache folder: %w", err)
 	}
@@ -37,6 +35,25 @@ func Dir(name string) (string, error) {
 		return "", err
 	}
 	return dir, safeAbove(dir)
+}
+
+// Find is [Dir] of a folder that is there already. It makes none: empty if it is not there.
+func Find(name string) (string, error) {
+	dir, _ := place(name)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return Dir(name)
+}
+
+// place is where a folder of the cache is, and the one among temporary files that it then lies in.
+func place(name string) (dir, temporary string) {
+	top, err := os.UserCacheDir()
+	if err != nil {
+		temporary = filepath.Join(os.TempDir(), "viplab-cache-"+strconv.Itoa(os.Geteuid()))
+		top = temporary
+	}
+	return filepath.Join(top, "viplab", name), temporary
 }
 
 // Temp makes a folder for temporary files, in a folder or, if that is empty, where such files

@@ -56,6 +56,32 @@ func TestAbove(t *testing.T) {
 	refused(t, err, "others may write to "+open)
 }
 
+// TestFind: looking for a folder makes none.
+func TestFind(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("HOME", "")
+	t.Setenv("TMPDIR", temporary)
+	if dir, err := Find("things"); err != nil || dir != "" {
+		t.Errorf("%q, %v", dir, err)
+	}
+	if entries, err := os.ReadDir(temporary); err != nil || len(entries) > 0 {
+		t.Errorf("made: %v, %v", entries, err)
+	}
+	want, err := Dir("things")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir, err := Find("things"); err != nil || dir != want {
+		t.Errorf("%q, %v, want %q", dir, err, want)
+	}
+	if err := os.Chmod(want, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Find("things")
+	refused(t, err, "others may enter")
+}
+
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lib.so")

@@ -39,12 +39,12 @@ func imageAt(dir, release string) Image {
 // NewestImage is the image of the highest version in the user's cache. Without any it is a
 // [modes.MissingError].
 func NewestImage() (Image, error) {
-	dir, err := cache.Dir("images")
+	dir, err := cache.Find(images)
 	if err != nil {
 		return Image{}, err
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && dir != "" {
 		return Image{}, fmt.Errorf("list kernel images: %w", err)
 	}
 	var names []string
@@ -73,7 +73,7 @@ func numbers(release string) (out []int) {
 // the user's cache, with an apt of its own, signatures checked. What is there already is
 // not fetched again. Lines for people go to progress.
 func FetchImage(ctx context.Context, progress io.Writer) (Image, error) {
-	dir, err := cache.Dir("images")
+	dir, err := cache.Dir(images)
 	if err != nil {
 		return Image{}, err
 	}

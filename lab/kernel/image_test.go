@@ -18,7 +18,7 @@ func TestNewestImage(t *testing.T) {
 		t.Errorf("without any: %v", err)
 	}
 	for _, name := range []string{"6.1.0-9-cloud-amd64", "6.1.0-56-cloud-amd64", ".6.12.0-1-cloud-amd64.part"} {
-		if err := os.Mkdir(filepath.Join(top, "viplab", "images", name), 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Join(top, "viplab", "images", name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

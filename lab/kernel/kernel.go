@@ -81,8 +81,8 @@ const (
 // List is the built kernels, the newest version first, of one version that for one
 // processor. Folders that are no whole kernel are left out.
 func List() ([]Kernel, error) {
-	dir, err := Dir()
-	if err != nil {
+	dir, err := cache.Find(kernels)
+	if err != nil || dir == "" {
 		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
@@ -162,9 +162,12 @@ func Remove(ctx context.Context, name string, w io.Writer) error {
 	if !nameText.MatchString(name) {
 		return fmt.Errorf("remove kernel %q: %w", name, ErrUnknown)
 	}
-	dir, err := Dir()
+	dir, err := cache.Find(kernels)
 	if err != nil {
 		return err
+	}
+	if dir == "" {
+		return fmt.Errorf("remove kernel %q: %w", name, ErrUnknown)
 	}
 	unlock, err := lock(ctx, dir, w)
 	if err != nil {
