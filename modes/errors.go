@@ -3,6 +3,8 @@ package modes
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 )
 
 // MissingError is a capability that this kernel or machine lacks.
@@ -15,17 +17,28 @@ type MissingError struct {
 	Err error
 }
 
-// Error names the need, what was seen, and the command that mends it.
+// Error names the need, what was seen, and the command that mends it. Where what was seen is
+// that no more files could be opened, those are what is missing: of the need nothing is known.
 func (e *MissingError) Error() string {
-	s := "missing: " + e.Need
+	need, mend, seen := e.Need, e.Mend, ""
 	if e.Err != nil {
-		s += fmt.Sprintf(" (%v)", e.Err)
+		seen = fmt.Sprintf(" (%v)", e.Err)
 	}
-	if e.Mend != "" {
-		s += "; to mend: " + e.Mend
+	// What tools say, and what comes from another process, is text.
+	switch text := strings.ToLower(seen); {
+	case strings.Contains(text, syscall.ENFILE.Error()):
+		need, mend = filesFor+need, "sudo sysctl fs.file-max=1000000"
+	case strings.Contains(text, syscall.EMFILE.Error()):
+		need, mend = filesFor+need, "raise the limit of open files: ulimit -n 4096"
 	}
-	return s
+	if mend != "" {
+		mend = "; to mend: " + mend
+	}
+	return "missing: " + need + seen + mend
 }
+
+// filesFor is what is missing where no more files could be opened.
+const filesFor = "room for open files, to look for "
 
 // Unwrap gives what was seen.
 func (e *MissingError) Unwrap() error { return e.Err }
