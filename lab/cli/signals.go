@@ -29,10 +29,11 @@ func graceOf(cmd *cobra.Command) time.Duration {
 	return graceToReport
 }
 
-// ending are the signals that end a command. That of a terminal which is gone is left
-// ignored where it is, as nohup wants it.
+// ending are the signals that end a command. SIGQUIT is one, by which Go's own answer, all
+// stacks and an exit code that here means bad input, serves no user. That of a terminal which
+// is gone is left ignored where it is, as nohup wants it.
 func ending() []os.Signal {
-	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	out := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		out = append(out, syscall.SIGHUP)
 	}
@@ -42,8 +43,8 @@ func ending() []os.Signal {
 // exitBySignal is the exit code after a signal, as shells have it; a terminal that is gone
 // ends a command as SIGTERM does.
 func exitBySignal(s os.Signal) int {
-	if s == os.Interrupt {
-		return 128 + int(syscall.SIGINT)
+	if n, ok := s.(syscall.Signal); ok && n != syscall.SIGHUP {
+		return 128 + int(n)
 	}
 	return 128 + int(syscall.SIGTERM)
 }

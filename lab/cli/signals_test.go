@@ -82,7 +82,7 @@ func TestSignals(t *testing.T) {
 		"explain --services 200000 --modes iptables,ipvs,nftables --packet all",
 		"bench --config " + pipe, "scenario " + pipe, "doctor",
 	} {
-		for s, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 143} {
+		for s, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 143, syscall.SIGQUIT: 131} {
 			code, took, errs := begun(t, s, strings.Fields(line)...)
 			if code != want || took > promise || !strings.Contains(errs, "interrupted") {
 				t.Errorf("%s, %s: exit %d after %s: %s", line, s, code, took, errs)
