@@ -140,8 +140,7 @@ type keyboard struct {
 }
 
 // Read waits until there is something to read, and meanwhile leaves the terminal alone
-// while another process group has it: the kernel stops who reads it in the background, and
-// the command may not want any input.
+// while somebody else has it; the command may not want any input.
 func (k keyboard) Read(p []byte) (int, error) {
 	for {
 		select {
@@ -149,7 +148,7 @@ func (k keyboard) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		default:
 		}
-		if k.background() {
+		if k.elsewhere() {
 			select {
 			case <-k.over:
 			case <-time.After(turnTime):
@@ -157,18 +156,23 @@ func (k keyboard) Read(p []byte) (int, error) {
 			continue
 		}
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(k.f.Fd()), Events: unix.POLLIN}}, int(turnTime.Milliseconds()))
-		if n == 0 && err == nil || errors.Is(err, unix.EINTR) || k.background() {
+		if n == 0 && err == nil || errors.Is(err, unix.EINTR) || k.elsewhere() {
 			continue
 		}
 		return k.f.Read(p)
 	}
 }
 
-// background tells whether another process group has the terminal, if it is that of this
-// session; anybody may read one that is not.
-func (k keyboard) background() bool {
-	group, err := unix.IoctlGetInt(int(k.f.Fd()), unix.TIOCGPGRP)
-	return err == nil && group != unix.Getpgrp()
+// elsewhere tells whether somebody else has the terminal. That is another process group, if
+// it is the terminal of this session: the kernel stops who reads it in the background. Or
+// it is who takes keys off it rather than lines, as does a pager that shows what the command
+// writes.
+func (k keyboard) elsewhere() bool {
+	if group, err := unix.IoctlGetInt(int(k.f.Fd()), unix.TIOCGPGRP); err == nil && group != unix.Getpgrp() {
+		return true
+	}
+	mode, err := unix.IoctlGetTermios(int(k.f.Fd()), unix.TCGETS)
+	return err == nil && mode.Lflag&unix.ICANON == 0
 }
 
 // isTerminal tells whether a plain input is a terminal.

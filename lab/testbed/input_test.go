@@ -16,6 +16,7 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // TestInput: what comes while the command runs reaches it whole, and so does its end.
@@ -109,6 +110,43 @@ func TestTerminalInBackground(t *testing.T) {
 	err := cmd.Run()
 	if want := "runs in the background\na line\n"; err != nil || out.String() != want {
 		t.Errorf("%v: %q, not %q", err, out.String(), want)
+	}
+}
+
+// TestTerminalOfPager: a terminal as plain input is not read while somebody takes keys off
+// it, as a pager does, and is when lines are typed again.
+func TestTerminalOfPager(t *testing.T) {
+	keys, terminal := openTerminal(t)
+	lines, err := term.MakeRaw(int(terminal.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan string)
+	go func() {
+		b := make([]byte, 16)
+		n, err := keyboard{f: terminal, over: make(chan struct{})}.Read(b)
+		read <- fmt.Sprint(string(b[:n]), err)
+	}()
+	if _, err := keys.WriteString("q"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-read:
+		t.Fatalf("the pager's key was read: %q", got)
+	case <-time.After(3 * turnTime):
+	}
+	key := make([]byte, 1)
+	if _, err := terminal.Read(key); err != nil || key[0] != 'q' {
+		t.Fatalf("the pager read %q, %v", key, err)
+	}
+	if err := term.Restore(int(terminal.Fd()), lines); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keys.WriteString("a line\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; got != "a line\n<nil>" {
+		t.Errorf("the command read %q", got)
 	}
 }
 
