@@ -25,12 +25,14 @@ import (
 // plan has.
 func TestStateIsExact(t *testing.T) {
 	for _, m := range catalog.All() {
-		for _, spec := range []synth.Spec{{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, {Services: 2300, Endpoints: 3, Ports: 2, Seed: 5}} {
+		for _, spec := range []synth.Spec{{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, {Services: 2300, Endpoints: 3, Ports: 2, Seed: 5},
+			{Services: 2300, Endpoints: 3, Ports: 2, Seed: 5, Family: modes.IPv6}} {
 			got, err := StateOf(m, nil, spec)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := m.Program(nil, spec.Snapshot(), node).Counts()
+			family := modes.FamilyOf(spec.VIP(0))
+			want := m.Program(nil, spec.Snapshot().Of(family), node(family)).Counts()
 			near := map[string]float64{modes.CountText: 0.02, modes.CountBlob: 0.001}
 			for kind, n := range want {
 				if math.Abs(got[kind]-n) > near[kind]*n+0.5 {
@@ -44,27 +46,34 @@ func TestStateIsExact(t *testing.T) {
 // TestFirstIsExact: what is counted from structure is what the tracer walks in the
 // whole plan.
 func TestFirstIsExact(t *testing.T) {
-	spec := synth.Spec{Services: 700, Endpoints: 2, Ports: 2, Seed: 3}
-	snap := spec.Snapshot()
+	for _, family := range []modes.Family{modes.IPv4, modes.IPv6} {
+		testFirstIsExact(t, family)
+	}
+}
+
+func testFirstIsExact(t *testing.T, family modes.Family) {
+	spec := synth.Spec{Services: 700, Endpoints: 2, Ports: 2, Seed: 3, Family: family}
+	snap := spec.Snapshot().Of(family)
+	from, _ := client(family)
 	at := []int{0, 46, 47, 350, 699}
 	for _, m := range catalog.All().Serving() {
 		w, err := NewWalker(m, nil, spec, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		program := m.Program(nil, snap, node)
+		program := m.Program(nil, snap, node(family))
 		for _, i := range at {
 			got, err := w.First(i)
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := modes.Flow{From: modes.FromClient, Proto: modes.TCP, Pick: i % 2, Src: netip.AddrPortFrom(synth.EndpointRange.Addr(), 40000),
+			f := modes.Flow{From: modes.FromClient, Proto: modes.TCP, Pick: i % 2, Src: netip.AddrPortFrom(from, 40000),
 				Dst: netip.AddrPortFrom(snap.Services[i].ClusterIP, synth.FirstPort)}
 			// What is in a bucket and what a proxy's own connection meets the tracer does
 			// not tell apart.
-			want := program.Follow(node, f).Operations
+			want := program.Follow(node(family), f).Operations
 			if got.Bucket, got.Behind = 0, 0; got != want {
-				t.Errorf("%s, service %d: %+v, the tracer walks %+v", m.Name, i, got, want)
+				t.Errorf("%s, %s, service %d: %+v, the tracer walks %+v", m.Name, family, i, got, want)
 			}
 		}
 	}

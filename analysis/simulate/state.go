@@ -8,8 +8,22 @@ import (
 	"viplab/modes/snapshot/synth"
 )
 
-// node is the address that Programs are planned for; no count depends on it.
-var node = netip.AddrFrom4([4]byte{192, 0, 2, 1})
+// node is the address, of a family, that Programs are planned for; no count depends on it.
+func node(f modes.Family) netip.Addr {
+	if f == modes.IPv6 {
+		return netip.MustParseAddr("2001:db8::1")
+	}
+	return netip.MustParseAddr("192.0.2.1")
+}
+
+// client is a sender in the range of the endpoints of a family, and that range.
+func client(f modes.Family) (netip.Addr, netip.Prefix) {
+	in := synth.EndpointRange
+	if f == modes.IPv6 {
+		in = synth.EndpointRange6
+	}
+	return in.Addr(), in
+}
 
 // sampled is up to which number of Services a mode's state is counted whole; beyond it
 // what one more Service adds is counted on a sample and multiplied.
@@ -28,7 +42,8 @@ func StateOf(m modes.Mode, a modes.Args, t modes.Topology) (modes.Counts, error)
 	if err := modelled(m); err != nil {
 		return nil, err
 	}
-	own := func(s modes.Snapshot) modes.Program { return m.Program(a, s, node) }
+	family := modes.FamilyOf(t.VIP(0))
+	own := func(s modes.Snapshot) modes.Program { return m.Program(a, s.Of(family), node(family)) }
 	if whole, ok := t.(interface{ Whole() modes.Snapshot }); ok {
 		return own(whole.Whole()).Counts(), nil // its Services are not alike
 	}
@@ -74,10 +89,12 @@ func (w *Walker) First(position int) (modes.Operations, error) {
 	if len(svc.Ports) == 0 {
 		return modes.Operations{}, fmt.Errorf("service %s has no port", svc.Key())
 	}
-	alone := modes.Snapshot{Services: []*modes.Service{svc}, ClusterCIDR: synth.EndpointRange}
+	at := node(svc.Family())
+	from, in := client(svc.Family())
+	alone := modes.Snapshot{Services: []*modes.Service{svc}, ClusterCIDR: in}
 	f := modes.Flow{From: modes.FromClient, Proto: svc.Ports[0].Protocol, Pick: position % max(1, len(svc.Endpoints)),
-		Src: netip.AddrPortFrom(synth.EndpointRange.Addr(), 40000), Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port)}
-	out := w.mode.Program(w.args, alone, node).Follow(node, f).Operations
+		Src: netip.AddrPortFrom(from, 40000), Dst: netip.AddrPortFrom(svc.ClusterIP, svc.Ports[0].Port)}
+	out := w.mode.Program(w.args, alone, at).Follow(at, f).Operations
 	out.Add(w.others[position])
 	return out, nil
 }

@@ -189,6 +189,34 @@ func TestFromSizes(t *testing.T) {
 	}
 }
 
+// TestSimulateFamily: a cluster of one family is simulated in it, one of both in that which
+// is asked for.
+func TestSimulateFamily(t *testing.T) {
+	six := strings.NewReplacer("10.96.0.10", "'fd00:1::10'", "10.1.0.1", "'fd00:2::1'", "10.1.0.2", "'fd00:2::2'", "192.0.2.1", "'2001:db8::1'",
+		"IPv4", "IPv6").Replace(oneService)
+	only, both := write(t, "six.yaml", six), write(t, "both.yaml", oneService+"---\n"+strings.ReplaceAll(six, "web", "six"))
+	for args, want := range map[string]string{
+		"--from " + only:                    "fd00:1::10 -> ",
+		"--from " + only + " --family ipv6": "fd00:1::10 -> ",
+		"--from " + both:                    "Service shop/six: its part of ipv6: only ipv4 was asked for",
+		"--from " + both + " --family ipv6": "Service shop/web: its part of ipv4: only ipv6 was asked for",
+		"--services 700 --family ipv6":      "",
+	} {
+		code, out, errs := run(t, append([]string{"simulate", "--modes", "iptables,iptables-tree,nftables,ebpf"}, strings.Fields(args)...)...)
+		if code != ExitOK || !strings.Contains(errs, want) || !strings.Contains(out, "iptables-tree") {
+			t.Errorf("%s: exit %d, want %q: %s%s", args, code, want, errs, out)
+		}
+	}
+	for args, want := range map[string]string{
+		"--family dual":                "what is simulated is of ipv4 or ipv6",
+		"--family ipv4 --from " + only: "no Service of ipv4 is left",
+	} {
+		if code, _, errs := run(t, append([]string{"simulate"}, strings.Fields(args)...)...); code != ExitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit %d, want %q: %s", args, code, want, errs)
+		}
+	}
+}
+
 // TestBenchFrom: a run of a user's own cluster keeps what it needs to be run again.
 func TestBenchFrom(t *testing.T) {
 	if err := (testbed.Native{}).Probe(t.Context()); err != nil {

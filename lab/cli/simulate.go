@@ -27,6 +27,7 @@ type simulateFlags struct {
 	sizes     session.Config // of which the sizes hold
 	names     []string       // of modes
 	spec      synth.Spec
+	family    string             // of the spec
 	args      map[string]*string // by parameter
 	calibrate []string           // run directories
 	check     int
@@ -40,7 +41,7 @@ type simulateFlags struct {
 
 func (a app) simulateCommand() *cobra.Command {
 	f := simulateFlags{app: a, sizes: session.Config{Services: []int{1, 1000, 5000, 20000, 50000, 200000, 1000000}}, args: map[string]*string{},
-		spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, minSync: 1}
+		spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}, family: string(modes.IPv4), minSync: 1}
 	for _, m := range a.modes {
 		if m.Model != nil {
 			f.names = append(f.names, m.Name)
@@ -64,6 +65,10 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
   viplab simulate --what eras                       # old kernels: 11 minutes and 5 hours?`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{string(modes.IPv4), string(modes.IPv6)}, f.family) {
+				return usagef("unknown family %q: what is simulated is of ipv4 or ipv6", f.family)
+			}
+			f.spec.Family = modes.Family(f.family)
 			if err := f.takeCluster(cmd); err != nil {
 				return usageError{err}
 			}
@@ -78,6 +83,7 @@ so; --check shows how far off it is, on sizes that it was not fitted to.`,
 	fl.IntVar(&f.spec.Endpoints, "endpoints", f.spec.Endpoints, "endpoints of each Service")
 	fl.IntVar(&f.spec.Ports, "ports", f.spec.Ports, "TCP ports of each Service")
 	fl.Uint64Var(&f.spec.Seed, "seed", f.spec.Seed, "seed of addresses")
+	fl.StringVar(&f.family, "family", f.family, "address family of Services: ipv4, ipv6 (with --from ipv6 by itself where there is no other)")
 	for _, p := range f.counted() {
 		f.args[p.Name] = fl.String(p.Name, p.Default, paramHelp(p))
 	}
@@ -193,7 +199,7 @@ func (f *simulateFlags) eachSize(do func(modes.Topology) error) error {
 	return nil
 }
 
-// takeCluster reads the user's cluster, if one is named: its Services of IPv4 that all
+// takeCluster reads the user's cluster, if one is named: its Services of one family that all
 // modes can serve. Packets are then those of a client to ClusterIPs.
 func (f *simulateFlags) takeCluster(cmd *cobra.Command) error {
 	if f.from == "" {
@@ -214,7 +220,10 @@ func (f *simulateFlags) takeCluster(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	c.KeepFamilies(modes.IPv4)
+	if c.Families() == modes.IPv6 && !cmd.Flags().Changed("family") {
+		f.spec.Family = modes.IPv6
+	}
+	c.KeepFamilies(f.spec.Family)
 	var asked []cluster.Asked
 	for _, m := range f.modes.Serving() {
 		if slices.Contains(f.names, m.Name) {
@@ -226,7 +235,7 @@ func (f *simulateFlags) takeCluster(cmd *cobra.Command) error {
 		return err
 	}
 	if len(c.Snapshot.Services) == 0 {
-		return fmt.Errorf("%s: no Service of IPv4 is left that all of %v can serve: %s", f.from, f.names, c.LeftOut[len(c.LeftOut)-1])
+		return fmt.Errorf("%s: no Service of %s is left that all of %v can serve: %s", f.from, f.spec.Family, f.names, c.LeftOut[len(c.LeftOut)-1])
 	}
 	f.cluster, f.sizes.Services = c, nil
 	if len(f.sizes.Times) == 0 {
@@ -257,7 +266,7 @@ func (f *simulateFlags) validate() error {
 		if err != nil {
 			return err
 		}
-		if err := m.CheckArgs(f.argsOf(m), ""); err != nil {
+		if err := m.CheckArgs(f.argsOf(m), f.spec.Family); err != nil {
 			return err
 		}
 	}

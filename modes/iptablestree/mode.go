@@ -49,16 +49,17 @@ func fanoutOf(a modes.Args) int {
 }
 
 // leaves lists the address of each Service port.
-func leaves(t modes.Topology) []uint32 {
-	out := make([]uint32, 0, t.Count())
+func leaves(t modes.Topology) []netip.Addr {
+	out := make([]netip.Addr, 0, t.Count())
 	for _, f := range t.Fronts() {
-		out = append(out, Key(f.Addr.Addr()))
+		out = append(out, f.Addr.Addr())
 	}
 	return out
 }
 
-// jumpChain stands for the name of a chain of the tree, where its length matters.
-const jumpChain = "KUBE-TREE-10.96.0.0-12"
+// hostBits are those below the prefix that stands for that of any chain of the tree, where
+// the length of its text matters.
+const hostBits = 20
 
 // state: the tree is no sum over Services. The leaves are those of linear chains, which
 // are one; the chains of the tree are counted exactly.
@@ -67,13 +68,14 @@ func state(a modes.Args, t modes.Topology, line func(func(modes.Snapshot) modes.
 	all := leaves(t)
 	chains, inTree := NewShape(fanoutOf(a), all).Count()
 	addChains, addRules := float64(chains), float64(inTree-len(all))
-	jump := rules.Rule{Dst: netip.MustParsePrefix("10.96.0.0/12"), Chain: jumpChain}
-	text := float64(len("-A  \n") + len(jumpChain) + len(rules.AppendRule(nil, &jump)))
+	prefix, _ := t.VIP(0).Prefix(t.VIP(0).BitLen() - hostBits)
+	jump := rules.Rule{Dst: prefix, Chain: chainName(prefix)}
+	text := float64(len("-A  \n") + len(jump.Chain) + len(rules.AppendRule(nil, &jump)))
 	named := float64(rules.Ruleset{Tables: []rules.Table{{Chains: []*rules.Chain{{Name: "T"}}}}}.Blob())
 	out[modes.CountChains] += addChains
 	out[modes.CountRules] += addRules
 	out[modes.CountBlob] += addRules*float64(jump.Blob()) + addChains*named
-	out[modes.CountText] += addRules*text + addChains*float64(len(": - [0:0]\n"+jumpChain))
+	out[modes.CountText] += addRules*text + addChains*float64(len(": - [0:0]\n"+jump.Chain))
 	return out
 }
 
@@ -83,7 +85,7 @@ func dispatch(a modes.Args, t modes.Topology, positions []int) map[int]modes.Ope
 	shape := NewShape(fanoutOf(a), leaves(t))
 	out := map[int]modes.Operations{}
 	for _, p := range positions {
-		looked, jumps := shape.Walk(Key(t.VIP(p)))
+		looked, jumps := shape.Walk(t.VIP(p))
 		out[p] = modes.Operations{Rules: looked - 1, Jumps: jumps}
 	}
 	return out

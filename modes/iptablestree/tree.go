@@ -63,12 +63,7 @@ func (t *tree) split(leaves []rules.Rule, length int) []rules.Rule {
 	if first == last {
 		return slices.Clone(leaves) // many ports of one VIP
 	}
-	// Skip the bits that all leaves share, in whole steps from the top, so
-	// that adding a Service moves as few of the chain names as possible.
-	for common := commonBits(first, last); length+t.step <= common; {
-		length += t.step
-	}
-	next := min(length+t.step, first.BitLen())
+	next := nextLength(first, last, length, t.step)
 	var out []rules.Rule
 	for len(leaves) > 0 {
 		prefix, _ := leaves[0].Dst.Addr().Prefix(next)
@@ -91,6 +86,16 @@ func (t *tree) child(prefix netip.Prefix, leaves []rules.Rule, length int) rules
 	t.chains = append(t.chains, nil) // parents before children
 	t.chains[at] = &rules.Chain{Name: name, Rules: t.split(leaves, length)}
 	return rules.Rule{Dst: prefix, Chain: name}
+}
+
+// nextLength is the length of the prefixes by which the leaves from the first to the last are
+// split that share the first bits. It skips the bits that all leaves share, in whole steps
+// from the top, so that adding a Service moves as few of the chain names as possible.
+func nextLength(first, last netip.Addr, length, step int) int {
+	for common := commonBits(first, last); length+step <= common; {
+		length += step
+	}
+	return min(length+step, first.BitLen())
 }
 
 func commonBits(a, b netip.Addr) int {
