@@ -154,6 +154,20 @@ func TestGuestPanic(t *testing.T) {
 	t.Logf("out of memory: %v", err)
 }
 
+// TestConsoleTail: the end of a console is told, and what a panic was for.
+func TestConsoleTail(t *testing.T) {
+	stack := strings.Repeat(" [<6069f4e1>] dump_stack\r\n", 100)
+	for console, want := range map[string]string{
+		"SELinux: no\r\n\r\nup\r\n":                     "up",
+		"Kernel panic - not syncing: no init\n" + stack: "Kernel panic - not syncing: no init\n [<6069f4e1>] dump_stack\n",
+		"up\n" + stack: " [<6069f4e1>] dump_stack\n",
+	} {
+		if got := consoleTail(console); !strings.HasPrefix(got, want) || strings.Count(got, "\n") >= consoleLines {
+			t.Errorf("%.40q: %q", console, got)
+		}
+	}
+}
+
 // TestUnbootable: a guest whose kernel does not come as far as to start anything is told
 // apart from one that died.
 func TestUnbootable(t *testing.T) {

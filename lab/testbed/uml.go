@@ -146,7 +146,7 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		}
 		defer done()
 	}
-	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 4096}}
+	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 16 << 10}}
 	code, err := g.run(ctx, j, RoleUML, spec)
 	return code, unbootable(k, err)
 }
@@ -346,17 +346,29 @@ func (g *guest) verdict(control string, werr error) (int, error) {
 	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b)), Booted: strings.Contains(control, upWord)}
 }
 
-// consoleTail drops what every boot says.
+// consoleLines is how much of a console is told.
+const consoleLines = 20
+
+// consoleTail drops what every boot says. A panic is told by its first line, too, which the
+// kernel's stack would push out.
 func consoleTail(s string) string {
 	var keep []string
+	panicked := -1
 	for line := range strings.Lines(s) {
 		line = strings.TrimRight(line, "\r\n")
 		if strings.HasPrefix(line, "SELinux:") || strings.HasPrefix(line, "mmapper_init") || strings.HasPrefix(line, "Failed to initialize ubd") || line == "" {
 			continue
 		}
+		if panicked < 0 && strings.Contains(line, "Kernel panic") {
+			panicked = len(keep)
+		}
 		keep = append(keep, line)
 	}
-	return strings.Join(keep[max(0, len(keep)-20):], "\n")
+	from := max(0, len(keep)-consoleLines)
+	if panicked >= 0 && panicked < from {
+		keep[from] = keep[panicked]
+	}
+	return strings.Join(keep[from:], "\n")
 }
 
 // EnterUML is the body of [RoleUML]: it prepares the guest's files from inside
