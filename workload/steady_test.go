@@ -20,7 +20,7 @@ func TestSteadyGoesOn(t *testing.T) {
 	const total = 50
 	var made atomic.Int64
 	rest := make(chan struct{})
-	requests, err := SteadyDo(t.Context(), 1000, 2, total*time.Millisecond, anywhere, func(_, i int) error {
+	requests, err := SteadyDo(t.Context(), 1000, Workers{2, 2}, total*time.Millisecond, anywhere, func(_, i int) error {
 		if i > 0 {
 			if made.Add(1) == total-1 {
 				close(rest)
@@ -59,7 +59,7 @@ func TestSteadyWithoutAWorker(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() {
-		_, err := SteadyDo(ctx, 100, 2, time.Minute, spawn, func(int, int) error { return nil })
+		_, err := SteadyDo(ctx, 100, Workers{2, 2}, time.Minute, spawn, func(int, int) error { return nil })
 		ended <- err
 	}()
 	select {
@@ -69,5 +69,43 @@ func TestSteadyWithoutAWorker(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("the error has not come within 5 s")
+	}
+}
+
+// TestSteadyGrows: where requests are not answered there come more workers, so that all others
+// go out in time, up to the most.
+func TestSteadyGrows(t *testing.T) {
+	const total = 40
+	for most, late := range map[int]bool{total + 1: false, 5: true} {
+		var sent atomic.Int64
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		requests, _ := SteadyDo(ctx, 100, Workers{2, most}, total*10*time.Millisecond, anywhere, func(_, i int) error {
+			sent.Add(1)
+			<-ctx.Done() // no answer
+			return ctx.Err()
+		})
+		cancel()
+		made := 0
+		for _, r := range requests {
+			if r.Done > 0 {
+				made++
+			}
+		}
+		if made != int(sent.Load()) || late && made != most || !late && made != total {
+			t.Errorf("with at most %d workers %d of %d requests were made", most, made, total)
+		}
+	}
+}
+
+// TestSteadyEnds: after the context has ended nothing is sent, and nobody waits for what would
+// have been due much later.
+func TestSteadyEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	var made atomic.Int64
+	start := time.Now()
+	_, err := SteadyDo(ctx, 0.2, Workers{3, 3}, time.Hour, anywhere, func(int, int) error { made.Add(1); return nil })
+	if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || made.Load() != 1 || took > 2*time.Second {
+		t.Errorf("%v after %s, %d requests were made", err, took, made.Load())
 	}
 }

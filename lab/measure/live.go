@@ -34,7 +34,7 @@ func live(ctx context.Context, st *trial.Stage) error {
 	var took []float64
 	go func() { refreshed <- refreshEvery(inner, st, &took) }()
 	home, _ := st.Home()
-	requests, err := workload.Steady(ctx, st.RandomTargets(), liveRate, liveWorkers, st.Plan.Live, home.Go)
+	requests, err := workload.Steady(ctx, st.RandomTargets(), liveRate, workload.Workers{From: liveWorkers, Most: liveWorkers}, st.Plan.Live, home.Go)
 	stop()
 	if rerr := <-refreshed; rerr != nil {
 		return fmt.Errorf("full sync beside traffic: %w", rerr)

@@ -135,6 +135,50 @@ func TestServing(t *testing.T) {
 	}
 }
 
+// silentScript has requests that nothing answers, since there is no endpoint on the node.
+const silentScript = `modes iptables
+services 1 endpoints 2
+client outside
+expose
+policy local 0
+phase fresh
+traffic 50 fresh to nodeport
+wait 2500ms
+traffic off
+phase reuse
+traffic 50 reuse to nodeport
+wait 2500ms
+expect failed fresh >= 1
+`
+
+// TestOpenLoop: requests go out when they are due though those before wait for answers, and
+// where ports that are reused allow that for a few only, that is told.
+func TestOpenLoop(t *testing.T) {
+	s, err := play.Read("silent", strings.NewReader(silentScript), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	out := b.Record()
+	if b.Plan.Script, err = json.Marshal(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, r := range quantities(t, out) {
+		got[r.Factors[results.Phase]+" "+r.Factors[results.Quantity]] = r.Values[0]
+	}
+	if got["fresh failed"] != 1 || got["fresh due"] < 120 || got["fresh requests"] < got["fresh due"]-2 || got["fresh unsent"] != 0 {
+		t.Errorf("from fresh ports: %v", got)
+	}
+	if got["reuse due"] < 120 || got["reuse requests"] > 30 || got["reuse unsent"] < 0.7 {
+		t.Errorf("from reused ports: %v", got)
+	}
+}
+
 // TestLockEnds: the lock does not outlive the script, nor one that a step ended.
 func TestLockEnds(t *testing.T) {
 	const script = "services 2 endpoints 2\nphase a\nlock 20s\nappend 1 brief\nexpect refused a >= 1"

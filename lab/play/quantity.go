@@ -22,9 +22,19 @@ type quantity struct {
 	of func(*player, *tally) (v float64, ok bool)
 }
 
+// Counts of a phase's requests beside the quantities: those that were sent in it, and those
+// that were due.
+const sentName, dueName = "requests", "due"
+
+// unsentName is the share of them that were due and not sent. Where there are none, tables
+// leave both out.
+const unsentName = "unsent"
+
 // quantities lists them, in the order of tables.
 func quantities() []quantity {
 	return []quantity{
+		{unsentName, "", "share of the requests due in the phase that were not sent in it: nobody was free to",
+			func(_ *player, t *tally) (float64, bool) { return float64(t.unsent) / float64(t.due), t.due > 0 }},
 		{"failed", "", "share of the requests that were not answered", func(_ *player, t *tally) (float64, bool) { return t.share(t.failed), true }},
 		share("stale", "share of the requests answered by an endpoint that was removed before they were sent"),
 		share("drained", "share of the requests answered by an endpoint that was quiesced before they were sent"),

@@ -24,16 +24,19 @@ const slowFrom, slowTo = 950 * time.Millisecond, 1500 * time.Millisecond
 // tally is what came of the requests of one phase.
 type tally struct {
 	requests, failed int
-	of               map[string]int // requests of which a quantity is true
-	by               map[netip.Addr]int
-	phase            phaseStart
-	until            time.Duration
-	traffic          []*traffic // that had requests in the phase
-	latencies        []float64
-	giveups          []float64
-	failure          error // of the first that failed
-	lingers          time.Duration
-	answered         []time.Duration
+	// due are those that were to be sent in the phase, unsent those of them that were not:
+	// they were sent after it, or never.
+	due, unsent int
+	of          map[string]int // requests of which a quantity is true
+	by          map[netip.Addr]int
+	phase       phaseStart
+	until       time.Duration
+	traffic     []*traffic // that had requests in the phase
+	latencies   []float64
+	giveups     []float64
+	failure     error // of the first that failed
+	lingers     time.Duration
+	answered    []time.Duration
 	// last is the endpoint that a sender had last; of pairs of answers after each other, same
 	// came from one endpoint.
 	last        map[netip.Addr]netip.Addr
@@ -52,7 +55,7 @@ func (p *player) report() {
 			until = p.phases[i+1].at
 		}
 		t := p.tally(ph.at, until)
-		if t.requests == 0 {
+		if t.due+t.requests == 0 {
 			continue
 		}
 		t.phase, t.until = ph, until
@@ -78,10 +81,17 @@ func (p *player) report() {
 }
 
 // tally counts the requests that were sent in a span of time. (Those that are due
-// while all threads wait for answers go out later, and meet what is there then.)
+// while all threads wait for answers go out later, and meet what is there then, if ever.)
 func (p *player) tally(from, until time.Duration) tally {
 	t := tally{by: map[netip.Addr]int{}, of: map[string]int{}, last: map[netip.Addr]netip.Addr{}}
 	for _, one := range p.traffic {
+		first, end := one.due(from, until)
+		t.due += end - first
+		for i := first; i < end; i++ {
+			if !one.inTime(i, until) {
+				t.unsent++
+			}
+		}
 		for i, q := range one.requests {
 			cut := errors.Is(q.Err, context.Canceled) // when the traffic stopped
 			if q.Done == 0 || cut || q.Sent < from || q.Sent >= until {
@@ -134,14 +144,18 @@ func (t *tally) add(p *player, q workload.Request, a workload.Answer, sender net
 
 // record records all quantities that the phase has.
 func (t *tally) record(p *player) {
-	p.phase(t.phase.name, "requests", float64(t.requests))
+	p.phase(t.phase.name, sentName, float64(t.requests))
+	p.phase(t.phase.name, dueName, float64(t.due))
 	for _, q := range quantities() {
-		if q.of == nil || p.Plan.TimeTravel && slices.Contains(costs(), q.name) {
+		if q.of == nil || p.Plan.TimeTravel && slices.Contains(costs(), q.name) || t.requests == 0 && q.name != unsentName {
 			continue
 		}
 		if v, ok := q.of(p, t); ok {
 			p.phase(t.phase.name, q.name, v)
 		}
+	}
+	if t.unsent > 0 {
+		p.write(fmt.Sprintf("# phase %s", t.phase.name), fmt.Sprintf("due %d, sent %d: nobody was free to send %d in time", t.due, t.requests, t.unsent))
 	}
 	if t.failure != nil {
 		p.write(fmt.Sprintf("# phase %s", t.phase.name), fmt.Sprintf("%s failed, the first: %v", summary.Count(t.failed, "request"), t.failure))

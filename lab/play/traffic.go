@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -55,14 +56,21 @@ const (
 )
 
 // Traffic: how many threads make requests (a prime, or round robin would give
-// each thread a server of its own), how long one waits, and how many ports each thread has
-// when ports are reused.
+// each thread a server of its own), how many at most where requests wait for answers, and how
+// long one waits. Fresh ports are never used twice; of reused ones each thread has a few, and
+// there come no more threads, since a port is not free while it waits for an answer.
 const (
 	workers         = 7
+	mostWorkers     = 512
 	patience        = 2 * time.Second
+	firstFreshPort  = 1100
+	freshPorts      = 64000
 	portsEach       = 12
 	firstReusedPort = 20000
 )
+
+// lateBy is how much later than it was due a request may be sent, and be in time.
+const lateBy = 100 * time.Millisecond
 
 // traffic is a steady client of one
 type traffic struct {
@@ -74,10 +82,30 @@ type traffic struct {
 	// cluster, from outside of it.
 	over     modes.Protocol
 	external bool
-	// reused is the first of the ports that are used again and again, 0 if none is.
-	reused   int
-	requests []workload.Request
-	answers  []workload.Answer
+	// reused is the first of the ports that are used again and again, 0 if none is; fresh how
+	// many fresh ones traffic before used.
+	reused, fresh int
+	rate          float64
+	// begun and ended are when requests were due, from the scenario's start.
+	begun, ended time.Duration
+	requests     []workload.Request
+	answers      []workload.Answer
+}
+
+// due are the first request that was due in a span of time, and the one after the last.
+func (t *traffic) due(from, until time.Duration) (first, end int) {
+	at := func(d time.Duration) int { return max(int(math.Ceil((d-t.begun).Seconds()*t.rate)), 0) }
+	return at(from), max(at(from), at(min(until, t.ended)))
+}
+
+// inTime tells whether a request was sent before a time, or soon after it was due, or could
+// still have been when the traffic ended.
+func (t *traffic) inTime(i int, until time.Duration) bool {
+	if i >= len(t.requests) || t.requests[i].Done == 0 {
+		_, recent := t.due(0, t.ended-lateBy)
+		return i >= recent
+	}
+	return t.requests[i].Sent < until || t.requests[i].Sent-t.requests[i].Intended < lateBy
 }
 
 // dialed is what clients dial: of mode direct an endpoint.
@@ -120,46 +148,52 @@ func (p *player) startTraffic(s Step) error {
 		ns, source = p.Net.Backend, t.sender
 	}
 	t.over, t.external = s.Over, s.To != ToVIP && s.From == FromClient && !p.snap.ClusterCIDR.Contains(t.sender)
+	t.rate = float64(s.N)
 	length := p.script.Length() + time.Minute
-	t.answers = make([]workload.Answer, int(float64(s.N)*length.Seconds()))
-	probers := make([]*workload.Prober, workers)
-	for i := range probers {
-		// Each traffic and thread has ports of its own.
-		probers[i] = workload.NewProber(uint16(1100 + i*2000 + len(p.traffic)*16000%48000))
-		probers[i].Wait, probers[i].Source = patience, source
-	}
-	to := p.dialed(s)
+	t.answers = make([]workload.Answer, int(t.rate*length.Seconds()))
+	threads := workload.Workers{From: workers, Most: min(workers+s.N*int(patience/time.Second), mostWorkers)}
 	switch {
 	case s.Value == "reuse":
 		t.reused = firstReusedPort + len(p.traffic)*workers*portsEach%40000
 	case s.Value == "again":
 		t.reused = p.traffic[len(p.traffic)-1].reused
 	}
-	first := t.reused
-	turn := make([]int, workers) // of each thread's ports
-	ask := func(ctx context.Context, w int) (workload.Answer, error) {
-		switch {
-		case first > 0 && s.Over == modes.UDP:
-			// One flow each thread: datagrams from the same port, all along.
-			one := workload.NewProber(uint16(first + w))
-			one.Wait, one.Source = patience, source
-			return one.AskBoth(s.Over, to)
-		case first == 0:
-			return probers[w].AskBoth(s.Over, to)
-		}
-		port := first + w*portsEach + turn[w]%portsEach
-		turn[w]++
-		one := workload.Reuse(ctx, source, to, []uint16{uint16(port)})
-		if len(one) == 0 {
-			return workload.Answer{}, ctx.Err()
-		}
-		return one[0].Answer, one[0].Err
+	if t.reused > 0 {
+		threads.Most = threads.From
 	}
+	for _, before := range p.traffic {
+		t.fresh += len(before.requests)
+	}
+	ask := t.asker(s.Over, source, p.dialed(s))
 	var ctx context.Context
 	ctx, t.stop = context.WithCancel(p.ctx)
+	t.begun = p.since()
 	p.traffic = append(p.traffic, t)
-	go t.run(ctx, p.since(), float64(s.N), length, ns.Go, ask)
+	go t.run(ctx, threads, length, ns.Go, ask)
 	return nil
+}
+
+// asker makes one request from an address, on a thread.
+func (t *traffic) asker(over modes.Protocol, source netip.Addr, to netip.AddrPort) func(ctx context.Context, w, i int) (workload.Answer, error) {
+	turn := make([]int, workers) // of each thread's ports
+	return func(ctx context.Context, w, i int) (workload.Answer, error) {
+		if t.reused > 0 && over != modes.UDP {
+			port := t.reused + w*portsEach + turn[w]%portsEach
+			turn[w]++
+			one := workload.Reuse(ctx, source, to, []uint16{uint16(port)})
+			if len(one) == 0 {
+				return workload.Answer{}, ctx.Err()
+			}
+			return one[0].Answer, one[0].Err
+		}
+		port := firstFreshPort + (t.fresh+i)%freshPorts
+		if t.reused > 0 {
+			port = t.reused + w // one flow each thread: datagrams from the same port, all along
+		}
+		one := workload.NewProber(uint16(port))
+		one.Wait, one.Source = patience, source
+		return one.AskBoth(over, to)
+	}
 }
 
 // serving are the endpoints of a Service that may answer the traffic.
@@ -178,11 +212,11 @@ func (t *traffic) serving(svc *modes.Service) []modes.Endpoint {
 }
 
 // run makes the requests until the context ends. Their times count from the
-// scenario's start, begun before the traffic's.
-func (t *traffic) run(ctx context.Context, begun time.Duration, rate float64, length time.Duration, spawn func(func()) error, ask func(context.Context, int) (workload.Answer, error)) {
+// scenario's start, as the traffic's do.
+func (t *traffic) run(ctx context.Context, threads workload.Workers, length time.Duration, spawn func(func()) error, ask func(ctx context.Context, w, i int) (workload.Answer, error)) {
 	var mu sync.Mutex
-	requests, err := workload.SteadyDo(ctx, rate, workers, length, spawn, func(w, i int) error {
-		a, err := ask(ctx, w)
+	requests, err := workload.SteadyDo(ctx, t.rate, threads, length, spawn, func(w, i int) error {
+		a, err := ask(ctx, w, i)
 		mu.Lock()
 		defer mu.Unlock()
 		t.answers[i] = a
@@ -195,9 +229,9 @@ func (t *traffic) run(ctx context.Context, begun time.Duration, rate float64, le
 		if requests[i].Done == 0 {
 			continue // was never made
 		}
-		requests[i].Intended += begun
-		requests[i].Sent += begun
-		requests[i].Done += begun
+		requests[i].Intended += t.begun
+		requests[i].Sent += t.begun
+		requests[i].Done += t.begun
 	}
 	t.requests = requests
 	t.finished <- err
@@ -212,9 +246,12 @@ func (p *player) stopTraffic() error {
 	if t.finished == nil {
 		return nil
 	}
+	t.ended = p.since()
 	t.stop()
 	err := <-t.finished
 	t.finished = nil
+	_, end := t.due(t.begun, t.ended)
+	t.requests = t.requests[:min(end, len(t.requests))]
 	return err
 }
 

@@ -156,12 +156,13 @@ func (o Outcome) Write(w io.Writer) error {
 	return err
 }
 
-// measured lists the quantities that any mode has in any phase.
+// measured lists the quantities that any mode has in any phase. What was due is told where
+// some of it was not sent.
 func (o Outcome) measured() []string {
-	return slices.DeleteFunc(append([]string{"requests"}, Quantities()...), func(q string) bool {
+	return slices.DeleteFunc(append([]string{dueName, sentName}, Quantities()...), func(q string) bool {
 		for _, phases := range o.Values {
 			for _, values := range phases {
-				if _, ok := values[q]; ok {
+				if _, ok := values[q]; ok && (q != dueName && q != unsentName || values[unsentName] > 0) {
 					return false
 				}
 			}
