@@ -31,6 +31,7 @@ type Proxier struct {
 	current  modes.Snapshot // of the last Sync without an error
 	node     node           // for which current was programmed
 	external bool           // sets and rules for external addresses are there
+	cleaner  conntrack.Cleaner
 }
 
 // New makes a Proxier. It touches nothing yet.
@@ -131,7 +132,7 @@ func (p *Proxier) change(ctx context.Context, s modes.Snapshot, changes []modes.
 		return err
 	}
 	p.current, p.node, p.external = s, n, outside
-	return cleanUp(changes, cost)
+	return p.cleaner.After(changes, s, cost)
 }
 
 // ruled tells whether the iptables rules may have to change.
@@ -139,15 +140,6 @@ func (p *Proxier) ruled(s modes.Snapshot, n node, outside bool, changes []modes.
 	shuts := func(c modes.Change) bool { return restricted(c.Old) || restricted(c.New) }
 	return p.current.ClusterCIDR != s.ClusterCIDR || p.current.Node.MasqueradeAll != s.Node.MasqueradeAll || outside != p.external || n.main != p.node.main ||
 		p.options.byRules() && len(changes) > 0 || slices.ContainsFunc(changes, shuts)
-}
-
-// cleanUp deletes conntrack entries that the changes have left.
-func cleanUp(changes []modes.Change, cost *modes.Cost) error {
-	start := clock.Now()
-	n, err := conntrack.CleanUp(changes, nil)
-	cost.Objects += n
-	cost.CleanUp += clock.Since(start)
-	return err
 }
 
 // withExternal adds to changes all Services that are reached from outside: what they need

@@ -60,7 +60,7 @@ func (p *Proxier) resync(ctx context.Context, s modes.Snapshot, changes []modes.
 		return err
 	}
 	p.current, p.node = s, n
-	return cleanUp(changes, cost)
+	return p.cleaner.After(changes, s, cost)
 }
 
 // match has the account hold what a Snapshot needs and nothing else, whoever needed it

@@ -10,7 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"viplab/modes"
+	"viplab/modes/packet/conntrack"
 	"viplab/modes/packet/socket"
+	"viplab/modes/snapshot/synth"
 )
 
 // kernel answers transactions in the kernel's place, the first ones with success.
@@ -96,6 +98,36 @@ func TestChainsGoInParts(t *testing.T) {
 			t.Errorf("after %v: %v", refuse, err)
 		case busy != nil && !slices.Equal(busy.chains, c.DelChains[done:]):
 			t.Errorf("%d chains are said to be left of %d, %d of which are gone", len(busy.chains), len(c.DelChains), done)
+		}
+	}
+}
+
+// TestCleanUpFails: an error of the clean-up of conntrack comes after the commit, and what it
+// has left is looked for after the next one.
+func TestCleanUpFails(t *testing.T) {
+	l, k := linked(t, 1<<20, 1000, 0)
+	defer func() { _ = l.close(); _ = unix.Close(k.fd) }()
+	p := New(Options{Layout: Count, Apply: Netlink})
+	p.link.conn, p.link.room = l.conn, l.room
+	failure := errors.New("no table to read")
+	var looked []modes.Change
+	p.cleaner.Do = func(changes []modes.Change, _ conntrack.Leads) (int, error) {
+		looked = changes
+		return 0, failure
+	}
+	snap := synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1}.Snapshot()
+	for range 2 {
+		if _, err := p.Sync(t.Context(), snap); !errors.Is(err, failure) {
+			t.Fatalf("want %v, got %v", failure, err)
+		}
+		if len(looked) != 3 || p.broken {
+			t.Errorf("looked for %d of 3 changes; the table counts as broken: %t", len(looked), p.broken)
+		}
+	}
+	failure = nil
+	for _, want := range []int{3, 0} { // two are there, and the third has gone
+		if _, err := p.Sync(t.Context(), snap.Without(1)); err != nil || len(looked) != want {
+			t.Errorf("%v, looked for %d changes, want %d", err, len(looked), want)
 		}
 	}
 }

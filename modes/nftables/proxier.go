@@ -23,6 +23,7 @@ type Proxier struct {
 	sets    declared // those of the table, by name
 	// committed is the last Snapshot that the kernel took.
 	committed modes.Snapshot
+	cleaner   conntrack.Cleaner
 	late      []string // chains that are empty and could not be deleted yet
 	made      bool     // the table is there, as far as we know
 	broken    bool     // the last Sync failed: nobody knows what is there
@@ -66,11 +67,8 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 	p.committed = s
 	// A change that leaves the table as it is may leave flows: an endpoint that got no new
 	// ones, since it was terminating, goes.
-	start = clock.Now()
-	n, err := conntrack.CleanUp(p.planner.changes, nil)
+	err = p.cleaner.After(p.planner.changes, s, &cost)
 	p.planner.changes = nil
-	cost.Objects += n
-	cost.CleanUp += clock.Since(start)
 	return cost, err
 }
 
@@ -182,7 +180,7 @@ func (p *Proxier) Close() error {
 	if p.made {
 		err = p.remove()
 	}
-	p.made, p.broken, p.committed = false, false, modes.Snapshot{}
+	p.made, p.broken, p.committed, p.cleaner = false, false, modes.Snapshot{}, conntrack.Cleaner{Do: p.cleaner.Do}
 	p.forget()
 	return errors.Join(err, p.link.close())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -140,8 +141,8 @@ func (p *Proxier) commitRules(ctx context.Context, cost *modes.Cost) error {
 // cleanUp deletes conntrack entries that lead to no port of the proxy's, or to another's.
 func (p *Proxier) cleanUp(changes []modes.Change, cost *modes.Cost) error {
 	start := clock.Now()
-	if missed := modes.Diff(p.synced, p.current); len(missed) > len(changes) {
-		changes = append(missed, changes...)
+	if missed := modes.Diff(p.synced, p.current); !slices.Equal(missed, changes) {
+		changes = append(missed, changes...) // an earlier Sync has ended in an error
 	}
 	n, err := conntrack.CleanUp(changes, func(svc *modes.Service, sp modes.ServicePort, to netip.AddrPort) bool {
 		st := p.portals[key(svc, sp)]
