@@ -138,7 +138,11 @@ func TestBaseline(t *testing.T) {
 	b := run(rng, 8, 0.01, map[string]float64{"direct": 85, "alike": 86, "more": 200, "faster": 5})
 	for _, side := range []*results.Run{a, b} {
 		for _, r := range side.Records {
+			if r.Variant.Mode() == "direct" {
+				r.Factors[results.Position] = "first" // which is any place, without Services
+			}
 			if r.Variant.Mode() == "alike" {
+				r.Factors[results.Position] = "last"
 				r.Variant = results.Variant{results.Mode: "alike", results.Testbed: "uml", "backend": "nft"}
 				side.Records = append(side.Records, r)
 				r.Variant = results.Variant{results.Mode: "alike", results.Testbed: "other"}

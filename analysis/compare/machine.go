@@ -79,7 +79,10 @@ const similar = 1.5
 // the machine has two levels, as with the processor on which a client wakes, and stays on
 // another one for most of a run.
 func (c *Comparison) explainByBaseline(mode string) {
-	place := func(r Row) string { return results.Record{Metric: r.Metric, Factors: r.Factors}.Cell() }
+	// To the baseline all positions are one: it has no Service that could be the last.
+	place := func(r Row) string {
+		return results.Record{Metric: r.Metric, Factors: without(r.Factors, results.Position)}.Cell()
+	}
 	bases := map[string][]Row{}
 	for _, r := range c.Rows {
 		if r.Variant.Mode() == mode && r.Significant && !r.FromNothing {
