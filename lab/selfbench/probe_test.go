@@ -110,7 +110,7 @@ const (
 func lateness(net *topo.Topology, to netip.AddrPort, rate float64) (time.Duration, error) {
 	var requests []workload.Request
 	err := workload.Quiet(func() (err error) {
-		requests, err = workload.Steady(context.Background(), []netip.AddrPort{to}, rate, 8, time.Second, net.Client.Go)
+		requests, err = workload.Steady(context.Background(), []netip.AddrPort{to}, rate, workload.Workers{From: 8, Most: 8}, time.Second, net.Client.Go)
 		return err
 	})
 	if err != nil {
