@@ -67,12 +67,11 @@ type Drainer interface {
 	Readmit(svc *Service, ep Endpoint) error
 }
 
-// ConnectionCounter is a Proxier whose kernel counts the connections that it gave to
-// each endpoint.
-type ConnectionCounter interface {
-	// Connections counts those of a Service's first port so far, by endpoint in the
-	// Service's order.
-	Connections(ctx context.Context, svc *Service) ([]float64, error)
+// ConnectionLister is a Proxier whose kernel tells which endpoint it gave a connection to.
+type ConnectionLister interface {
+	// Connections lists the endpoints of connections to a Service's first port, by the
+	// client's address and port: those that are open, and that ended in the last ten seconds.
+	Connections(svc *Service) (map[netip.AddrPort]netip.Addr, error)
 }
 
 // ServiceShower is a Proxier that can show what the kernel holds of one Service.

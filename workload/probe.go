@@ -163,21 +163,54 @@ func (p *Prober) Send(to netip.AddrPort) (time.Duration, error) {
 	if err != nil && err != unix.EINPROGRESS {
 		return 0, fmt.Errorf("send to %s: %w", to, err)
 	}
+	if err := connected(fd); err != nil {
+		return 0, fmt.Errorf("send to %s: %w", to, err)
+	}
+	return took, nil
+}
+
+// connected waits until a socket that does not block is connected.
+func connected(fd int) error {
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	n := 0
-	err = retry(func() error { n, err = unix.Poll(poll, int(Timeout.Milliseconds())); return err })
+	err := retry(func() (err error) { n, err = unix.Poll(poll, int(Timeout.Milliseconds())); return err })
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("send to %s: no answer: %w", to, cmp.Or(err, error(unix.ETIMEDOUT)))
+		return fmt.Errorf("no answer: %w", cmp.Or(err, error(unix.ETIMEDOUT)))
 	}
 	// A socket that was refused can be written to as well.
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
 		err = unix.Errno(code)
 	}
+	return err
+}
+
+// Accepted tells whether somebody accepts a connection; the error says why not. An ICMP error
+// comes while connect(2) still has the socket, and ends it when the SYN is sent again, after
+// a second: here it is known at once.
+func (p *Prober) Accepted(to netip.AddrPort) error {
+	fd, err := p.socket(modes.TCP, to)
 	if err != nil {
-		return 0, fmt.Errorf("send to %s: %w", to, err)
+		return err
 	}
-	return took, nil
+	defer unix.Close(fd)
+	level, option := unix.IPPROTO_IP, unix.IP_RECVERR
+	if to.Addr().Is6() {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVERR
+	}
+	if err = unix.SetsockoptInt(fd, level, option, 1); err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err == nil {
+		err = socket.Connect(fd, to)
+	}
+	if err == nil || err == unix.EINPROGRESS {
+		err = connected(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", to, err)
+	}
+	return nil
 }
 
 // Established opens one flow and measures the round trips of n requests on it,

@@ -86,7 +86,7 @@ func (a Addresses) rule(priority, table int, from string) *netlink.Rule {
 func (t *Topology) LiftICMPLimit() error {
 	return t.Node.Do(func() error {
 		for _, a := range t.options.families() {
-			name := "net/ipv4/icmp_ratelimit"
+			name := "net/ipv4/icmp_ratemask" // of no kind; a limit of 0 would use up what routes may refuse
 			if a.VIPs.Addr().Is6() {
 				name = "net/ipv6/icmp/ratelimit"
 			}

@@ -97,6 +97,13 @@ func (t *Topology) connect() error {
 			return err
 		}
 	}
+	if t.options.SamePort {
+		// The node refuses by ICMP then. What it sends counts twice towards a limit of five
+		// at once, one a second, but for this.
+		if err := t.LiftICMPLimit(); err != nil {
+			return err
+		}
+	}
 	if t.options.DirectServerReturn {
 		return t.directServerReturn()
 	}

@@ -1,8 +1,9 @@
 package trial
 
 import (
-	"context"
 	"fmt"
+	"net/netip"
+	"time"
 
 	"viplab/modes"
 )
@@ -13,23 +14,30 @@ func (st *Stage) EvenChoices() bool {
 	return st.Synth.Affinity == 0 && st.Traits.Choice.Even(len(st.Synth.Weights) > 0)
 }
 
+// lookEvery is how often the kernel is asked for connections that it has not told yet: it
+// forgets them after ten seconds.
+const lookEvery = 4 * time.Second
+
 // Choices asks a Service n times and counts the answers of each of its endpoints.
-// Where packets are left as they are, the answers do not tell; the kernel's count of
-// connections to each real server does.
+// Where packets are left as they are, the answers do not tell; the kernel's table of
+// connections does.
 func (st *Stage) Choices(svc *modes.Service, n int) ([]float64, error) {
 	seen := make([]float64, len(svc.Endpoints))
-	var before []float64
-	if st.Traits.DirectServerReturn {
-		var err error
-		if before, err = st.kernelCount(svc); err != nil {
+	told := map[netip.AddrPort]bool{}
+	if st.Traits.DirectServerReturn { // what is there already
+		if err := st.look(svc, told, make([]float64, len(seen))); err != nil {
 			return nil, err
 		}
 	}
 	home, prober := st.Home()
+	looked := time.Now()
 	for range n {
 		from, err := st.Ask(home, prober, modes.TCP, st.Target(svc))
 		if err == nil {
 			err = st.IsRight(svc, from)
+		}
+		if err == nil && st.Traits.DirectServerReturn && time.Since(looked) > lookEvery {
+			err, looked = st.look(svc, told, seen), time.Now()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", svc.Key(), err)
@@ -41,23 +49,23 @@ func (st *Stage) Choices(svc *modes.Service, n int) ([]float64, error) {
 	if !st.Traits.DirectServerReturn {
 		return seen, nil
 	}
-	after, err := st.kernelCount(svc)
-	for i := range after {
-		seen[i] = after[i] - before[i]
-	}
-	return seen, err
+	return seen, st.look(svc, told, seen)
 }
 
-// kernelCount is how many connections the kernel has given to each endpoint of a
-// Service's first port.
-func (st *Stage) kernelCount(svc *modes.Service) (n []float64, err error) {
-	counter, ok := st.PartOf(svc).(modes.ConnectionCounter)
+// look counts the connections to a Service that the kernel has not told yet, by endpoint.
+func (st *Stage) look(svc *modes.Service, told map[netip.AddrPort]bool, seen []float64) error {
+	lister, ok := st.PartOf(svc).(modes.ConnectionLister)
 	if !ok {
-		return nil, fmt.Errorf("mode %s does not count connections, and answers do not tell who gave them", st.Mode)
+		return fmt.Errorf("mode %s does not list connections, and answers do not tell who gave them", st.Mode)
 	}
-	err = st.Net.Node.Do(func() error {
-		n, err = counter.Connections(context.Background(), svc)
+	return st.Net.Node.Do(func() error {
+		list, err := lister.Connections(svc)
+		for client, endpoint := range list {
+			if i := svc.Index(endpoint); i >= 0 && !told[client] {
+				told[client] = true
+				seen[i]++
+			}
+		}
 		return err
 	})
-	return n, err
 }

@@ -185,3 +185,22 @@ func TestCapabilitiesOfSysctls(t *testing.T) {
 		}
 	}
 }
+
+// TestUnansweredAtOnce: where the node refuses addresses that are no Service, as it does where
+// endpoints listen on the Service's own port, that is known at once.
+func TestUnansweredAtOnce(t *testing.T) {
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1, SamePort: true})
+	b.Program(b.Snapshot)
+	start := time.Now()
+	for range 4 { // as often as a trial asks
+		if err := b.Unanswered(b.Spare()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("four refusals took %s", took)
+	}
+	if err := b.Unanswered(b.Target(b.Snapshot.Services[0])); err == nil {
+		t.Error("a Service counts as unanswered")
+	}
+}

@@ -119,6 +119,9 @@ func (st *Stage) IsRight(svc *modes.Service, from netip.Addr) error {
 // Unanswered proves that nobody serves an address.
 func (st *Stage) Unanswered(to netip.AddrPort) error {
 	home, prober := st.Home()
+	if home.Do(func() error { return prober.Accepted(to) }) != nil {
+		return nil
+	}
 	if from, err := st.Ask(home, prober, modes.TCP, to); err == nil {
 		return fmt.Errorf("%s is no service, but %s answered", to, from)
 	}

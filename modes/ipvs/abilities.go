@@ -9,8 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	mobyipvs "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
@@ -20,12 +20,12 @@ import (
 
 // The abilities that the mode has beside those of a [modes.Proxier].
 var (
-	_ modes.Refresher         = (*Proxier)(nil)
-	_ modes.Appender          = (*Proxier)(nil)
-	_ modes.Drainer           = (*Proxier)(nil)
-	_ modes.ConnectionCounter = (*Proxier)(nil)
-	_ modes.ServiceShower     = (*Proxier)(nil)
-	_ modes.Tunable           = (*Proxier)(nil)
+	_ modes.Refresher        = (*Proxier)(nil)
+	_ modes.Appender         = (*Proxier)(nil)
+	_ modes.Drainer          = (*Proxier)(nil)
+	_ modes.ConnectionLister = (*Proxier)(nil)
+	_ modes.ServiceShower    = (*Proxier)(nil)
+	_ modes.Tunable          = (*Proxier)(nil)
 )
 
 // handle opens IPVS for one purpose.
@@ -120,31 +120,17 @@ func (p *Proxier) Readmit(svc *modes.Service, ep modes.Endpoint) error {
 	return p.onReals(svc, ep, "add", (*mobyipvs.Handle).NewDestination)
 }
 
-// statsPeriod is a little more than the two seconds after which the kernel adds up
-// its counts of connections (net/netfilter/ipvs/ip_vs_est.c).
-const statsPeriod = 2200 * time.Millisecond
-
-// Connections implements [modes.ConnectionCounter]. It takes a little over two seconds.
-func (p *Proxier) Connections(ctx context.Context, svc *modes.Service) ([]float64, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(statsPeriod):
+// Connections implements [modes.ConnectionLister]. The kernel's counts of connections to each
+// real server would do, but it adds them up every two seconds only.
+func (p *Proxier) Connections(svc *modes.Service) (map[netip.AddrPort]netip.Addr, error) {
+	list, err := connectionsTo(svc.ClusterIP)
+	out := map[netip.AddrPort]netip.Addr{}
+	for _, c := range list {
+		// A template of session affinity has no port.
+		if c.proto == modes.TCP && c.port == svc.Ports[0].Port && c.client.Port() != 0 {
+			out[c.client] = c.real
+		}
 	}
-	out := make([]float64, len(svc.Endpoints))
-	err := p.handle(func(h *mobyipvs.Handle) error {
-		list, err := h.GetDestinations(p.first(svc))
-		if err != nil {
-			return fmt.Errorf("list real servers of %s: %w", svc.Key(), err)
-		}
-		for _, d := range list {
-			a, _ := netip.AddrFromSlice(d.Address)
-			if i := svc.Index(a.Unmap()); i >= 0 {
-				out[i] = float64(d.Stats.Connections)
-			}
-		}
-		return nil
-	})
 	return out, err
 }
 
@@ -167,9 +153,13 @@ func (p *Proxier) ShowService(svc *modes.Service, named func(netip.Addr) string)
 	if err != nil {
 		return nil, err
 	}
-	seen, err := connectionsTo(svc.ClusterIP, named)
+	list, err := connectionsTo(svc.ClusterIP)
 	if err != nil {
 		return nil, err
+	}
+	seen := map[string]int{} // by real server and state
+	for _, c := range list {
+		seen[named(c.real)+" "+c.state]++
 	}
 	for _, k := range slices.Sorted(maps.Keys(seen)) {
 		out = append(out, fmt.Sprintf("ip_vs_conn: %d to %s", seen[k], k))
@@ -177,27 +167,45 @@ func (p *Proxier) ShowService(svc *modes.Service, named func(netip.Addr) string)
 	return out, nil
 }
 
-// connectionsTo counts IPVS's connections to a VIP, by real server and state.
-func connectionsTo(vip netip.Addr, named func(netip.Addr) string) (map[string]int, error) {
+// connection is an entry of IPVS's table.
+type connection struct {
+	proto  modes.Protocol
+	client netip.AddrPort
+	port   uint16 // of the VIP
+	real   netip.Addr
+	state  string
+}
+
+// connectionsTo lists IPVS's connections to a VIP.
+func connectionsTo(vip netip.Addr) ([]connection, error) {
 	table, err := os.ReadFile("/proc/thread-self/net/ip_vs_conn")
 	if err != nil {
 		return nil, fmt.Errorf("read the table of IPVS: %w", err)
 	}
-	seen := map[string]int{}
+	var out []connection
 	for line := range strings.Lines(string(table)) {
 		// Pro FromIP FPrt ToIP TPrt DestIP DPrt State Expires
 		f := strings.Fields(line)
-		if len(f) < 8 || f[0] == "Pro" || fromHex(f[3]) != vip {
+		if len(f) < 8 || f[0] == "Pro" || tableAddr(f[3]) != vip {
 			continue
 		}
-		seen[named(fromHex(f[5]))+" "+f[7]]++
+		from, err := strconv.ParseUint(f[2], 16, 16)
+		to, toErr := strconv.ParseUint(f[4], 16, 16)
+		if err != nil || toErr != nil {
+			return nil, fmt.Errorf("read the table of IPVS: no ports in %q", line)
+		}
+		out = append(out, connection{modes.Protocol(strings.ToLower(f[0])), netip.AddrPortFrom(tableAddr(f[1]), uint16(from)), uint16(to), tableAddr(f[5]), f[7]})
 	}
-	return seen, nil
+	return out, nil
 }
 
-// fromHex is an address of IPv4 as /proc/net/ip_vs_conn writes it: eight hexadecimal
-// digits; invalid if it is none.
-func fromHex(s string) netip.Addr {
+// tableAddr is an address as /proc/net/ip_vs_conn writes it: eight hexadecimal digits or eight
+// groups of them; invalid if it is none.
+func tableAddr(s string) netip.Addr {
+	if strings.Contains(s, ":") {
+		a, _ := netip.ParseAddr(s)
+		return a
+	}
 	var b [4]byte
 	if n, err := fmt.Sscanf(s, "%02X%02X%02X%02X", &b[0], &b[1], &b[2], &b[3]); n != 4 || err != nil || len(s) != 8 {
 		return netip.Addr{}
