@@ -114,15 +114,14 @@ func (f *scenarioFlags) run(ctx context.Context, names []string, stdout, stderr 
 			return usageError{err}
 		}
 	}
-	for _, s := range scripts { // before the first one is played
-		if err := f.config(&s).Validate(f.modes); err != nil {
-			return usageError{err}
-		}
+	all := slices.Contains(names, everyScenario)
+	if scripts, err = f.playable(scripts, all, stderr); err != nil { // before the first one is played
+		return err
 	}
 	if f.out == "" {
 		f.out = filepath.Join(runsDir, "scenario-"+time.Now().UTC().Format("20060102T150405Z"))
 	}
-	j := judged{skips: slices.Contains(names, everyScenario)}
+	j := judged{skips: all}
 	ended := f.each(ctx, scripts, &j, f.one, stdout, stderr)
 	if err := errors.Join(ended, f.write(&j, stdout)); err != nil {
 		return err
@@ -144,6 +143,26 @@ func (f *scenarioFlags) scripts(names []string) (scripts []play.Script, err erro
 		scripts = append(scripts, s)
 	}
 	return scripts, nil
+}
+
+// playable lists the scripts that can be played as it was asked. One that was named must be;
+// of all of them those are left out, with a remark, that cannot, since they are of other modes.
+func (f *scenarioFlags) playable(scripts []play.Script, all bool, stderr io.Writer) (out []play.Script, err error) {
+	var remarks strings.Builder
+	for _, s := range scripts {
+		fault := f.config(&s).Validate(f.modes)
+		if fault == nil {
+			out = append(out, s)
+			continue
+		}
+		err = cmp.Or(err, fault)
+		fmt.Fprintf(&remarks, "scenario %s was left out: %v\n", s.Name, fault)
+	}
+	if err != nil && (!all || len(out) == 0) {
+		return nil, usageError{err}
+	}
+	fmt.Fprint(stderr, remarks.String())
+	return out, nil
 }
 
 // judged is what became of the scenarios so far.

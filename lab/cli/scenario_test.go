@@ -8,13 +8,53 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"viplab/lab/play"
+	"viplab/lab/session"
+	"viplab/lab/testbed"
 	"viplab/modes"
 	"viplab/modes/catalog"
 )
+
+// TestScenariosOfModes: of all scenarios those are left out that the modes asked for cannot
+// serve; one that was named is refused, and so is what is wrong with all of them.
+func TestScenariosOfModes(t *testing.T) {
+	scripts, err := play.All(catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		mode, kernels string
+		all           bool
+		out, says     string // the scenarios that are left out; what is said
+	}{
+		{"userspace", session.KernelAuto, true, "node-local weights", "scenario node-local was left out: scenario node-local, step 5 (policy local 2)"},
+		{"nftables", session.KernelAuto, true, "weights", "scenario weights was left out: scheduler is for mode ipvs"},
+		{"ipvs", session.KernelAuto, true, "", ""},
+		{"userspace", session.KernelAuto, false, "all", "step 5 (policy local 2)"},
+		{"ipvs", "7.3,7.3", true, "all", "is given twice"},
+	} {
+		f := scenarioFlags{app: app{modes: catalog.All()}, testbed: testbed.Auto, kernels: strings.Split(c.kernels, ","), only: []string{c.mode}, seed: 1}
+		var stderr bytes.Buffer
+		played, err := f.playable(scripts, c.all, &stderr)
+		var out []string
+		for _, s := range scripts {
+			if !slices.ContainsFunc(played, func(p play.Script) bool { return p.Name == s.Name }) {
+				out = append(out, s.Name)
+			}
+		}
+		if c.out == "all" {
+			if len(played) > 0 || err == nil || exitCode(err) != ExitUsage || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%+v: %d are played, %v", c, len(played), err)
+			}
+		} else if err != nil || strings.Join(out, " ") != c.out || !strings.Contains(stderr.String(), c.says) {
+			t.Errorf("%+v: left out %v, %v: %s", c, out, err, stderr.String())
+		}
+	}
+}
 
 // TestScenariosThatEnd: what the machine lacks for one of all scenarios does not keep the
 // others from being played, and what was judged is written whatever ends the command.
