@@ -44,8 +44,8 @@ type Row struct {
 	// Significant is whether P is below Alpha.
 	Significant bool `json:"significant"`
 	// Explained is set where the change may be no larger, by its interval, than that of the
-	// machine's own speed between the runs, see [Comparison.Machine], or where the same cell of the baseline, which
-	// has no Service, changed alike.
+	// machine's own speed between the runs, see [Comparison.Machine], or where the same cell of
+	// the baseline, which has no Service, changed alike.
 	Explained bool `json:"explained,omitempty"`
 	// FromNothing is set where the median of A is 0 and that of B is not, so that there is
 	// no share by which it changed.

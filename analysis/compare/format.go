@@ -63,7 +63,7 @@ func (c *Comparison) sentence() string {
 	s := fmt.Sprintf("%d of %s differ significantly (%.1f %%); of cells in which nothing changed, %.0f %% look so by chance.",
 		c.Significant(), summary.Count(len(c.Rows), "cell"), 100*float64(c.Significant())/float64(len(c.Rows)), 100*Alpha)
 	if n := c.Explained(); n > 0 {
-		s += fmt.Sprintf(" %d more changed by no more than the machine itself did, in its own speed or without a Service.", n)
+		s += fmt.Sprintf(" %d more may have changed by no more than the machine itself did, in its own speed or without a Service.", n)
 	}
 	if len(c.Machine) > 0 {
 		var each []string
