@@ -31,7 +31,6 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestUnitForAll: values beside each other have one unit, in which the smallest can be read.
 // TestPlain: no number that people read has an exponent.
 func TestPlain(t *testing.T) {
 	for v, want := range map[float64]string{
@@ -43,6 +42,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// TestUnitForAll: values beside each other have one unit, in which the smallest can be read.
 func TestUnitForAll(t *testing.T) {
 	for want, values := range map[string][]float64{"ms": {0.0013, 2.9}, "µs": {95e-6, 1.2e-3}, "s": {2, 40}, "ns": {0, 5e-9}} {
 		if got := UnitForAll(results.SyncFull, values); got.Name != want {
