@@ -63,9 +63,10 @@ func parseAffinity(s *Step, args []string) error {
 // affinity is the timeout of a step that sets one, in its N.
 func (s Step) affinity() time.Duration { return time.Duration(s.N) * time.Second }
 
-// wordSysctls are the few that do not take a number.
+// wordSysctls are the few that do not take a number, as the kernel reads one: 0x1 is one, too.
 func wordSysctls() []string {
-	return []string{"net.ipv4.tcp_congestion_control", "net.ipv4.tcp_allowed_congestion_control", "net.ipv4.tcp_fastopen_key", "net.ipv4.ip_local_reserved_ports"}
+	return []string{"net.ipv4.tcp_congestion_control", "net.ipv4.tcp_allowed_congestion_control", "net.ipv4.tcp_fastopen_key",
+		"net.ipv4.ip_local_reserved_ports", "net.ipv4.vs.est_cpulist"}
 }
 
 func parseSysctl(s *Step, args []string) error {
@@ -73,7 +74,7 @@ func parseSysctl(s *Step, args []string) error {
 	if !strings.HasPrefix(s.Name, "net.ipv4.") {
 		return fmt.Errorf("only sysctls of the node's own network (net.ipv4.) can be set, not %s", s.Name)
 	}
-	if _, err := strconv.Atoi(s.Value); err != nil && !slices.Contains(wordSysctls(), s.Name) {
+	if _, err := strconv.ParseInt(s.Value, 0, 64); err != nil && !slices.Contains(wordSysctls(), s.Name) {
 		return fmt.Errorf("want a number for sysctl %s, got %q", s.Name, s.Value)
 	}
 	return nil

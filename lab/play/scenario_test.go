@@ -130,6 +130,16 @@ func TestBadCourse(t *testing.T) {
 	}
 }
 
+// TestSysctls: what the kernel may take is not refused by how it is written.
+func TestSysctls(t *testing.T) {
+	for _, sysctl := range []string{"net.ipv4.tcp_timestamps 0", "net.ipv4.tcp_timestamps 0x1", "net.ipv4.conf.all.medium_id -1", "net.ipv4.vs.est_cpulist 0-1",
+		"net.ipv4.tcp_congestion_control reno"} {
+		if _, err := Read("x", strings.NewReader("traffic 1 fresh\nphase a\nsysctl "+sysctl+"\nwait 1s\nexpect failed a <= 0"), catalog.All()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestSuits: what a mode cannot serve is told by the step that asks for it.
 func TestSuits(t *testing.T) {
 	s, err := Read("x", strings.NewReader("expose\npolicy local 1\nphase a\ntraffic 5 fresh to nodeport\nwait 1s\nexpect failed a <= 0"), catalog.All())
