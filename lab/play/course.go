@@ -65,7 +65,10 @@ func (c *course) pass(s Step) {
 
 // begin notes a phase.
 func (c *course) begin(name string) error {
-	if name == lastPhase || slices.ContainsFunc(c.phases, func(p coursePhase) bool { return p.name == name }) {
+	if name == lastPhase {
+		return fmt.Errorf("phase %s is what comes after the last step: name it otherwise", name)
+	}
+	if slices.ContainsFunc(c.phases, func(p coursePhase) bool { return p.name == name }) {
 		return fmt.Errorf("there is a phase %s already", name)
 	}
 	c.phases = append(c.phases, coursePhase{name: name, steps: map[string]bool{}})

@@ -112,7 +112,7 @@ func TestBadCourse(t *testing.T) {
 		"remove 2\nkeep 1":                   "step 2 (keep 1): the Service has no endpoint by then",
 		"quiesce 2\nkeep 1":                  "none but drained endpoints",
 		"phase a\nphase a":                   "there is a phase a already",
-		"phase end":                          "there is a phase end already",
+		"phase end":                          "phase end is what comes after the last step",
 		"phase a\ntraffic off\nwait 1s":      "expects failed a <= 0: no traffic runs",
 		"traffic 1 fresh\nwait 1s\nphase a\ntraffic off\nwait 1s": "no traffic runs for any time in phase a",
 		"phase a\ntraffic 1 fresh":                                "no traffic runs for any time in phase a",
