@@ -238,7 +238,10 @@ func (f *benchFlags) resolveResume(cmd *cobra.Command) (*session.Session, error)
 	if err != nil {
 		return nil, err
 	}
-	s.Dir = filepath.Clean(dir)
+	// A name is a link: what is done to the run's directory is not done to that.
+	if s.Dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, usagef("resume %s: %w", dir, err)
+	}
 	if err := s.Load(); err != nil {
 		return nil, usageError{err}
 	}

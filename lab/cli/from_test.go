@@ -222,7 +222,8 @@ func TestBenchFrom(t *testing.T) {
 	if err := (testbed.Native{}).Probe(t.Context()); err != nil {
 		t.Skipf("SKIPPED: %v", err)
 	}
-	file, dir := clusterFile(t, 30), filepath.Join(t.TempDir(), "run")
+	runs := filepath.Join(t.TempDir(), "runs")
+	file, dir := clusterFile(t, 30), filepath.Join(runs, "run")
 	args := []string{"bench", "--from", file, "--modes", "iptables", "--repeat", "1", "--duration", "100ms", "--testbed", "native", "--progress", "none", "--out"}
 	if code, _, errs := run(t, append(args, dir)...); code != ExitOK {
 		t.Fatalf("exit code %d: %s", code, errs)
@@ -249,8 +250,18 @@ func TestBenchFrom(t *testing.T) {
 	if len(variants) != 1 || !strings.Contains(variants[0], "input=cluster.yaml@") {
 		t.Errorf("variants %v", variants)
 	}
-	if code, _, errs := run(t, "bench", "--resume", dir, "--progress", "none"); code != ExitOK {
-		t.Errorf("resume: exit code %d: %s", code, errs)
+	if err := results.NameRun(runs, "run", "mine", false); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"run", "mine", results.LatestLink} {
+		if code, _, errs := run(t, "bench", "--resume", filepath.Join(runs, name), "--progress", "none"); code != ExitOK {
+			t.Errorf("resume %s: exit code %d: %s", name, code, errs)
+		}
+	}
+	for _, link := range []string{"mine", results.LatestLink} {
+		if to, err := os.Readlink(filepath.Join(runs, link)); to != "run" {
+			t.Errorf("after it was gone on with by that, %s leads to %q, %v", link, to, err)
+		}
 	}
 	copied := filepath.Join(dir, "input", "cluster.yaml")
 	if err := os.WriteFile(copied, []byte(oneService), 0o600); err != nil {
