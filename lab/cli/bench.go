@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"viplab/analysis/report"
@@ -333,7 +334,7 @@ func (a app) play(ctx context.Context, s *session.Session, progress string, stde
 	if !session.Begun(s.Dir) {
 		err = errors.Join(err, os.RemoveAll(s.InputFolder()))
 	}
-	_ = os.Remove(s.Dir) // only if it is empty
+	_ = unix.Rmdir(s.Dir) // only if it is empty, and no link
 	return out, err
 }
 

@@ -3,11 +3,11 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"viplab/lab/cluster"
 	"viplab/lab/session"
@@ -104,7 +104,7 @@ func (f *benchFlags) registerInput(fl *pflag.FlagSet) { registerFrom(fl, &f.From
 // made of the run directory goes if it is wrong.
 func takeInput(cmd *cobra.Command, s *session.Session, anyFamily bool) error {
 	if err := s.TakeInput(cmd.InOrStdin(), anyFamily); err != nil {
-		_ = os.Remove(s.Dir) // only if it is empty
+		_ = unix.Rmdir(s.Dir) // only if it is empty, and no link
 		return usageError{err}
 	}
 	return s.WriteInput(cmd.ErrOrStderr())

@@ -232,6 +232,9 @@ func TestBenchFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := filepath.Join(t.TempDir(), "again")
+	if err := os.Symlink(t.TempDir(), again); err != nil { // elsewhere, as on another disk
+		t.Fatal(err)
+	}
 	if code, _, errs := run(t, "bench", "--config", filepath.Join(dir, "config.yaml"), "--progress", "none", "--out", again); code != ExitOK {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
