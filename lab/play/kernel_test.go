@@ -171,7 +171,7 @@ func TestOpenLoop(t *testing.T) {
 	for _, r := range quantities(t, out) {
 		got[r.Factors[results.Phase]+" "+r.Factors[results.Quantity]] = r.Values[0]
 	}
-	if got["fresh failed"] != 1 || got["fresh due"] < 120 || got["fresh requests"] < got["fresh due"]-2 || got["fresh unsent"] != 0 {
+	if got["fresh failed"] != 1 || got["fresh due"] < 120 || got["fresh requests"] < 0.9*got["fresh due"] || got["fresh unsent"] != 0 {
 		t.Errorf("from fresh ports: %v", got)
 	}
 	if got["reuse due"] < 120 || got["reuse requests"] > 30 || got["reuse unsent"] < 0.7 {

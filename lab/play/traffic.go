@@ -57,8 +57,9 @@ const (
 
 // Traffic: how many threads make requests (a prime, or round robin would give
 // each thread a server of its own), how many at most where requests wait for answers, and how
-// long one waits. Fresh ports are never used twice; of reused ones each thread has a few, and
-// there come no more threads, since a port is not free while it waits for an answer.
+// long one waits. Fresh ports come round when all of them were used; of reused ones each thread
+// has a few, and there come no more threads, since a port is not free while it waits for an
+// answer.
 const (
 	workers         = 7
 	mostWorkers     = 512
@@ -72,7 +73,7 @@ const (
 // lateBy is how much later than it was due a request may be sent, and be in time.
 const lateBy = 100 * time.Millisecond
 
-// traffic is a steady client of one
+// traffic is a steady client of the Service that changes.
 type traffic struct {
 	stop     func()
 	finished chan error
