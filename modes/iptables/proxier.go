@@ -17,9 +17,7 @@ import (
 type Proxier struct {
 	planner  Planner
 	restorer Restorer
-	synced   modes.Snapshot // the last after which conntrack was cleaned up
-	// cleanUp is [conntrack.CleanUp].
-	cleanUp  func([]modes.Change, conntrack.Leads) (int, error)
+	cleaner  conntrack.Cleaner
 	localnet string // what routeLocalnet was, empty if it was not touched
 }
 
@@ -31,7 +29,7 @@ const routeLocalnet = "/proc/sys/net/ipv4/conf/all/route_localnet"
 // nil), and that writes through a Restorer set up like the given one. It touches
 // nothing yet.
 func New(dispatch Dispatch, r Restorer) *Proxier {
-	return &Proxier{planner: Planner{Dispatch: dispatch, Family: r.Family}, restorer: r, cleanUp: conntrack.CleanUp}
+	return &Proxier{planner: Planner{Dispatch: dispatch, Family: r.Family}, restorer: r}
 }
 
 // Probe implements [modes.Proxier].
@@ -51,13 +49,7 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (modes.Cost, error
 		p.planner = before
 		return cost, err
 	}
-	start := clock.Now()
-	n, err := p.cleanUp(modes.Diff(p.synced, s), nil)
-	if err == nil {
-		p.synced = s
-	}
-	cost.Objects += n
-	cost.CleanUp += clock.Since(start)
+	err = p.cleaner.After(modes.Diff(before.last, s), s, &cost)
 	return cost, errors.Join(err, p.routeLoopback(p.planner.loopback))
 }
 
@@ -110,7 +102,7 @@ func (p *Proxier) Dump(ctx context.Context) (string, error) { return p.restorer.
 // Close implements [modes.Proxier].
 func (p *Proxier) Close() error {
 	err := errors.Join(p.restorer.Clear(), p.routeLoopback(false))
-	p.planner, p.synced = Planner{Dispatch: p.planner.Dispatch, Family: p.planner.Family}, modes.Snapshot{}
+	p.planner, p.cleaner = Planner{Dispatch: p.planner.Dispatch, Family: p.planner.Family}, conntrack.Cleaner{Do: p.cleaner.Do}
 	return err
 }
 

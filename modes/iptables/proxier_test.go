@@ -39,8 +39,9 @@ func TestCleanUpFails(t *testing.T) {
 	p := New(nil, Restorer{Runner: tables})
 	var failure error
 	var looked []string
-	p.cleanUp = func(changes []modes.Change, _ conntrack.Leads) (int, error) {
-		looked = nil
+	var all []modes.Change
+	p.cleaner.Do = func(changes []modes.Change, _ conntrack.Leads) (int, error) {
+		looked, all = nil, changes
 		for _, c := range changes {
 			looked = append(looked, c.New.Name)
 		}
@@ -87,5 +88,14 @@ func TestCleanUpFails(t *testing.T) {
 		if len(looked) > 0 {
 			t.Errorf("entries of %v were looked for once more", looked)
 		}
+	}
+	before := snap.Services[0]
+	more := *before
+	more.Endpoints = append(slices.Clone(before.Endpoints), modes.Endpoint{Addr: netip.MustParseAddr("10.200.0.1")})
+	failure, snap = errors.New("no table to read"), snap.With(&more)
+	sync()
+	failure, snap = nil, snap.With(before)
+	if sync(); !slices.Contains(all, modes.Change{Old: &more, New: before}) {
+		t.Errorf("entries of an endpoint that came and went were not looked for, only %v", all)
 	}
 }
