@@ -147,7 +147,8 @@ type Options struct {
 	// one run and another in the other. Where a run has both, they are told apart.
 	Across []string
 
-	itself bool // a run is compared with itself, so that all that changed is the machine's
+	// itself is for a run and itself: all that changed is the machine's, and none of it explained.
+	itself bool
 }
 
 // Runs compares two runs. Runs of different testbeds, kernels or CPUs are a
@@ -183,7 +184,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 	c.failed(cellsA, cellsB, b, across)
 	c.cut(ofA, ofB, across)
 	for i := range c.Rows {
-		c.Rows[i].Explained = explained(c.Rows[i], c.Machine)
+		c.Rows[i].Explained = !o.itself && explained(c.Rows[i], c.Machine)
 	}
 	if len(diff) == 0 && !o.itself { // of different machines the baseline's change is news
 		c.explainByBaseline(a.Baseline())

@@ -190,6 +190,24 @@ func TestHalves(t *testing.T) {
 	}
 }
 
+// TestHalvesOfDrift: between the halves of a run the machine's own drift is what is looked for,
+// not what explains it away.
+func TestHalvesOfDrift(t *testing.T) {
+	drifts := run(rand.New(rand.NewPCG(11, 12)), 12, 0.01, map[string]float64{"m": 1})
+	for i, r := range drifts.Records {
+		if r.Round%2 == 1 && r.Metric == results.SyncFull {
+			drifts.Records[i].Values[0] *= 1.1
+		}
+	}
+	for round := range 12 {
+		drifts.Records = append(drifts.Records, results.Record{Metric: results.MachineStep, Round: round, Values: []float64{1e-9 * (1 + 0.2*float64(round%2))},
+			Factors: map[string]string{results.Loop: "walk"}})
+	}
+	if c, err := Halves(drifts); err != nil || c.Significant() == 0 || c.Explained() > 0 {
+		t.Errorf("%d differ, %d are explained, %v", c.Significant(), c.Explained(), err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	a, b := run(rng, 6, 0, map[string]float64{"m": 1}), run(rng, 6, 0, map[string]float64{"m": 1})
