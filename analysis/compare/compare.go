@@ -71,6 +71,8 @@ type Comparison struct {
 	// Machine is by what share each fixed loop of the lab's own, which no mode touches, takes
 	// longer in B than in A, by loop.
 	Machine map[string]float64 `json:"machine,omitempty"`
+	// Versions are those of viplab in A and B, if they differ: what and how it measures may.
+	Versions []string `json:"versions,omitempty"`
 	// Differences are facts of the environments that differ.
 	Differences []string `json:"differences,omitempty"`
 }
@@ -180,6 +182,9 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 		}
 	}
 	c := &Comparison{A: a.Dir, B: b.Dir, Differences: texts(diff), Machine: machine(a, b)}
+	if a.Env.Viplab != b.Env.Viplab {
+		c.Versions = []string{a.Env.Viplab, b.Env.Viplab}
+	}
 	c.match(cellsA, cellsB)
 	c.failed(cellsA, cellsB, b, across)
 	c.cut(ofA, ofB, across)

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -80,6 +81,9 @@ func (c *Comparison) sentence() string {
 	}
 	if n := len(c.Lost); n > 0 {
 		s += fmt.Sprintf(" Variants or sizes of A of which there is nothing in B: %d, the first: %s.", n, c.Lost[0])
+	}
+	if v := c.Versions; len(v) == 2 {
+		s += fmt.Sprintf(" Measured by different versions of viplab, %s in A, %s in B.", cmp.Or(v[0], "unknown"), cmp.Or(v[1], "unknown"))
 	}
 	if len(c.Differences) > 0 {
 		s += " Compared although " + strings.Join(c.Differences, "; ") + "."

@@ -1,6 +1,8 @@
 package compare
 
 import (
+	"math"
+
 	"github.com/montanaflynn/stats"
 
 	"viplab/results"
@@ -75,7 +77,7 @@ func explained(r Row, machine map[string]float64) bool {
 const similar = 1.5
 
 // explainByBaseline marks the rows whose cell changed in the baseline too: significantly, in
-// the same direction and by a similar share. No Service has a part in that. It happens where
+// the same direction and by about as much. No Service has a part in that. It happens where
 // the machine has two levels, as with the processor on which a client wakes, and stays on
 // another one for most of a run.
 func (c *Comparison) explainByBaseline(mode string) {
@@ -91,7 +93,7 @@ func (c *Comparison) explainByBaseline(mode string) {
 	}
 	for i, r := range c.Rows {
 		for _, base := range bases[place(r)] {
-			alike := (r.Change > 0) == (base.Change > 0) && excess(r.Change) <= similar*excess(base.Change)
+			alike := (r.Change > 0) == (base.Change > 0) && math.Abs(grown(r)) <= similar*math.Abs(grown(base))
 			if r.Variant.Has(without(base.Variant, results.Mode)) && !r.FromNothing && alike {
 				c.Rows[i].Explained = true
 			}
@@ -99,11 +101,10 @@ func (c *Comparison) explainByBaseline(mode string) {
 	}
 }
 
-// excess is by what share the larger of two values is larger than the smaller, given the change
-// from one to the other.
-func excess(change float64) float64 {
-	if change < 0 {
-		return 1/(1+change) - 1
+// grown is by how much a quantity grew from A, in its unit; of a rate, the time that one takes.
+func grown(r Row) float64 {
+	if m, _ := results.FindMetric(r.Metric); m.Better == results.More {
+		return (1/(1+r.Change) - 1) / r.A
 	}
-	return change
+	return r.A * r.Change
 }
