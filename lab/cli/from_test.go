@@ -3,12 +3,16 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
+	"viplab/analysis/advice"
 	"viplab/analysis/simulate"
 	"viplab/lab/explain"
 	"viplab/lab/testbed"
@@ -55,6 +59,12 @@ addressType: IPv4
 ports: [{port: 8080}]
 endpoints: [{addresses: [10.1.0.1], nodeName: here}, {addresses: [10.1.0.2], nodeName: elsewhere}]
 `
+
+// inSix is the text of a cluster as oneService with addresses of IPv6.
+func inSix(text string) string {
+	return strings.NewReplacer("10.96.0.10", "'fd00:1::10'", "10.1.0.1", "'fd00:2::1'", "10.1.0.2", "'fd00:2::2'", "192.0.2.1", "'2001:db8::1'",
+		"IPv4", "IPv6").Replace(text)
+}
 
 // TestExplainFrom: any packet through a user's own Services.
 func TestExplainFrom(t *testing.T) {
@@ -192,8 +202,7 @@ func TestFromSizes(t *testing.T) {
 // TestSimulateFamily: a cluster of one family is simulated in it, one of both in that which
 // is asked for.
 func TestSimulateFamily(t *testing.T) {
-	six := strings.NewReplacer("10.96.0.10", "'fd00:1::10'", "10.1.0.1", "'fd00:2::1'", "10.1.0.2", "'fd00:2::2'", "192.0.2.1", "'2001:db8::1'",
-		"IPv4", "IPv6").Replace(oneService)
+	six := inSix(oneService)
 	only, both := write(t, "six.yaml", six), write(t, "both.yaml", oneService+"---\n"+strings.ReplaceAll(six, "web", "six"))
 	for args, want := range map[string]string{
 		"--from " + only:                    "fd00:1::10 -> ",
@@ -309,5 +318,24 @@ func TestAdviseFrom(t *testing.T) {
 	var out, errs bytes.Buffer
 	if code := Run(catalog.Known(), []string{"advise", "--from", file, "--services", "5"}, &out, &errs); code != ExitUsage {
 		t.Errorf("--from and --services: exit %d, %s", code, errs.String())
+	}
+}
+
+// TestAdviseFamily: a family's rules are its own: those of IPv4 are simulated, or, where there
+// are none, those of IPv6.
+func TestAdviseFamily(t *testing.T) {
+	six := inSix(oneService)
+	for text, want := range map[string]modes.Family{
+		oneService: modes.IPv4, six: modes.IPv6, oneService + "---\n" + strings.ReplaceAll(six, "web", "six"): modes.IPv4,
+	} {
+		var in advice.Input
+		var cmd cobra.Command
+		cmd.SetErr(io.Discard)
+		if err := (&clusterFlags{from: write(t, "cluster.yaml", text)}).advise(&cmd, &in); err != nil || in.Topology == nil {
+			t.Fatalf("%s: %v", want, err)
+		}
+		if got := modes.FamilyOf(in.Topology.VIP(0)); got != want || in.Services != 1 {
+			t.Errorf("%d Services of %s, want one of %s", in.Services, got, want)
+		}
 	}
 }
