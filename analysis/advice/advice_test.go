@@ -96,7 +96,7 @@ func TestFewSamples(t *testing.T) {
 // TestRates: intervals say who keeps up; where there is none, a margin does, and says so.
 func TestRates(t *testing.T) {
 	all := Standing{Leaders: []Entry{{Label: "a", Value: 0.001, Lo: 0.0009, Hi: 0.0011, Interval: true}},
-		Unplaced: []Entry{{Label: "b", Value: 0.001}, {Label: "c", Value: 0.9, Over: true}}}
+		Unplaced: []Entry{{Label: "b", Value: 0.001}, {Label: "c", Value: 0.9, Over: true, HalfOver: true}}}
 	for changes, want := range map[float64][]string{
 		2: {"a keeps up with 2.00", "b keeps up with 2.00 changes a second: one by one it programs 1000 (it has no interval: a factor of 10 decides)",
 			"c does not keep up with 2.00 changes a second: one by one it programs less than 1.11"},
@@ -110,6 +110,29 @@ func TestRates(t *testing.T) {
 			if len(got) != len(want) || !strings.HasPrefix(got[i], w) {
 				t.Errorf("%g changes: %q, want %q", changes, got, w)
 			}
+		}
+	}
+}
+
+// TestRatesCutOff: a round that was cut off, of many, does not show that a mode cannot keep up,
+// nor do the others that it can; half of them do.
+func TestRatesCutOff(t *testing.T) {
+	q := find(t, OneChange)
+	for cut, want := range map[int]string{1: "a may or may not keep up with", 5: "a may or may not", 6: "a does not keep up with", 12: "a does not"} {
+		var records []results.Record
+		for round := range 12 {
+			r := results.Record{Metric: q.Metric, Variant: results.Variant{results.Mode: "a"}, Factors: summary.With(q.At, results.Services, "1"), Round: round, Values: []float64{1}}
+			if round < cut {
+				r.Values, r.Over = []float64{10}, true
+			}
+			records = append(records, r)
+		}
+		s, err := summary.Make(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rates(Ask(q, s, s.Series(), 1, nil), 2); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("%d of 12 rounds cut off: %q, want %q", cut, got, want)
 		}
 	}
 }

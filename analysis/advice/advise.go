@@ -252,6 +252,9 @@ func rates(st Standing, changes float64) []string {
 		most, why := summary.Number(1/e.Value), ""
 		lo, hi := e.Lo, e.Hi
 		switch {
+		case e.Over && !e.HalfOver:
+			lo, hi = e.Value/margin, math.Inf(1)
+			why = fmt.Sprintf(" (fewer than half of its rounds were cut off: a factor of %d decides)", margin)
 		case e.Over:
 			most, lo, hi = "less than "+most, e.Value, math.Inf(1)
 		case e.Interval:

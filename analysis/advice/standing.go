@@ -22,6 +22,9 @@ type Entry struct {
 	Interval bool    `json:"interval"`
 	// Over is set where what was measured was cut off: the value is more than Value.
 	Over bool `json:"over,omitempty"`
+	// HalfOver is set where that was so in half of the rounds or more. In fewer of them it
+	// may be those that strayed.
+	HalfOver bool `json:"half_over,omitempty"`
 	// Samples is how many Value is the median of, 0 for what is simulated.
 	Samples int `json:"samples"`
 	// Simulated is set where nothing was measured: then Lo and Hi are what the simulation
@@ -80,7 +83,8 @@ func entry(q Question, s *summary.Summary, one summary.Series, n int) (Entry, bo
 		return Entry{}, false
 	}
 	// A median that was cut off has no interval: the true one may be anywhere above.
-	return Entry{Label: one.Label, Mode: one.Mode, Value: c.Median, Lo: c.Lo, Hi: c.Hi, Interval: c.Interval && !c.Over, Over: c.Over, Samples: c.N}, true
+	return Entry{Label: one.Label, Mode: one.Mode, Value: c.Median, Lo: c.Lo, Hi: c.Hi, Interval: c.Interval && !c.Over,
+		Over: c.Over, HalfOver: c.Over && 2*c.Cut >= len(c.Trials), Samples: c.N}, true
 }
 
 // place sorts entries into leaders and others.

@@ -54,7 +54,9 @@ type Cell struct {
 	Percentiles []Percentile `json:"percentiles,omitempty"`
 	// Over is set when any sample was cut off by a budget: the true median
 	// may be larger.
-	Over     bool     `json:"over,omitempty"`
+	Over bool `json:"over,omitempty"`
+	// Cut is in how many rounds that was so.
+	Cut      int      `json:"rounds_cut_off,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 
 	Values []float64 `json:"-"`
@@ -62,6 +64,7 @@ type Cell struct {
 	Trials map[int]float64 `json:"-"`
 
 	rounds map[int][]float64
+	cut    map[int]bool // by round
 }
 
 // Services is the size of the topology, 0 if the cell has none.
@@ -123,13 +126,16 @@ func Make(records []results.Record) (*Summary, error) {
 		name := r.Cell()
 		c := byName[name]
 		if c == nil {
-			c = &Cell{Metric: r.Metric, Variant: r.Variant, Factors: r.Factors, rounds: map[int][]float64{}}
+			c = &Cell{Metric: r.Metric, Variant: r.Variant, Factors: r.Factors, rounds: map[int][]float64{}, cut: map[int]bool{}}
 			byName[name] = c
 			s.Cells = append(s.Cells, c)
 		}
 		c.Values = append(c.Values, r.Values...)
 		c.rounds[r.Round] = append(c.rounds[r.Round], r.Values...)
-		c.Over = c.Over || r.Over
+		if r.Over {
+			c.cut[r.Round] = true
+			c.Over, c.Cut = true, len(c.cut)
+		}
 	}
 	for _, c := range s.Cells {
 		if err := c.summarise(); err != nil {
