@@ -111,6 +111,9 @@ func (f *simulateFlags) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if f.spec.Family == modes.IPv6 && f.format == "text" && f.what != "calibration" {
+		fmt.Fprintln(w, "Services of ipv6; what an operation costs is that of ipv4.")
+	}
 	switch f.what {
 	case "churn":
 		return f.runChurn(w, c)
@@ -132,7 +135,7 @@ func (f *simulateFlags) run(w io.Writer) error {
 		return err
 	}
 	if f.format == "json" {
-		return writeJSON(w, map[string]any{"simulated": true, "calibration": c, "predictions": list})
+		return writeJSON(w, map[string]any{"simulated": true, "family": f.spec.Family, "calibration": c, "predictions": list})
 	}
 	return simulate.WritePredictions(w, c, list)
 }
@@ -374,7 +377,7 @@ func (f *simulateFlags) runChoices(w io.Writer, c *simulate.Calibration) error {
 			return usageError{err}
 		}
 		if f.format == "json" {
-			all = append(all, map[string]any{"simulated": true, "services": t.Count(), "parameter": f.what, "choices": list})
+			all = append(all, map[string]any{"simulated": true, "family": f.spec.Family, "services": t.Count(), "parameter": f.what, "choices": list})
 			return nil
 		}
 		return simulate.WriteChoices(w, f.what, t.Count(), list)
@@ -398,7 +401,7 @@ func (f *simulateFlags) runChurn(w io.Writer, c *simulate.Calibration) error {
 		return err
 	}
 	if f.format == "json" {
-		return writeJSON(w, map[string]any{"simulated": true, "changes_per_second": f.churn, "min_sync_seconds": f.minSync, "modes": rows})
+		return writeJSON(w, map[string]any{"simulated": true, "family": f.spec.Family, "changes_per_second": f.churn, "min_sync_seconds": f.minSync, "modes": rows})
 	}
 	return simulate.WriteKeepUp(w, f.churn, f.minSync, rows)
 }
@@ -409,7 +412,7 @@ func (f *simulateFlags) runEras(w io.Writer) error {
 		return err
 	}
 	if f.format == "json" {
-		return writeJSON(w, map[string]any{"simulated": true, "jobs": list})
+		return writeJSON(w, map[string]any{"simulated": true, "family": f.spec.Family, "jobs": list})
 	}
 	return simulate.WriteEras(w, list)
 }
