@@ -76,6 +76,7 @@ func Run(known catalog.Catalog, args []string, stdout, stderr io.Writer) int {
 	out := &watched{w: stdout}
 	root.SetOut(out)
 	root.SetErr(stderr)
+	refuseShells(root)
 	var grace atomic.Int64 // set once it is known which command it is
 	grace.Store(int64(graceToReport))
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {

@@ -1,39 +1,94 @@
 package cli
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"viplab/lab/explain"
 	"viplab/lab/kernel"
 	"viplab/lab/play"
 	"viplab/lab/session"
 	"viplab/lab/testbed"
+	"viplab/lab/trial"
+	"viplab/modes"
+	"viplab/modes/packet/dump"
+	"viplab/results"
 )
 
 // complete gives the shells' completion (viplab completion SHELL) the values of flags and
 // the names of scenarios; cobra knows commands and flags by itself.
 func (a app) complete(root *cobra.Command) {
-	values := map[string]func() []string{
-		"modes":    a.modes.Names,
-		"mode":     a.modes.Names,
-		"testbed":  func() []string { return append([]string{testbed.Auto}, testbed.Names()...) },
-		"kernel":   kernelNames,
-		"progress": func() []string { return []string{session.ProgressAuto, session.ProgressPlain, session.ProgressNone} },
-	}
-	for _, p := range a.modes.Params() {
-		values[p.Name] = func() []string { return p.Values }
-	}
+	values := a.values()
 	for _, cmd := range root.Commands() {
-		for _, flag := range slices.Sorted(maps.Keys(values)) {
-			if cmd.Flags().Lookup(flag) != nil {
-				_ = cmd.RegisterFlagCompletionFunc(flag, list(values[flag])) // fails for an unknown flag or twice: neither can be
+		cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+			of, ok := values[cmd.Name()+" "+flag.Name]
+			if !ok {
+				of, ok = values[flag.Name]
 			}
-		}
+			if ok {
+				_ = cmd.RegisterFlagCompletionFunc(flag.Name, list(of)) // fails for an unknown flag or twice: neither can be
+			}
+		})
 		if cmd.Name() == "scenario" {
 			cmd.ValidArgsFunction = a.scenarioNames
+		}
+	}
+}
+
+// values are those of flags that take one of a few, by flag, or by command and flag where a
+// command takes others.
+func (a app) values() map[string]func() []string {
+	of := func(words ...string) func() []string { return func() []string { return words } }
+	one := of(string(modes.IPv4), string(modes.IPv6))
+	values := map[string]func() []string{
+		"modes":           a.modes.Names,
+		"mode":            a.modes.Names,
+		"testbed":         func() []string { return append([]string{testbed.Auto}, testbed.Names()...) },
+		"kernel":          kernelNames,
+		"progress":        of(session.ProgressAuto, session.ProgressPlain, session.ProgressNone),
+		"family":          of(string(modes.IPv4), string(modes.IPv6), string(modes.Dual)),
+		"explain family":  one,
+		"simulate family": one,
+		"format":          of("text", "json"),
+		"compare format":  of("text", "markdown", "json"),
+		"what":            (&simulateFlags{app: a}).questions,
+		"on-missing":      of(session.OnMissingFail, session.OnMissingSkip, session.OnMissingFallback),
+		"policy-packets":  trial.PolicyPackets,
+		"packet":          func() []string { return append(explain.Cases(), "all") },
+		"to":              of("first", "middle", "last"),
+		"state":           dump.States,
+	}
+	across := []string{results.Kernel, results.Testbed}
+	for _, p := range a.modes.Params() {
+		across = append(across, p.Name)
+		values[p.Name] = of(p.Values...)
+	}
+	values["across"] = of(across...)
+	return values
+}
+
+// refuseShells lets cobra's command completion refuse what is no shell, for which it shows
+// its help and ends well. It is made here, since it remembers where root writes to.
+func refuseShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		var shells []string
+		for _, shell := range cmd.Commands() {
+			shell.Args = noArgs
+			shells = append(shells, shell.Name())
+		}
+		cmd.Args = cobra.ArbitraryArgs
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("completion: unknown shell %q: valid are %s", args[0], strings.Join(shells, ", "))
+			}
+			return cmd.Help()
 		}
 	}
 }

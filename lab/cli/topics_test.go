@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"viplab/modes"
 	"viplab/modes/catalog"
 )
 
@@ -48,6 +49,18 @@ func TestCompletion(t *testing.T) {
 		"scenario rolling":            "rolling-update-drain",
 		"explain --modes direct,ebp":  "direct,ebpf",
 		"simulate --modes userspace,": "userspace,ipvs",
+		"bench --family ipv4,":        "ipv4,dual",
+		"exec --family d":             "dual",
+		"simulate --family ":          "ipv6",
+		"simulate --what c":           "churn",
+		"compare --format ":           "markdown",
+		"compare --across ker":        "kernel",
+		"story --format ":             "json",
+		"bench --on-missing ":         "fallback",
+		"bench --policy-packets ":     "new",
+		"explain --state R":           "RELATED",
+		"explain --packet ":           "all",
+		"explain --to m":              "middle",
 		"help ":                       "bench",
 		"help test":                   "testbeds",
 		"help kernel b":               "build",
@@ -56,6 +69,16 @@ func TestCompletion(t *testing.T) {
 		if got := said(t, append([]string{"__complete"}, fields...)...); !strings.Contains(got, want+"\n") && !strings.Contains(got, want+"\t") {
 			t.Errorf("completing %q: %q, not %q", args, got, want)
 		}
+	}
+	for args, want := range map[string]string{
+		"completion nosuch": "completion: unknown shell \"nosuch\": valid are bash, fish, powershell, zsh", "completion bash x": "bash takes no arguments, got \"x\"",
+	} {
+		if code, out, errs := run(t, strings.Fields(args)...); code != ExitUsage || out != "" || errs != "viplab: "+want+"\n" {
+			t.Errorf("%s: exit %d, %q %q", args, code, out, errs)
+		}
+	}
+	if got := said(t, "__complete", "explain", "--family", ""); strings.Contains(got, string(modes.Dual)) {
+		t.Errorf("explain takes one family: %q", got)
 	}
 }
 
