@@ -84,7 +84,7 @@ func (p peer) mode() modes.Mode {
 			return modes.Traits{RealRoot: p.realRoot || a[iptables.BackendParam] == iptables.NFT}
 		},
 	}
-	if _, _, err := program(Releases()[0]); err != nil {
+	if len(Built()) == 0 {
 		m.Summary += " (available after make peers)"
 	}
 	m.New = func(a modes.Args, machine modes.Machine) modes.Proxier {
