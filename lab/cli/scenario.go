@@ -156,7 +156,8 @@ func (f *scenarioFlags) playable(scripts []play.Script, all bool, stderr io.Writ
 			continue
 		}
 		err = cmp.Or(err, fault)
-		fmt.Fprintf(&remarks, "scenario %s was left out: %v\n", s.Name, fault)
+		name := "scenario " + s.Name
+		fmt.Fprintf(&remarks, "%s was left out: %s\n", name, strings.TrimPrefix(fault.Error(), name+", "))
 	}
 	if err != nil && (!all || len(out) == 0) {
 		return nil, usageError{err}

@@ -31,7 +31,7 @@ func TestScenariosOfModes(t *testing.T) {
 		all           bool
 		out, says     string // the scenarios that are left out; what is said
 	}{
-		{"userspace", session.KernelAuto, true, "node-local weights", "scenario node-local was left out: scenario node-local, step 5 (policy local 2)"},
+		{"userspace", session.KernelAuto, true, "node-local weights", "scenario node-local was left out: step 5 (policy local 2)"},
 		{"nftables", session.KernelAuto, true, "weights", "scenario weights was left out: scheduler is for mode ipvs"},
 		{"ipvs", session.KernelAuto, true, "", ""},
 		{"userspace", session.KernelAuto, false, "all", "step 5 (policy local 2)"},
