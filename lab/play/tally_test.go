@@ -1,6 +1,7 @@
 package play
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -33,6 +34,26 @@ func TestDue(t *testing.T) {
 		got := p.tally(c.from, c.until)
 		if got.due != c.due || got.requests != c.sent || got.unsent != c.lacks {
 			t.Errorf("from %s to %s: due %d, sent %d, unsent %d, want %+v", c.from, c.until, got.due, got.requests, got.unsent, c)
+		}
+	}
+}
+
+// TestPorts: ports that are used again and again are none of those that are to be fresh,
+// however many requests there are, nor those of other traffic.
+func TestPorts(t *testing.T) {
+	seen := map[int]bool{}
+	for n := range 200000 {
+		seen[freshPort(n)] = true
+	}
+	for before := range 1000 {
+		first := reusedPorts(before)
+		if before < 50 && before > 0 && first < reusedPorts(before-1)+workers*portsEach {
+			t.Fatalf("traffic %d reuses ports of the one before", before)
+		}
+		for port := first; port < first+workers*portsEach; port++ {
+			if seen[port] || port > math.MaxUint16 {
+				t.Fatalf("port %d, reused by traffic %d, is a fresh one, or none", port, before)
+			}
 		}
 	}
 }

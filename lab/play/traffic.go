@@ -65,10 +65,19 @@ const (
 	mostWorkers     = 512
 	patience        = 2 * time.Second
 	firstFreshPort  = 1100
-	freshPorts      = 64000
+	firstReusedPort = 61000
 	portsEach       = 12
-	firstReusedPort = 20000
 )
+
+// freshPort is that of a scenario's request, by how many before it had a fresh one.
+func freshPort(n int) int { return firstFreshPort + n%(firstReusedPort-firstFreshPort) }
+
+// reusedPorts is the first of those that a scenario's traffic reuses, by how much traffic
+// there was before it.
+func reusedPorts(before int) int {
+	const each = workers * portsEach
+	return firstReusedPort + before%((1<<16-firstReusedPort)/each)*each
+}
 
 // lateBy is how much later than it was due a request may be sent, and be in time.
 const lateBy = 100 * time.Millisecond
@@ -155,7 +164,7 @@ func (p *player) startTraffic(s Step) error {
 	threads := workload.Workers{From: workers, Most: min(workers+s.N*int(patience/time.Second), mostWorkers)}
 	switch {
 	case s.Value == "reuse":
-		t.reused = firstReusedPort + len(p.traffic)*workers*portsEach%40000
+		t.reused = reusedPorts(len(p.traffic))
 	case s.Value == "again":
 		t.reused = p.traffic[len(p.traffic)-1].reused
 	}
@@ -187,7 +196,7 @@ func (t *traffic) asker(over modes.Protocol, source netip.Addr, to netip.AddrPor
 			}
 			return one[0].Answer, one[0].Err
 		}
-		port := firstFreshPort + (t.fresh+i)%freshPorts
+		port := freshPort(t.fresh + i)
 		if t.reused > 0 {
 			port = t.reused + w // one flow each thread: datagrams from the same port, all along
 		}
