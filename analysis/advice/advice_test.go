@@ -275,3 +275,22 @@ func mustSummary(t *testing.T, run *results.Run) *summary.Summary {
 	}
 	return s
 }
+
+// TestFromTheNode: what a mode makes that serves the node alone is in no contest with what
+// clients elsewhere get, although the metric is the same.
+func TestFromTheNode(t *testing.T) {
+	at := summary.With(nil, results.Services, "1", results.Position, "random")
+	record := func(mode string, at map[string]string, v float64) results.Record {
+		return results.Record{Metric: results.ConnectionsRate, Variant: results.Variant{results.Mode: mode}, Factors: at, Values: []float64{v, v, v, v, v, v, v}}
+	}
+	s, err := summary.Make([]results.Record{record("a", at, 100), record("sockets", summary.With(at, results.From, "node"), 200)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{Connections: "a", Connections + fromNode: "sockets"} {
+		got := Ask(find(t, name), s, s.Series(), 1, nil)
+		if len(got.Behind)+len(got.Unplaced) > 0 || len(got.Leaders) != 1 || got.Leaders[0].Label != want {
+			t.Errorf("%s: %+v, want %s alone", name, got, want)
+		}
+	}
+}

@@ -33,16 +33,25 @@ const (
 	FirstPacket = "first packet to the last Service"
 	Connections = "new connections"
 	BulkData    = "bulk data"
+
+	fromNode = ", from the node"
 )
 
-// Questions lists them. Which values are the better ones, the metric knows.
+// Questions lists them. Which values are the better ones, the metric knows. What a mode has
+// that serves the node alone is asked for apart: a client elsewhere has a longer way.
 func Questions() []Question {
+	last := summary.With(nil, results.Position, "last")
+	from := func(where string, at map[string]string) map[string]string {
+		return summary.With(at, results.From, where)
+	}
 	return []Question{
 		{OneChange, "programming one Service more", true, results.SyncDelta, summary.With(nil, results.Change, "service-add"), "service-add"},
 		{FirstPacket, "the first packet of a connection, to the last Service", true, results.FirstPacket,
 			summary.With(nil, results.Position, "last", results.Protocol, "tcp", results.From, "client"), "first packet"},
-		{BulkData, "bulk data through the last Service", true, results.Throughput, summary.With(nil, results.Position, "last"), ""},
-		{Connections, "new connections a second", false, results.ConnectionsRate, nil, ""},
+		{BulkData, "bulk data through the last Service", true, results.Throughput, from("", last), ""},
+		{BulkData + fromNode, "bulk data through the last Service" + fromNode, false, results.Throughput, from("node", last), ""},
+		{Connections, "new connections a second", false, results.ConnectionsRate, from("", nil), ""},
+		{Connections + fromNode, "new connections a second" + fromNode, false, results.ConnectionsRate, from("node", nil), ""},
 		{Programming, "programming everything", false, results.SyncFull, nil, "full sync"},
 	}
 }

@@ -17,6 +17,8 @@ type line struct {
 	// instead is the metric of series that do not have the first.
 	instead   string
 	insteadAt map[string]string
+	// rare is set where most runs have none: then there is no panel.
+	rare bool
 }
 
 // question is a picture of lines over the number of Services.
@@ -32,7 +34,10 @@ type question struct {
 func questions() []question {
 	tcp := summary.With(nil, results.Protocol, "tcp", results.From, "client")
 	change := func(kind string) map[string]string { return summary.With(nil, results.Change, kind) }
-	at := func(position string) map[string]string { return summary.With(nil, results.Position, position) }
+	client, node := summary.With(nil, results.From, ""), summary.With(nil, results.From, "node")
+	bulk := func(title, position string, from map[string]string, rare bool) line {
+		return line{panel: title, metric: results.Throughput, at: summary.With(from, results.Position, position), rare: rare}
+	}
 	first := func(title, position string) line {
 		return line{panel: title, metric: results.FirstPacket, at: summary.With(tcp, results.Position, position)}
 	}
@@ -51,11 +56,13 @@ func questions() []question {
 		},
 		{
 			"connections", "How many new connections a second, to random Services?", "connections a second", false,
-			[]line{{metric: results.ConnectionsRate}},
+			[]line{{metric: results.ConnectionsRate, at: client}, {panel: "from the node", metric: results.ConnectionsRate, at: node, rare: true}},
 		},
 		{"throughput", "How fast is bulk data (iperf3), by the Service's position?", "bulk data", false, []line{
-			{panel: "through the first Service", metric: results.Throughput, at: at("first")},
-			{panel: "through the last Service", metric: results.Throughput, at: at("last")},
+			bulk("through the first Service", "first", client, false),
+			bulk("through the last Service", "last", client, false),
+			bulk("through the first Service, from the node", "first", node, true),
+			bulk("through the last Service, from the node", "last", node, true),
 		}},
 		{"memory", "How much memory does it take?", "memory", true, []line{
 			{panel: "proxy or tool, peak resident set", metric: results.ProxyPeakRSS, instead: results.ToolPeakRSS, insteadAt: change("full")},
@@ -87,6 +94,9 @@ func (q question) picture(s *summary.Summary) Picture {
 		panel := Panel{Title: l.panel}
 		for _, one := range s.Series() {
 			panel.Series = append(panel.Series, l.of(s, one))
+		}
+		if l.rare && (Picture{Panels: []Panel{panel}}).Empty() {
+			continue
 		}
 		p.Panels = append(p.Panels, panel)
 	}

@@ -59,6 +59,8 @@ func rows() []row {
 	}
 	first := func(pos, proto string) map[string]string { return from("client", pos, proto) }
 	at := func(pos string) map[string]string { return summary.With(nil, results.Position, pos) }
+	// Here the factor is on what starts on the node alone, in modes that serve nobody else.
+	client, node := summary.With(nil, results.From, ""), summary.With(nil, results.From, "node")
 	return []row{
 		{"full sync", results.SyncFull, nil},
 		{"all rules, one call each", results.InstallSequential, nil},
@@ -77,16 +79,20 @@ func rows() []row {
 		{"SYN sent from the node, last Service", results.NodeSend, at("last")},
 		{"established flow, first Service, TCP", results.EstablishedPacket, first("first", "tcp")},
 		{"established flow, last Service, TCP", results.EstablishedPacket, first("last", "tcp")},
-		{"new connections", results.ConnectionsRate, nil},
-		{"CPU a connection", results.ConnectionCPU, nil},
+		{"new connections", results.ConnectionsRate, client},
+		{"new connections, from the node", results.ConnectionsRate, node},
+		{"CPU a connection", results.ConnectionCPU, client},
+		{"CPU a connection, from the node", results.ConnectionCPU, node},
 		{"change until programmed, under churn", results.ChangeDelay, nil},
 		{"full sync beside traffic", results.RefreshSeconds, nil},
 		{"latency beside full syncs", results.LiveLatency, nil},
 		{"longest time without an answer", results.LiveStall, nil},
 		{"lost requests", results.LiveLost, nil},
 		{"busiest endpoint over the mean", results.Evenness, nil},
-		{"iperf3, first Service", results.Throughput, at("first")},
-		{"iperf3, last Service", results.Throughput, at("last")},
+		{"iperf3, first Service", results.Throughput, summary.With(client, results.Position, "first")},
+		{"iperf3, last Service", results.Throughput, summary.With(client, results.Position, "last")},
+		{"iperf3, first Service, from the node", results.Throughput, summary.With(node, results.Position, "first")},
+		{"iperf3, last Service, from the node", results.Throughput, summary.With(node, results.Position, "last")},
 		{"CPU of a full sync", results.CPUSeconds, map[string]string{results.Of: "sync", results.Change: "full"}},
 		{"peak memory of the tool", results.ToolPeakRSS, change("full")},
 		{"peak memory of the proxy", results.ProxyPeakRSS, nil},
@@ -115,7 +121,9 @@ func compose(run *results.Run, known []modes.Mode, s *summary.Summary) *page {
 		more = append(more,
 			kinds(s, series, n, "Kernel memory", results.KernelMemoryPart, nil),
 			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, the whole machine)", results.GigabitCPU,
-				summary.With(nil, results.Position, "last")),
+				summary.With(nil, results.Position, "last", results.From, "")),
+			kinds(s, series, n, "CPU seconds a gigabit (iperf3, last Service, from the node, the whole machine)", results.GigabitCPU,
+				summary.With(nil, results.Position, "last", results.From, "node")),
 			relative(s, series, n))
 	}
 	more = append(more, machine(s), spent(s, series))

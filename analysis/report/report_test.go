@@ -171,3 +171,28 @@ func TestEmptyRun(t *testing.T) {
 		t.Error("a report of nothing was written")
 	}
 }
+
+// TestFromTheNode: figures of a mode that serves the node alone stand in rows and panels of
+// their own, and of what a client elsewhere gets the mode has none.
+func TestFromTheNode(t *testing.T) {
+	run := &results.Run{Dir: t.TempDir(), Config: map[string]any{}}
+	at := map[string]string{results.Services: "5", results.Position: "last"}
+	for _, metric := range []string{results.ConnectionsRate, results.ConnectionCPU, results.Throughput} {
+		run.Records = append(run.Records, cell(metric, results.Variant{results.Mode: "ebpf"}, at, 100),
+			cell(metric, results.Variant{results.Mode: "ebpf", "attach": "socket"}, summary.With(at, results.From, "node"), 100))
+	}
+	md := written(t, run)
+	for _, label := range []string{"new connections", "CPU a connection", "iperf3, last Service"} {
+		rows := 0
+		for line := range strings.Lines(md) {
+			if strings.HasPrefix(line, "| "+label) {
+				if rows++; !strings.Contains(line, "| - |") {
+					t.Errorf("both stand in one row: %s", line)
+				}
+			}
+		}
+		if rows != 2 {
+			t.Errorf("%d rows of %s, want one of each place", rows, label)
+		}
+	}
+}

@@ -251,7 +251,8 @@ func (c *Cell) byRounds() {
 }
 
 // Select lists the cells of a metric that have all the given factors or keys of their
-// variant. Nothing that is not named is looked at, so cells of several variants may come.
+// variant; an empty value is for a cell that has none. Nothing that is not named is looked at,
+// so cells of several variants may come.
 func (s *Summary) Select(metric string, with map[string]string) []*Cell {
 	return s.filter(metric, func(c *Cell) bool { return has(c, with) })
 }
