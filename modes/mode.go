@@ -114,6 +114,8 @@ type Param struct {
 	Values []string
 	// Default is what an absent argument stands for, one of Values.
 	Default string
+	// With are arguments of parameters before this one without which it means nothing.
+	With Args
 	// Counted is set where the mode's Model takes the argument into account: then
 	// costs that were fitted at one value hold at the others.
 	Counted bool
@@ -198,8 +200,19 @@ func (m Mode) Normal(a Args) (Args, error) {
 	return out, nil
 }
 
+// Uses tells whether a parameter means something beside some arguments.
+func (m Mode) Uses(p Param, a Args) bool {
+	for name, v := range p.With {
+		if m.Arg(a, name) != v {
+			return false
+		}
+	}
+	return true
+}
+
 // Product lists the arguments that values to be compared make: all combinations of
-// those that the mode has parameters for, in order. Values must be valid.
+// those that the mode has parameters for, in order; one alone where a parameter means
+// nothing. Values must be valid.
 func (m Mode) Product(values map[string][]string) []Args {
 	out := []Args{{}}
 	for _, p := range m.Params {
@@ -209,6 +222,10 @@ func (m Mode) Product(values map[string][]string) []Args {
 		}
 		var next []Args
 		for _, a := range out {
+			if !m.Uses(p, a) {
+				next = append(next, a)
+				continue
+			}
 			for _, v := range list {
 				one := maps.Clone(a)
 				if v != p.Default {
@@ -246,8 +263,14 @@ func (m Mode) CheckServices(a Args, services ...*Service) error {
 
 // CheckArgs says what is wrong with arguments for Services of a family.
 func (m Mode) CheckArgs(a Args, f Family) error {
-	if _, err := m.Normal(a); err != nil {
+	normal, err := m.Normal(a)
+	if err != nil {
 		return err
+	}
+	for _, p := range m.Params {
+		if v, ok := normal[p.Name]; ok && !m.Uses(p, a) {
+			return fmt.Errorf("%s %s is of no use without %s", p.Name, v, strings.ReplaceAll(p.With.String(), "=", " "))
+		}
 	}
 	if m.Check == nil {
 		return nil

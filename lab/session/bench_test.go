@@ -34,6 +34,9 @@ func TestValidate(t *testing.T) {
 		"unknown fanout":       func(c *Config) { c.Params = map[string]Values{"fanout": {"3"}} },
 		"for mode ipvs, which": func(c *Config) { c.Params, c.Modes = map[string]Values{"bind": {"route"}}, []string{"iptables"} },
 		"unknown setting":      func(c *Config) { c.Params = map[string]Values{"gravity": {"1"}} },
+		"1021 is of no use without select maglev": func(c *Config) {
+			c.Params, c.Modes = map[string]Values{"maglev-table": {"251", "1021"}}, []string{"ebpf"}
+		},
 		"family ipv4 alone":    func(c *Config) { c.Params, c.Families = map[string]Values{"forward": {"tunnel"}}, []string{"dual"} },
 		"warmup must be":       func(c *Config) { c.Warmup = -1 },
 		"max-time must not be": func(c *Config) { c.MaxTime = -1 },
@@ -45,6 +48,23 @@ func TestValidate(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: got %v", want, err)
 		}
+	}
+}
+
+// TestDependent: of values to be compared those combinations are left out that mean nothing.
+func TestDependent(t *testing.T) {
+	c := Default(catalog.All())
+	c.Modes, c.Params = []string{"ebpf"}, map[string]Values{"select": {"random", "maglev"}, "maglev-table": {"1021", "251"}}
+	if err := c.Validate(catalog.All()); err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.variants(catalog.All())
+	var got []string
+	for _, v := range all {
+		got = append(got, v.args.String())
+	}
+	if want := []string{"", "maglev-table=1021 select=maglev", "select=maglev"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, want %q, %v", got, want, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -215,6 +216,9 @@ func (c Config) validateModes(known catalog.Catalog) error {
 		if len(asked.With(name)) == 0 {
 			return fmt.Errorf("%s is for mode %s, which is not among the modes asked for (%v)", name, having.Names()[0], c.Modes)
 		}
+		if err := c.used(asked, name); err != nil {
+			return err
+		}
 	}
 	for _, m := range asked {
 		for _, a := range m.Product(c.params()) {
@@ -232,6 +236,20 @@ func (c Config) validateModes(known catalog.Catalog) error {
 		}
 	}
 	return nil
+}
+
+// used says why no combination of the values asked for has a use for a parameter; nil if one has.
+func (c Config) used(asked catalog.Catalog, name string) (err error) {
+	for _, m := range asked.With(name) {
+		p, _ := m.Param(name)
+		if slices.ContainsFunc(m.Product(c.params()), func(a modes.Args) bool { return m.Uses(p, a) }) {
+			return nil
+		}
+		for _, v := range c.Params[name] {
+			err = cmp.Or(err, m.CheckArgs(modes.Args{name: v}, modes.IPv4))
+		}
+	}
+	return err
 }
 
 // validateNames checks what is chosen from lists.

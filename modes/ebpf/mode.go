@@ -1,7 +1,6 @@
 package ebpf
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -22,7 +21,7 @@ const (
 func Mode() modes.Mode {
 	return modes.Mode{
 		Name: Name, Summary: "BPF programs at links and sockets, with hash maps laid out as Cilium's", DataPath: "hash lookups; at sockets no translation of packets",
-		Params: params(), Needs: []string{"BPF", "cgroup v2"}, Limits: Limits(), Check: check, Traits: traits, Caveats: caveats(),
+		Params: params(), Needs: []string{"BPF", "cgroup v2"}, Limits: Limits(), Traits: traits, Caveats: caveats(),
 		Refuses: func(a modes.Args, svc *modes.Service) error { return LimitsAt(Attach(a[AttachParam])).Check(Name, svc) },
 		New:     func(a modes.Args, m modes.Machine) modes.Proxier { return New(OptionsFor(a, m.Family)) },
 		Program: func(a modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
@@ -42,7 +41,8 @@ func params() []modes.Param {
 			Values: []string{string(Both), string(TC), string(Socket)}, Default: string(Both)},
 		{Name: SelectParam, Help: "how mode ebpf gives a new flow its endpoint: random, maglev",
 			Values: []string{string(Random), string(Maglev)}, Default: string(Random)},
-		{Name: TableParam, Help: "places in mode ebpf's Maglev table of each Service port; about 100 an endpoint are even", Values: sizes, Default: sizes[0]},
+		{Name: TableParam, Help: "places in mode ebpf's Maglev table of each Service port; about 100 an endpoint are even", Values: sizes, Default: sizes[0],
+			With: modes.Args{SelectParam: string(Maglev)}},
 	}
 }
 
@@ -50,13 +50,6 @@ func params() []modes.Param {
 func OptionsFor(a modes.Args, f modes.Family) Options {
 	size, _ := strconv.Atoi(a[TableParam]) // one of the valid ones, or none: 0
 	return Options{Family: f, Attach: Attach(a[AttachParam]), Select: Select(a[SelectParam]), TableSize: size}
-}
-
-func check(a modes.Args, _ modes.Family) error {
-	if a[TableParam] != "" && a[SelectParam] != string(Maglev) {
-		return fmt.Errorf("%s %s is of no use without %s %s", TableParam, a[TableParam], SelectParam, Maglev)
-	}
-	return nil
 }
 
 // traits says what the arguments mean for the lab. BPF is not for user namespaces.
