@@ -83,9 +83,12 @@ func syncs(base session.Config) []Experiment {
 	layouts.Services, layouts.Repeat = []int{500, 1000, 2000, 5000, 10000}, min(base.Repeat, 3)
 	layouts.SyncLimit = 5 * time.Minute
 	if base.Quick {
-		layouts.Services, layouts.SyncLimit = []int{500, 1000, 2000, 4000}, time.Minute
+		layouts.Services, layouts.SyncLimit = []int{500, 1000, 2000, 5000}, time.Minute
 	}
 	peers.Services, peers.Repeat, peers.SyncLimit = layouts.Services, layouts.Repeat, layouts.SyncLimit
+	if base.Quick {
+		peers.Services = []int{500, 2000, 10000} // of which the last was published
+	}
 	layouts.Modes = []string{"nftables"}
 	layouts.Params = map[string]session.Values{"layout": {"count", "shared", "direct", "kube-proxy"}}
 	peers.Modes = []string{"direct", "kube-proxy/iptables", "kube-proxy/nftables"}

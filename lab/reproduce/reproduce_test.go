@@ -2,6 +2,7 @@ package reproduce
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -181,6 +182,31 @@ func TestTakes(t *testing.T) {
 		}
 		if short > quick[i].Config.MaxTime || quick[i].Config.MaxTime > 5*time.Minute || short > long {
 			t.Errorf("%s takes %s, and quick %s of at most %s", e.Name, long, short, quick[i].Config.MaxTime)
+		}
+	}
+}
+
+// TestQuickCompares: of what is published by the number of Services small runs reach something,
+// but for the layouts (published is a size that takes minutes a sync), plain rules, and kernels,
+// whose ratio stands where it was published.
+func TestQuickCompares(t *testing.T) {
+	points, err := published.Points()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range Experiments(catalog.Known(), true) {
+		for _, target := range Targets() {
+			least := math.Inf(1)
+			for _, b := range target.Beside {
+				for _, p := range published.Of(points, target.ID, b.Series) {
+					if b.Experiment == e.Name {
+						least = min(least, p.X)
+					}
+				}
+			}
+			if largest := slices.Max(e.Config.Services); e.Name != Plain && e.Name != Kernels && target.ID+e.Name != "R13"+Layouts && !math.IsInf(least, 1) && float64(largest) < least {
+				t.Errorf("%s: experiment %s ends at %d Services, published points begin at %g", target.ID, e.Name, largest, least)
+			}
 		}
 	}
 }
