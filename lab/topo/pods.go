@@ -27,7 +27,7 @@ func (t *Topology) LetPodsDial() error {
 			return err
 		}
 		for _, a := range t.options.families() {
-			if err := takeWhatComesIn(a); err != nil {
+			if err := t.options.takeWhatComesIn(a); err != nil {
 				return fmt.Errorf("let pods dial %s: %w", a.VIPs, err)
 			}
 			if err := sendByNode(a); err != nil {
@@ -38,9 +38,9 @@ func (t *Topology) LetPodsDial() error {
 	})
 }
 
-// takeWhatComesIn has VIPs be the backend's own for packets that come in alone.
-func takeWhatComesIn(a Addresses) error {
-	route, err := localRoute(a.VIPs)
+// takeWhatComesIn has VIPs be the backend's own, or refused, for packets that come in alone.
+func (o Options) takeWhatComesIn(a Addresses) error {
+	route, err := o.vipRoute(a)
 	if err != nil {
 		return err
 	}
@@ -83,17 +83,18 @@ func (a Addresses) rule(priority, table int, from string) *netlink.Rule {
 
 // LiftICMPLimit lets the node refuse as often as it is asked: by default it sends about one
 // ICMP error a second to one host, and a client that is refused more often waits instead.
-func (t *Topology) LiftICMPLimit() error {
-	return t.Node.Do(func() error {
-		for _, a := range t.options.families() {
-			name := "net/ipv4/icmp_ratemask" // of no kind; a limit of 0 would use up what routes may refuse
-			if a.VIPs.Addr().Is6() {
-				name = "net/ipv6/icmp/ratelimit"
-			}
-			if err := writeSysctl(name, "0"); err != nil {
-				return err
-			}
+func (t *Topology) LiftICMPLimit() error { return t.Node.Do(t.liftICMPLimit) }
+
+// liftICMPLimit is LiftICMPLimit of the namespace that it is called in.
+func (t *Topology) liftICMPLimit() error {
+	for _, a := range t.options.families() {
+		name := "net/ipv4/icmp_ratemask" // of no kind; a limit of 0 would use up what routes may refuse
+		if a.VIPs.Addr().Is6() {
+			name = "net/ipv6/icmp/ratelimit"
 		}
-		return nil
-	})
+		if err := writeSysctl(name, "0"); err != nil {
+			return err
+		}
+	}
+	return nil
 }

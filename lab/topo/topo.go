@@ -32,10 +32,18 @@ type Options struct {
 	DirectServerReturn bool
 	// Tunnel says that packets come to the backend in tunnels.
 	Tunnel bool
-	// SamePort says that endpoints listen on the port of their Service. The backend
-	// would then answer for VIPs that are no Service, so the node refuses them.
+	// SamePort says that endpoints listen on the port of their Service. A backend that owns
+	// the VIPs would then answer for those that are no Service, so they are refused.
 	SamePort bool
 }
+
+// nodeRefuses tells whether VIPs that are no Service's are refused by the node: where the
+// backend must own them. A route that refuses there stops what the node sends itself before
+// rules have seen it, so it is the backend that refuses where it need not own them.
+func (o Options) nodeRefuses() bool { return o.SamePort && o.DirectServerReturn }
+
+// backendRefuses tells whether the backend refuses all VIPs, instead of owning them.
+func (o Options) backendRefuses() bool { return o.SamePort && !o.DirectServerReturn }
 
 func (o Options) families() []Addresses {
 	var out []Addresses
@@ -97,12 +105,15 @@ func (t *Topology) connect() error {
 			return err
 		}
 	}
-	if t.options.SamePort {
-		// The node refuses by ICMP then. What it sends counts twice towards a limit of five
-		// at once, one a second, but for this.
-		if err := t.LiftICMPLimit(); err != nil {
-			return err
-		}
+	// Routes refuse by ICMP. What is sent so counts twice towards a limit of five at once, one
+	// a second, but for this.
+	if t.options.nodeRefuses() {
+		err = t.LiftICMPLimit()
+	} else if t.options.backendRefuses() {
+		err = t.Backend.Do(t.liftICMPLimit)
+	}
+	if err != nil {
+		return err
 	}
 	if t.options.DirectServerReturn {
 		return t.directServerReturn()
@@ -110,12 +121,34 @@ func (t *Topology) connect() error {
 	return nil
 }
 
+// refusal is the route that answers packets to a range that nothing else takes.
+func refusal(p netip.Prefix) *netlink.Route {
+	return &netlink.Route{Dst: ipNet(p), Type: unix.RTN_UNREACHABLE}
+}
+
 // refuse answers packets to a range that nothing else takes.
 func refuse(p netip.Prefix) error {
-	if err := netlink.RouteAdd(&netlink.Route{Dst: ipNet(p), Type: unix.RTN_UNREACHABLE}); err != nil {
+	if err := netlink.RouteAdd(refusal(p)); err != nil {
 		return fmt.Errorf("add an unreachable route to %s: %w", p, err)
 	}
 	return nil
+}
+
+// vipRoute is what the backend has for packets to VIPs.
+func (o Options) vipRoute(a Addresses) (*netlink.Route, error) {
+	if o.backendRefuses() {
+		return refusal(a.VIPs), nil
+	}
+	return localRoute(a.VIPs)
+}
+
+// answerVIPs has the backend answer packets to VIPs.
+func (o Options) answerVIPs(a Addresses) error {
+	if o.backendRefuses() {
+		// Only what forwards sends the ICMP error of a route.
+		return errors.Join(writeSysctl("net/ipv4/ip_forward", "1"), refuse(a.VIPs))
+	}
+	return ownRange(a.VIPs)
 }
 
 // connectFamily gives the links their addresses and routes of one family.
@@ -130,10 +163,10 @@ func (t *Topology) connectFamily(a Addresses) error {
 		{t.Node, func() error { return addRoute(a.Endpoints, a.Backend.Addr()) }},
 		{t.Node, func() error { return addRoute(a.anywhere(), a.Backend.Addr()) }},
 		{t.Backend, func() error { return ownEndpoints(a) }},
-		// The backend owns the VIPs too, on which nothing listens: what the node
-		// lets through to a VIP is answered with a reset at once, so that a probe of
-		// an address that is no Service fails in microseconds.
-		{t.Backend, func() error { return ownRange(a.VIPs) }},
+		// The backend owns the VIPs too, on which nothing listens, or refuses them: what the
+		// node lets through to a VIP is answered at once, so that a probe of an address that
+		// is no Service fails in microseconds.
+		{t.Backend, func() error { return t.options.answerVIPs(a) }},
 	}
 	if a.Client.Addr().Is6() {
 		steps = append(steps,
@@ -142,7 +175,7 @@ func (t *Topology) connectFamily(a Addresses) error {
 			// from, unless it is told so.
 			step{t.Backend, func() error { return writeSysctl("net/ipv6/ip_nonlocal_bind", "1") }})
 	}
-	if t.options.SamePort {
+	if t.options.nodeRefuses() {
 		steps = append(steps, step{t.Node, func() error { return refuse(a.VIPs) }})
 	}
 	if err := do(steps...); err != nil {

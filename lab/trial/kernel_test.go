@@ -186,11 +186,15 @@ func TestCapabilitiesOfSysctls(t *testing.T) {
 	}
 }
 
-// TestUnansweredAtOnce: where the node refuses addresses that are no Service, as it does where
-// endpoints listen on the Service's own port, that is known at once.
+// TestUnansweredAtOnce: where routes refuse addresses that are no Service, as they do where
+// endpoints listen on the Service's own port, that is known at once, and the node reaches
+// its Services nevertheless.
 func TestUnansweredAtOnce(t *testing.T) {
-	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1, SamePort: true})
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1, SamePort: true, Family: modes.Dual})
 	b.Program(b.Snapshot)
+	if err := b.Validate(true); err != nil {
+		t.Fatal(err)
+	}
 	start := time.Now()
 	for range 4 { // as often as a trial asks
 		if err := b.Unanswered(b.Spare()); err != nil {
@@ -202,5 +206,11 @@ func TestUnansweredAtOnce(t *testing.T) {
 	}
 	if err := b.Unanswered(b.Target(b.Snapshot.Services[0])); err == nil {
 		t.Error("a Service counts as unanswered")
+	}
+	if err := b.Net.LetPodsDial(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Unanswered(b.Spare()), b.Validate(true)); err != nil {
+		t.Errorf("where pods may dial: %v", err)
 	}
 }
