@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Mode is a Service data plane as a value: what it is called, what can be chosen
@@ -84,6 +85,9 @@ type Traits struct {
 	SameState bool
 	// Choice is how endpoints are chosen for one client's connections.
 	Choice Choice
+	// ServiceTakes is about what a full sync, with a few changes after it, takes for each
+	// Service, where that is so long that forecasts of a run must know it.
+	ServiceTakes time.Duration
 }
 
 // Choice is how endpoints are chosen for the connections of one client.

@@ -285,6 +285,24 @@ func TestEstimateOfWaits(t *testing.T) {
 	}
 }
 
+// TestEstimateOfSlowModes: that a mode takes long to program is known before the first trial,
+// as is the limit that ends it.
+func TestEstimateOfSlowModes(t *testing.T) {
+	c := Default(catalog.Known())
+	c.Services, c.Modes, c.Repeat, c.Duration = []int{1000, 10000}, []string{"kube-proxy/ipvs"}, 1, 0
+	c.SyncLimit = time.Minute
+	trials, err := c.Trials(catalog.Known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e estimate
+	e.begin(trials)
+	// Of the smaller size all is programmed twice.
+	if got, want := e.remaining(), (4+2*25)*time.Second+(13+60)*time.Second; got != want {
+		t.Errorf("%s at the start, want %s", got, want)
+	}
+}
+
 func TestChooseNamesWhatIsMissing(t *testing.T) {
 	s := Session{Config: Config{Testbed: "moon", Kernels: []string{KernelAuto}}}
 	if _, _, err := s.choose(t.Context()); err == nil || modes.IsMissing(err) {

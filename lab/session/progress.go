@@ -68,6 +68,7 @@ type estimate struct {
 	left           map[cell]int
 	took           map[cell][]time.Duration
 	waits          map[cell]time.Duration
+	guesses        map[cell]time.Duration
 	guessed, spent time.Duration // beside waiting
 	done, total    int
 }
@@ -79,10 +80,10 @@ type cell struct {
 }
 
 func (e *estimate) begin(trials []trial.Spec) {
-	*e = estimate{left: map[cell]int{}, took: map[cell][]time.Duration{}, waits: map[cell]time.Duration{}, total: len(trials)}
+	*e = estimate{left: map[cell]int{}, took: map[cell][]time.Duration{}, waits: map[cell]time.Duration{}, guesses: map[cell]time.Duration{}, total: len(trials)}
 	for _, t := range trials {
 		e.left[cellOf(t)]++
-		e.waits[cellOf(t)] = waits(t.Plan)
+		e.waits[cellOf(t)], e.guesses[cellOf(t)] = waits(t.Plan), guess(t)
 	}
 }
 
@@ -106,9 +107,10 @@ func label(t trial.Spec) string {
 	return strings.Join(words, " ")
 }
 
-// guess is a rough cost of a trial beside its waiting: 3 s, and 1 ms a Service.
-func (c cell) guess() time.Duration {
-	return 3*time.Second + time.Duration(c.services)*time.Millisecond
+// guess is a rough cost of a trial beside its waiting: 3 s, 1 ms a Service, and what is known
+// of its syncs.
+func guess(t trial.Spec) time.Duration {
+	return 3*time.Second + time.Duration(t.Synth.Services)*time.Millisecond + t.Syncs
 }
 
 // waits is how long a plan says that traffic is to run, whatever the mode: connections with
@@ -130,7 +132,7 @@ func (e *estimate) finish(t trial.Spec, took time.Duration) {
 	e.left[c]--
 	e.done++
 	e.took[c] = append(e.took[c], took)
-	e.guessed += c.guess()
+	e.guessed += guess(t)
 	e.spent += max(took-e.waits[c], 0)
 }
 
@@ -141,7 +143,7 @@ func (e *estimate) remaining() time.Duration {
 	}
 	var sum time.Duration
 	for c, n := range e.left {
-		each := e.waits[c] + time.Duration(float64(c.guess())*scale)
+		each := e.waits[c] + time.Duration(float64(e.guesses[c])*scale)
 		if took := e.took[c]; len(took) > 0 {
 			each = 0
 			for _, d := range took {

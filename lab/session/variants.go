@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"viplab/lab/trial"
 	"viplab/modes"
@@ -128,7 +129,13 @@ func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec 
 	t := trial.Spec{ID: fmt.Sprintf("%s-n%d-r%d", v.id(), services, round), Mode: v.mode.Name, Args: v.args, Round: round,
 		Policies: v.policies, PolicyPackets: v.packets, Testbed: c.Testbed, Synth: c.synth(services, samePort), Plan: c.plan(services)}
 	t.Synth.Family, t.Input = v.family, c.inputAt(services)
-	if v.mode.TraitsOf(v.args).SameState {
+	traits := v.mode.TraitsOf(v.args)
+	t.Syncs = time.Duration(services) * traits.ServiceTakes
+	if c.SyncLimit > 0 {
+		t.Syncs = min(t.Syncs, c.SyncLimit)
+	}
+	t.Syncs *= time.Duration(t.Plan.FullSyncs)
+	if traits.SameState {
 		// Only writing them differs.
 		t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0
 	}

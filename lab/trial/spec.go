@@ -38,6 +38,8 @@ type Spec struct {
 	Kernel  string `json:"kernel,omitempty"`
 	CPUs    int    `json:"cpus,omitempty"`
 	Plan    Plan   `json:"plan"`
+	// Syncs is about how long its full syncs take where that is known to be long: for forecasts.
+	Syncs time.Duration `json:"-"`
 }
 
 // Plan says how much to measure. A zero leaves the measurement out.

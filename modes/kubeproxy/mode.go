@@ -2,6 +2,7 @@ package kubeproxy
 
 import (
 	"context"
+	"time"
 
 	"viplab/modes"
 	"viplab/modes/iptables"
@@ -24,6 +25,8 @@ type peer struct {
 	limits   modes.Limits
 	backend  bool // whether its iptables backend can be chosen
 	realRoot bool // whether its tool needs the host's root, with each backend
+	// serviceTakes is for forecasts, see [modes.Traits].
+	serviceTakes time.Duration
 	// check is what the lab's own mode, with that backend, needs of the kernel, which is the
 	// same.
 	check func(f modes.Family, backend string) modes.Proxier
@@ -51,6 +54,7 @@ func peers() []peer {
 		},
 		{
 			of: ipvs.Mode(), summary: "the real kube-proxy, mode ipvs, scheduler rr", show: saves,
+			serviceTakes: 25 * time.Millisecond, // a tool for each entry of a set
 			limits: modes.Limits{
 				modes.LocalhostPorts:     ipvs.Limits()[modes.LocalhostPorts],
 				modes.SchedulerChoice:    "kube-proxy gives all endpoints the weight 1",
@@ -60,7 +64,8 @@ func peers() []peer {
 		},
 		{
 			of: nftables.Mode(), summary: "the real kube-proxy, mode nftables", limits: nftables.Limits(), realRoot: true,
-			show: map[modes.Family][]string{modes.IPv4: {"nft", "list", "ruleset", "ip"}, modes.IPv6: {"nft", "list", "ruleset", "ip6"}},
+			serviceTakes: 2 * time.Millisecond, // less of few and more of many
+			show:         map[modes.Family][]string{modes.IPv4: {"nft", "list", "ruleset", "ip"}, modes.IPv6: {"nft", "list", "ruleset", "ip6"}},
 			check: func(f modes.Family, _ string) modes.Proxier {
 				return nftables.New(nftables.Options{Layout: nftables.KubeProxy, Apply: nftables.Tool, Family: f})
 			},
@@ -81,7 +86,7 @@ func (p peer) mode() modes.Mode {
 		DataPath: p.of.DataPath, Params: params, Needs: p.of.Needs, Limits: p.limits,
 		// One transaction of nf_tables needs socket buffers that only real root may have.
 		Traits: func(a modes.Args) modes.Traits {
-			return modes.Traits{RealRoot: p.realRoot || a[iptables.BackendParam] == iptables.NFT}
+			return modes.Traits{RealRoot: p.realRoot || a[iptables.BackendParam] == iptables.NFT, ServiceTakes: p.serviceTakes}
 		},
 	}
 	if len(Built()) == 0 {

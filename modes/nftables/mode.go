@@ -3,6 +3,7 @@ package nftables
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"viplab/modes"
 )
@@ -18,14 +19,23 @@ func Mode() modes.Mode {
 	return modes.Mode{
 		Name: "nftables", Summary: "maps of nf_tables, in a table of its own", DataPath: "a few look-ups in maps",
 		Params: params(), Needs: []string{"nf_tables"}, Limits: Limits(),
-		// One transaction of the tool needs socket buffers that only real root may have.
-		Traits: func(a modes.Args) modes.Traits { return modes.Traits{RealRoot: a[ApplyParam] == Tool} },
+		Traits: traits,
 		New:    func(a modes.Args, m modes.Machine) modes.Proxier { return New(OptionsFor(a, m.Family)) },
 		Program: func(a modes.Args, s modes.Snapshot, node netip.Addr) modes.Program {
 			return NewProgram(OptionsFor(a, modes.FamilyOf(node)), s)
 		},
 		Model: &modes.Model{Parts: parts(), Flow: "translation of a flow by nf_tables"},
 	}
+}
+
+// traits says what the arguments mean for the lab. One transaction of the tool needs socket
+// buffers that only real root may have.
+func traits(a modes.Args) modes.Traits {
+	t := modes.Traits{RealRoot: a[ApplyParam] == Tool}
+	if l := Layout(a[LayoutParam]); l == Direct || l == KubeProxy {
+		t.ServiceTakes = time.Millisecond // less of few and more of many: a chain each
+	}
+	return t
 }
 
 func params() []modes.Param {
