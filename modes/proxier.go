@@ -6,7 +6,8 @@ import (
 )
 
 // Proxier programs one node's Service data plane. It works in the network
-// namespace of the thread that calls it.
+// namespace of the thread that calls it. What it programs may be gone as soon as nobody holds
+// it any more: keep it until Close.
 type Proxier interface {
 	// Probe says what this kernel or machine lacks for the mode: nil, or a
 	// [MissingError]. It leaves nothing behind.

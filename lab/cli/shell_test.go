@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +63,34 @@ client curl -sS $vip; node curl -sS $vip | cut -d' ' -f1,2; echo read $(cat); ec
 			t.Errorf("left %v", left)
 		}
 	})
+}
+
+// TestExecHolds: what a mode holds outside of the node, which the command needs, is held until
+// the command ends, and let go then.
+func TestExecHolds(t *testing.T) {
+	before := ebpfGroups()
+	for _, attach := range []string{"both", "socket"} {
+		out, err := program(t, "exec", "--mode", "ebpf", "--attach", attach, "--testbed", "native", "--", "cat", "/proc/self/cgroup").CombinedOutput()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == ExitSkipped {
+			t.Skipf("SKIPPED: mode ebpf in testbed native: %s", out)
+		}
+		if err != nil || !strings.Contains(string(out), "viplab-ebpf-") {
+			t.Errorf("%s: %v: %s", attach, err, out)
+		}
+	}
+	if left := ebpfGroups(); len(left) > len(before) {
+		t.Errorf("control groups left: %v", left)
+	}
+}
+
+// ebpfGroups lists the control groups of mode ebpf.
+func ebpfGroups() (out []string) {
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		found, _ := filepath.Glob(root + "/viplab-ebpf-*")
+		out = append(out, found...)
+	}
+	return out
 }
 
 // TestExecCodes: exit codes of commands that are killed, not found, or no programs, and of

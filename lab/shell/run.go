@@ -27,12 +27,29 @@ const (
 )
 
 // Run sets a job up in the testbed that this process is in, and runs its command. What it
-// returns is the command's exit code, or with an error one that says what failed. Nothing
-// is taken down: all of it goes with the testbed, when this process ends.
-func Run(ctx context.Context, known catalog.Catalog, job Job) (int, error) {
+// returns is the command's exit code, or with an error one that says what failed, unless that
+// came after the command. Of what was set up only what a mode holds outside of the node is let go: the rest
+// goes with the testbed, when this process ends.
+func Run(ctx context.Context, known catalog.Catalog, job Job) (code int, err error) {
 	unix.CloseOnExec(testbed.InputFD)
 	input := os.NewFile(testbed.InputFD, "input")
-	net, err := setUp(ctx, known, job)
+	mode, err := known.Find(job.Mode)
+	if err == nil {
+		err = mode.CheckArgs(job.Args, job.Family)
+	}
+	if err != nil {
+		return exitFailed, err
+	}
+	proxier := mode.Make(job.Args, modes.Machine{Family: job.Family, ProxyCommand: job.ProxyCommand})
+	net, err := setUp(ctx, proxier, mode.TraitsOf(job.Args), job)
+	if net != nil {
+		// What the Proxier holds must not be collected while the command runs: the kernel
+		// keeps programs no longer than somebody holds them. The code stays the command's,
+		// which may have broken anything.
+		defer func() {
+			err = errors.Join(err, net.Node.Do(func() error { return modes.Leave(proxier) }))
+		}()
+	}
 	if modes.IsMissing(err) {
 		return exitMissing, err
 	}
@@ -48,16 +65,9 @@ func Run(ctx context.Context, known catalog.Catalog, job Job) (int, error) {
 	return job.run(net.Node, input)
 }
 
-// setUp makes the network, its servers, and programs the Services.
-func setUp(ctx context.Context, known catalog.Catalog, job Job) (*topo.Topology, error) {
-	mode, err := known.Find(job.Mode)
-	if err != nil {
-		return nil, err
-	}
-	if err := mode.CheckArgs(job.Args, job.Family); err != nil {
-		return nil, err
-	}
-	traits := mode.TraitsOf(job.Args)
+// setUp makes the network, its servers, and programs the Services. The network that it
+// returns with an error is one in which the Proxier may have begun.
+func setUp(ctx context.Context, proxier modes.Proxier, traits modes.Traits, job Job) (*topo.Topology, error) {
 	net, err := topo.Build(topo.Options{Family: job.Family, DirectServerReturn: traits.DirectServerReturn, Tunnel: traits.Tunnel, SamePort: traits.DirectServerReturn})
 	if err != nil {
 		return nil, err
@@ -77,7 +87,6 @@ func setUp(ctx context.Context, known catalog.Catalog, job Job) (*topo.Topology,
 	if err != nil {
 		return nil, err
 	}
-	proxier := mode.Make(job.Args, modes.Machine{Family: job.Family, ProxyCommand: job.ProxyCommand})
 	err = net.Node.Do(func() error {
 		if err := proxier.Probe(ctx); err != nil {
 			return err
@@ -86,7 +95,7 @@ func setUp(ctx context.Context, known catalog.Catalog, job Job) (*topo.Topology,
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("program the Services: %w", err)
+		return net, fmt.Errorf("program the Services: %w", err)
 	}
 	return net, nil
 }
