@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -11,9 +12,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"viplab/modes/ebpf/cgroup"
 	"viplab/results"
 )
 
@@ -29,7 +32,7 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// leftovers lists processes, mounts and files that a run has left.
+// leftovers lists processes, mounts, control groups and files that a run has left.
 func leftovers(t *testing.T) []string {
 	t.Helper()
 	self, err := os.Executable()
@@ -48,6 +51,9 @@ func leftovers(t *testing.T) []string {
 	for _, pattern := range []string{"/run/netns/*", "/dev/shm/viplab*", filepath.Join(os.TempDir(), "viplab-*")} {
 		found, _ := filepath.Glob(pattern)
 		out = append(out, found...)
+	}
+	for _, group := range cgroup.Empty() {
+		out = append(out, "control group "+group)
 	}
 	mounts, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(mounts)) {
@@ -111,6 +117,42 @@ func TestKill(t *testing.T) {
 		run, err := results.Open(dir)
 		if err != nil || len(run.Finished()) != 4 {
 			t.Errorf("killed on %s after %s: %d of 4 trials after the resume, %v", testbedName, after, len(run.Finished()), err)
+		}
+	}
+}
+
+// TestKilledGroups: the control group of mode ebpf, which goes with no namespace, is removed
+// after a signal, and that of a run which was killed by the next one in any mode.
+func TestKilledGroups(t *testing.T) {
+	before := leftovers(t)
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+		cmd := program(t, "exec", "--mode", "ebpf", "--testbed", "native", "--", "sh", "-c", "echo up; sleep 1000")
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		up, _ := io.ReadFull(out, make([]byte, len("up\n")))
+		_ = cmd.Process.Signal(s)
+		_ = cmd.Wait()
+		if cmd.ProcessState.ExitCode() == ExitSkipped {
+			t.Skipf("SKIPPED: mode ebpf in testbed native: %s", errs.String())
+		}
+		if up == 0 {
+			t.Fatalf("it did not start: %s", errs.String())
+		}
+		if s == syscall.SIGKILL {
+			time.Sleep(100 * time.Millisecond) // until what dies with its parent is dead
+			if out, err := program(t, "exec", "--testbed", "native", "--", "true").CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+		if left := settled(t, before); len(left) > 0 {
+			t.Errorf("after %s: left %v", s, left)
 		}
 	}
 }

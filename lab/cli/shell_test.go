@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,7 +67,7 @@ client curl -sS $vip; node curl -sS $vip | cut -d' ' -f1,2; echo read $(cat); ec
 // TestExecHolds: what a mode holds outside of the node, which the command needs, is held until
 // the command ends, and let go then.
 func TestExecHolds(t *testing.T) {
-	before := ebpfGroups()
+	before := leftovers(t)
 	for _, attach := range []string{"both", "socket"} {
 		out, err := program(t, "exec", "--mode", "ebpf", "--attach", attach, "--testbed", "native", "--", "cat", "/proc/self/cgroup").CombinedOutput()
 		var exit *exec.ExitError
@@ -79,18 +78,9 @@ func TestExecHolds(t *testing.T) {
 			t.Errorf("%s: %v: %s", attach, err, out)
 		}
 	}
-	if left := ebpfGroups(); len(left) > len(before) {
-		t.Errorf("control groups left: %v", left)
+	if left := settled(t, before); len(left) > 0 {
+		t.Errorf("left %v", left)
 	}
-}
-
-// ebpfGroups lists the control groups of mode ebpf.
-func ebpfGroups() (out []string) {
-	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
-		found, _ := filepath.Glob(root + "/viplab-ebpf-*")
-		out = append(out, found...)
-	}
-	return out
 }
 
 // TestExecCodes: exit codes of commands that are killed, not found, or no programs, and of

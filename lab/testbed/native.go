@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes/ebpf/cgroup"
 )
 
 // Native runs commands on this kernel, in private user, network, mount and PID
@@ -56,6 +58,7 @@ func (Native) Run(ctx context.Context, c Command) (int, error) {
 		return -1, fmt.Errorf("start %s in namespaces: %w", c.Args[0], err)
 	}
 	code, err := exitCode(cmd.Wait())
+	sweep(ctx)
 	if ctx.Err() != nil {
 		return -1, ctx.Err()
 	}
@@ -63,6 +66,19 @@ func (Native) Run(ctx context.Context, c Command) (int, error) {
 		return -1, err
 	}
 	return code, err
+}
+
+// dying is how long those may take to end that were killed with their parent.
+const dying = 500 * time.Millisecond
+
+// sweep removes what does not go with namespaces: the control groups of a command that was
+// killed, now or, with all of viplab, in a run before.
+func sweep(ctx context.Context) {
+	wait := time.Duration(0)
+	if ctx.Err() != nil {
+		wait = dying
+	}
+	cgroup.Sweep(wait)
 }
 
 // toolPath has the system's own directories first, which ordinary users often

@@ -12,6 +12,7 @@ import (
 
 	"viplab/modes"
 	"viplab/modes/clock"
+	"viplab/modes/ebpf/cgroup"
 	"viplab/modes/packet/node"
 )
 
@@ -23,7 +24,7 @@ type Proxier struct {
 	links   map[uint32]netip.Addr // as the maps have them
 	places  map[netip.Addr]bool   // as the maps have them
 	hooks   []hook
-	group   *group
+	group   *cgroup.Group
 	// attached is the links where the programs run, nil unless they run everywhere that
 	// they are to.
 	attached map[uint32]netip.Addr
@@ -197,17 +198,12 @@ func (p *Proxier) attach() (err error) {
 	if !p.options.Attach.socket() {
 		return nil
 	}
-	g, err := newGroup()
-	if err != nil {
-		return err
+	if p.group, err = cgroup.Join(); err != nil {
+		return &modes.MissingError{Need: "control groups v2", Mend: "run as root on a kernel with CONFIG_CGROUP_BPF, or use --attach tc", Err: err}
 	}
-	p.group = g
-	hooks, err := atSockets(coll, g.path, p.options.Family)
+	hooks, err := atSockets(coll, p.group.Path, p.options.Family)
 	p.hooks = append(p.hooks, hooks...)
-	if err != nil {
-		return err
-	}
-	return g.join()
+	return err
 }
 
 // move fills other maps with all that was planned, and then gives each hook the programs
@@ -282,7 +278,7 @@ func (p *Proxier) Close() error {
 func (p *Proxier) detach() error {
 	err := closeAll(p.hooks)
 	p.hooks, p.attached = nil, nil
-	err = errors.Join(err, p.group.close())
+	err = errors.Join(err, p.group.Close())
 	p.group = nil
 	return err
 }

@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"viplab/modes/ebpf/cgroup"
 )
 
 // prints is what a run must leave as it was: name of a thing, its content.
 type prints map[string]string
 
 // fingerprint reads the host's mounts, interfaces, addresses, routes, tables of
-// rules, sysctls, leftover files and processes.
+// rules, sysctls, leftover files, control groups and processes.
 func fingerprint() prints {
 	p := prints{}
 	for _, path := range []string{
@@ -31,6 +33,7 @@ func fingerprint() prints {
 		found, _ := filepath.Glob(pattern)
 		p[pattern] = strings.Join(found, "\n")
 	}
+	p["control groups"] = strings.Join(cgroup.Empty(), "\n")
 	p["processes"] = strings.Join(ours(), "\n")
 	return p
 }

@@ -27,6 +27,7 @@ import (
 
 	"viplab/lab/kernel"
 	"viplab/lab/testbed"
+	"viplab/modes/ebpf/cgroup"
 	"viplab/modes/userspace/proxy"
 )
 
@@ -55,6 +56,7 @@ func Main(m *testing.M) int {
 	if fuzzes(os.Args[1:]) {
 		return fuzz(m)
 	}
+	cgroup.Sweep(0) // those of a run that was killed would go meanwhile
 	before := fingerprint()
 	testbeds, err := testbeds()
 	if err != nil {
