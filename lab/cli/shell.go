@@ -200,8 +200,11 @@ func (f *shellFlags) snapshot(cmd *cobra.Command, mode modes.Mode, args modes.Ar
 	if err == nil && len(snap.Services) == 0 {
 		err = fmt.Errorf("%s%s: there is no Service for mode %s", f.story, f.from, mode.Name)
 	}
+	if err != nil {
+		return snap, err
+	}
 	f.family = string(familyOf(snap))
-	return snap, err
+	return snap, nil
 }
 
 // storySnapshot is the Services of a file of stories.

@@ -113,7 +113,9 @@ func shellWords(s string) []string {
 
 // TestShellBadInput: one sentence, and nothing is set up.
 func TestShellBadInput(t *testing.T) {
+	bad := write(t, "s.txt", "service a\n")
 	for args, want := range map[string]string{
+		"exec --story " + bad + " -- ls":        "s.txt, line 1: service needs a name",
 		"exec --services 3":                     "exec needs a command",
 		"shell ls":                              "shell takes no arguments",
 		"shell --mode ipvy":                     "unknown mode \"ipvy\"",
@@ -137,6 +139,15 @@ func TestShellBadInput(t *testing.T) {
 func TestExecStory(t *testing.T) {
 	out, err := program(t, "exec", "--testbed", "native", "--story", "../../modes/packet/story/stories/1-clusterip.txt", "--",
 		"client", "curl", "-sS", "10.96.0.10").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), " answers 10.255.255.2:") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestExecServicesAlone: a file of stories needs no story to be programmed.
+func TestExecServicesAlone(t *testing.T) {
+	file := write(t, "s.txt", "service a 10.96.0.10 port tcp/80:8080 to 10.128.0.1\n")
+	out, err := program(t, "exec", "--testbed", "native", "--story", file, "--", "client", "curl", "-sS", "10.96.0.10").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), " answers 10.255.255.2:") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -15,8 +15,14 @@ type Text struct {
 	Text string `json:"text"`
 }
 
-// Read reads the stories.
-func (t Text) Read() (Book, error) { return Read(t.Name, strings.NewReader(t.Text)) }
+// Read reads the stories, of which there is to be one at least.
+func (t Text) Read() (Book, error) {
+	b, err := Read(t.Name, strings.NewReader(t.Text))
+	if err == nil && len(b.Stories) == 0 {
+		err = fmt.Errorf("%s: it tells no story", t.Name)
+	}
+	return b, err
+}
 
 // Texts are the lab's own stories as they are written.
 func Texts() ([]Text, error) {

@@ -105,7 +105,7 @@ func (f Fate) WrongSource(seen, sender, dialled netip.Addr, isNode func(netip.Ad
 	return ""
 }
 
-// Read reads a Book. Its error names the line.
+// Read reads a Book, which may have Services alone. Its error names the line.
 func Read(name string, r io.Reader) (Book, error) {
 	b := Book{Name: name}
 	in := bufio.NewScanner(plaintext.Reader(r))
@@ -125,9 +125,6 @@ func Read(name string, r io.Reader) (Book, error) {
 	var err error
 	if b.Snapshot, err = b.Snapshot.Normal(); err != nil {
 		return b, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(b.Stories) == 0 {
-		return b, fmt.Errorf("%s: it tells no story", name)
 	}
 	return b, nil
 }

@@ -3,6 +3,7 @@ package story_test
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -89,12 +90,52 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestPage: the file that docs/scenarios.md shows is one, and what it tells holds.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "## Stories\n")
+	_, text, _ = strings.Cut(text, "\n\n    ")
+	text, _, _ = strings.Cut(text, "\n\n|")
+	b, err := story.Text{Name: "page", Text: text}.Read()
+	if err != nil || len(b.Snapshot.Services) < 3 || len(b.Stories) < 4 {
+		t.Fatalf("%v: %d Services, %d stories", err, len(b.Snapshot.Services), len(b.Stories))
+	}
+	b.Snapshot.Node.Addrs = own
+	for _, mode := range catalog.All().Serving() {
+		if mode.Limits.CheckAll(mode.Name, b.Snapshot) != nil {
+			continue
+		}
+		outcomes, err := b.Trace(mode, nil, hosts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outcomes {
+			if o.Wrong != "" {
+				t.Errorf("%s: %s: %s", mode.Name, o.Title, o.Wrong)
+			}
+		}
+	}
+}
+
+// TestServicesAlone: a file without a story has Services to program, and nothing to tell.
+func TestServicesAlone(t *testing.T) {
+	const text = "service a 10.96.0.1 port tcp/80:8080 to 10.128.0.1"
+	if b, err := story.Read("s.txt", strings.NewReader(text)); err != nil || len(b.Snapshot.Services) != 1 {
+		t.Errorf("%v, %v", b, err)
+	}
+	if _, err := (story.Text{Name: "s.txt", Text: text}).Read(); err == nil || !strings.Contains(err.Error(), "s.txt: it tells no story") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestBadStories: one clear sentence, with the line.
 func TestBadStories(t *testing.T) {
 	const svc = "cluster 10.128.0.0/9\nservice a 10.96.0.1 port tcp/80:8080 to 10.128.0.1"
 	const tale = "\nx: client tcp 10.96.0.1:80 => refused"
 	for want, text := range map[string]string{
-		"tells no story":                  svc,
 		"line 3: \"nonsense\" is no":      svc + "\nnonsense",
 		"unknown fate":                    svc + "\nx: client tcp 10.96.0.1:80 => eaten",
 		"unknown protocol":                svc + "\nx: client icmp 10.96.0.1:80 => refused",
