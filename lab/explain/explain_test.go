@@ -31,6 +31,9 @@ func TestNobodyServes(t *testing.T) {
 			if w.Fate == modes.ToEndpoint {
 				t.Errorf("%s, %s: arrives at %s", a.Mode, w.Case, w.To)
 			}
+			if slices.ContainsFunc(w.Steps, func(s modes.Step) bool { return s.Chain == "" }) {
+				t.Errorf("%s, %s: a step is nowhere: %+v", a.Mode, w.Case, w.Steps)
+			}
 		}
 		if slices.Contains(cases, explain.Hairpin) || !slices.Contains(cases, explain.FromClient) {
 			t.Errorf("%s: %v", a.Mode, cases)

@@ -202,13 +202,13 @@ func (w *walk) socket() modes.Fate {
 	case !ours:
 		return ""
 	case svc.Flags&Ranges != 0:
-		w.say("", "the Service has source ranges", "is left to the links")
+		w.say(servicesMap, "the Service has source ranges", "is left to the links")
 		return ""
 	case svc.Count == 0 && svc.Flags&Silent != 0:
-		w.say("", "it has no backend here", "is left to the links")
+		w.say(servicesMap, "it has no backend here", "is left to the links")
 		return ""
 	case svc.Count == 0:
-		w.say("", "it has no backend", "the call fails: connection refused")
+		w.say(servicesMap, "it has no backend", "the call fails: connection refused")
 		return modes.Refused
 	}
 	w.way.To = w.choose(front, svc, netip.Addr{})
@@ -227,10 +227,10 @@ func (w *walk) link(ofNode bool) modes.Fate {
 	case svc.Flags&Ranges != 0 && !w.allowed(svc.ID):
 		return modes.Lost
 	case svc.Count == 0 && svc.Flags&Silent != 0:
-		w.say("", "it has no backend here", "is dropped")
+		w.say(servicesMap, "it has no backend here", "is dropped")
 		return modes.Lost
 	case svc.Count == 0:
-		w.say("", "it has no backend", "is answered: port unreachable")
+		w.say(servicesMap, "it has no backend", "is answered: port unreachable")
 		return modes.Refused
 	}
 	client := w.flow.Src.Addr()
