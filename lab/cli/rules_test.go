@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,6 +34,33 @@ func TestExplainRules(t *testing.T) {
 	}
 	if w := answers[0].Ways[0]; w.Src.Addr().String() != "192.0.2.9" || w.Rules == 0 || w.Fate == modes.Undecided {
 		t.Errorf("%+v", w)
+	}
+}
+
+// TestExplainRulesPick: an endpoint that chance cannot choose is refused in the dumps of each
+// tool, where a packet gets one; without a packet it is said how to name one.
+func TestExplainRulesPick(t *testing.T) {
+	for _, file := range []string{"iptables-1.37.2-4-local.txt", "ipvs-1.37.2-4-local.txt", "nftables-1.37.2-4-local.txt"} {
+		explained := func(to, endpoint string) (int, string) {
+			code, out, errs := run(t, "explain", "--rules", testDumps+file, "--packet", "client tcp "+to, "--endpoint", endpoint)
+			return code, out + errs
+		}
+		n := 0
+		for ; n < 100; n++ {
+			if code, _ := explained("10.96.3.10:80", strconv.Itoa(n)); code != 0 {
+				break
+			}
+		}
+		if code, text := explained("10.96.3.10:80", strconv.Itoa(n)); n != 2 || code != ExitUsage || !strings.Contains(text, "there is no endpoint 2 for it") {
+			t.Errorf("%s: %d endpoints, exit %d, %s", file, n, code, text)
+		}
+		if code, text := explained("192.0.2.99:80", "7"); code != 0 {
+			t.Errorf("%s: nothing is chosen: exit %d, %s", file, code, text)
+		}
+	}
+	code, out, errs := run(t, "explain", "--rules", testDumps+"iptables-1.37.2-4-local.txt")
+	if code != 0 || !strings.Contains(out, "No packet is followed: --packet names one") {
+		t.Errorf("%d, %s%s", code, out, errs)
 	}
 }
 

@@ -38,6 +38,9 @@ func (q RulesQuestion) Run() (Answer, error) {
 		a.Notes = append(a.Notes, fmt.Sprintf("The node's own addresses are taken to be those of the lab's node, %s: --node-addr says them.",
 			listed(q.Node.Addrs)))
 	}
+	if len(q.Flows) == 0 {
+		a.Notes = append(a.Notes, "No packet is followed: --packet names one, such as --packet \"client tcp 10.96.0.10:80\".")
+	}
 	made := map[modes.Family]*dump.Program{}
 	for _, f := range q.Flows {
 		family := modes.FamilyOf(f.Dst.Addr())
@@ -54,6 +57,9 @@ func (q RulesQuestion) Run() (Answer, error) {
 			client = q.Client
 		}
 		f = f.At(client)
+		if !made[family].Leads(node, f) {
+			return a, fmt.Errorf("%s: there is no endpoint %d for it: they count from 0", f, q.Pick)
+		}
 		a.Ways = append(a.Ways, Way{OfRules, f.String(), f, made[family].Follow(node, f)})
 	}
 	return a, nil

@@ -42,6 +42,21 @@ func (p *Program) Follow(node netip.Addr, f modes.Flow) modes.Way {
 	return out.Way
 }
 
+// Leads tells whether chance leads a packet anywhere by its Pick: one of so many that there
+// are, or where nothing is chosen, any.
+func (p *Program) Leads(node netip.Addr, f modes.Flow) bool {
+	if f.Pick == 0 {
+		return true
+	}
+	given := p.Given
+	if given.State == established {
+		given.State = rules.New // it is chosen for the first packet of a flow
+	}
+	f.Pick--
+	before := p.decided(given, node, f, nil)
+	return before.more || before.Fate != modes.ToEndpoint
+}
+
 // once follows a packet, with what is assumed of conditions that are not known.
 func (p *Program) once(given packet.Given, node netip.Addr, f modes.Flow, assume []bool) (out trail) {
 	prog := p.Program
