@@ -151,9 +151,11 @@ func explain(what string, err error) error {
 	var refused *bpf.VerifierError
 	switch {
 	case errors.Is(err, unix.EPERM):
+		// Not err itself: it names whatever was tried first, and guesses at the limit of locked
+		// memory, which kernels have not held BPF to since 5.11.
 		return &modes.MissingError{
 			Need: "the right to " + what + " (CAP_BPF and CAP_NET_ADMIN of the host itself, not of a user namespace)",
-			Mend: "run as root", Err: err,
+			Mend: "run as root", Err: unix.EPERM,
 		}
 	case errors.Is(err, unix.ENOSYS), errors.Is(err, bpf.ErrNotSupported):
 		return &modes.MissingError{Need: "BPF in this kernel", Mend: "use a kernel of 6.1 or later with CONFIG_BPF_SYSCALL", Err: err}

@@ -12,9 +12,21 @@ import (
 	"testing"
 
 	bpf "github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"viplab/modes"
 )
+
+// TestNoRights: without rights the answer is the same whatever was tried first, and tells of
+// nothing but them.
+func TestNoRights(t *testing.T) {
+	seen := fmt.Errorf("map sources: map create: %w (MEMLOCK may be too low, consider rlimit.RemoveMemlock)", unix.EPERM)
+	err := explain("load BPF programs", seen)
+	if text := err.Error(); !modes.IsMissing(err) || strings.Contains(text, "MEMLOCK") || strings.Contains(text, "sources") ||
+		!strings.Contains(text, "(operation not permitted); to mend: run as root") {
+		t.Error(text)
+	}
+}
 
 // TestObjects compiles the programs anew, as go generate does, and holds the committed ones
 // against them: every instruction, and every map.
