@@ -111,7 +111,11 @@ func misbehave(args []string, line string) error {
 		}
 		return errors.New("left a child")
 	}
-	fmt.Printf(`{"did":%q,"id":%s,"seconds":0.001}`+"\n", did, id)
+	said := `"seconds":0.001`
+	if args[0] == "says" {
+		said = args[1]
+	}
+	fmt.Printf(`{"did":%q,"id":%s,%s}`+"\n", did, id, said)
 	return nil
 }
 
@@ -274,6 +278,33 @@ func TestApart(t *testing.T) {
 			}
 			_ = p.Close()
 		})
+	}
+}
+
+// TestImpossible: what a program says its sync took and cannot have taken is set aside.
+func TestImpossible(t *testing.T) {
+	for said, want := range map[string]modes.Cost{
+		`"cpu_seconds":0.001`:                                {ToolCPU: time.Millisecond},
+		`"cpu_seconds":1e9,"seconds":1e6`:                    {},
+		`"cpu_seconds":1e300,"seconds":1e300`:                {},
+		`"cpu_seconds":-1,"seconds":-1,"rules":7`:            {Rules: 7},
+		`"rules":-1,"objects":-2,"tool_calls":-3,"bytes":-4`: {},
+	} {
+		p := misbehaving(t, "says", said)
+		start := time.Now()
+		got, err := p.Sync(t.Context(), snapshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Commit <= 0 || got.Commit > time.Since(start) {
+			t.Errorf("%s: it took %s", said, got.Commit)
+		}
+		if want.Objects = 2; got.ToolCPU != want.ToolCPU || got.Rules != want.Rules || got.Objects != want.Objects || got.ToolCalls != 0 || got.Bytes != 0 {
+			t.Errorf("%s: %+v", said, got)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package pipe
 
 import (
 	"encoding/json"
+	"runtime"
+	"time"
 
 	"viplab/modes"
 )
@@ -54,9 +56,12 @@ type Reply struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
 	// Seconds is how long the sync took by the program's own clock, from when it knew
-	// what there is to be; 0 lets the lab's clock decide.
+	// what there is to be; 0, and what is longer than the lab waited, lets the lab's clock
+	// decide.
 	Seconds float64 `json:"seconds"`
-	// CPUSeconds is the processor time of the program and its tools in the sync.
+	// CPUSeconds is the processor time of the program and its tools in the sync. More than
+	// all processors have is as if nothing was said of it, and so is less than nothing of
+	// any of these.
 	CPUSeconds float64 `json:"cpu_seconds"`
 	// Rules, Objects, ToolCalls, Bytes and ToolPeakRSS are as in [modes.Cost]. Where a
 	// program says nothing of objects, those that it was told of count; where it says
@@ -68,4 +73,18 @@ type Reply struct {
 	ToolPeakRSS int64 `json:"tool_peak_rss_bytes"`
 	// Error is what failed.
 	Error string `json:"error"`
+}
+
+// cpuSlack is by how much the kernel's account of processor time may be ahead of the
+// clock: some ticks.
+const cpuSlack = 50 * time.Millisecond
+
+// cpu is the processor time that the program said a sync took, 0 if that cannot be: more
+// than all processors had from when it was told what changed.
+func (r Reply) cpu(whole time.Duration) time.Duration {
+	most := (whole + cpuSlack).Seconds() * float64(runtime.NumCPU())
+	if r.CPUSeconds < 0 || r.CPUSeconds > most {
+		return 0
+	}
+	return seconds(r.CPUSeconds)
 }

@@ -132,16 +132,16 @@ func (p *Proxier) Sync(ctx context.Context, s modes.Snapshot) (cost modes.Cost, 
 	defer p.process.limit(ctx, p.Deadlines.Sync)()
 	tools, committing := watchTools(p.process.cmd.Process.Pid), clock.Now()
 	reply, err := p.ask(SyncNow, Programmed)
-	wall, peak := clock.Since(committing), tools()
+	wall, whole, peak := clock.Since(committing), clock.Since(begin), tools()
 	if err != nil {
 		cost.Commit = wall
 		return cost, p.failed(ctx, "sync", err)
 	}
 	p.due = false
-	cost = modes.Cost{Commit: wall, Rules: reply.Rules, Objects: reply.Objects, ToolCalls: reply.ToolCalls, Bytes: reply.Bytes,
-		ToolCPU: seconds(reply.CPUSeconds), ToolPeakRSS: max(reply.ToolPeakRSS, peak)}
-	if own := seconds(reply.Seconds); own > 0 && own < wall {
-		cost.Commit = own
+	cost = modes.Cost{Commit: wall, Rules: max(0, reply.Rules), Objects: max(0, reply.Objects), ToolCalls: max(0, reply.ToolCalls),
+		Bytes: max(0, reply.Bytes), ToolCPU: reply.cpu(whole), ToolPeakRSS: max(reply.ToolPeakRSS, peak)}
+	if reply.Seconds > 0 && reply.Seconds < wall.Seconds() {
+		cost.Commit = seconds(reply.Seconds)
 	}
 	if cost.Objects == 0 {
 		cost.Objects = told
