@@ -38,6 +38,10 @@ type Runner interface {
 	Run(ctx context.Context, stdin Input, name string, args ...string) ([]byte, Cost, error)
 }
 
+// CallerPath is the variable by which a testbed, where only the system's folders are in the
+// PATH, hands on that of the user who started the lab.
+const CallerPath = "VIPLAB_CALLER_PATH"
+
 // Exec runs tools as child processes, in the namespaces of the calling thread.
 type Exec struct{}
 

@@ -31,7 +31,7 @@ func Capabilities(ctx context.Context, tb testbed.Testbed, asked []trial.Variant
 	}
 	var out, errs bytes.Buffer
 	code, err := tb.Run(ctx, testbed.Command{
-		Args: []string{self, roles.Capabilities}, Stdin: question, Stdout: &out, Stderr: &errs, Env: testbed.CacheEnv(),
+		Args: []string{self, roles.Capabilities}, Stdin: question, Stdout: &out, Stderr: &errs, Env: testbed.CallerEnv(),
 		RealRoot: slices.ContainsFunc(asked, func(v trial.Variant) bool { return v.RealRoot }),
 	})
 	if err != nil {

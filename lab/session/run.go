@@ -156,7 +156,7 @@ func (r *Runner) job(ctx context.Context, trials []trial.Spec) error {
 		Args: []string{self, roles.Trials}, Stdin: input, Stdout: events, Stderr: &stderr, MemoryMB: r.MemoryMB,
 		RealRoot: r.RealRoot,
 		// Probes are blocking system calls; Go would interrupt them to preempt.
-		Env: append(testbed.CacheEnv(), "GODEBUG=asyncpreemptoff=1"),
+		Env: append(testbed.CallerEnv(), "GODEBUG=asyncpreemptoff=1"),
 	})
 	if err != nil {
 		return err

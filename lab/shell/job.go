@@ -73,7 +73,7 @@ func In(ctx context.Context, tb testbed.Testbed, role string, job Job, needsRoot
 	}
 	return tb.Run(ctx, testbed.Command{
 		Args: []string{self, role}, Stdin: order, Input: &s.Input, Stdout: s.Stdout, Stderr: stderr,
-		Env: testbed.CacheEnv(), MemoryMB: memoryMB(job.Snapshot), RealRoot: needsRoot,
+		Env: testbed.CallerEnv(), MemoryMB: memoryMB(job.Snapshot), RealRoot: needsRoot,
 	})
 }
 

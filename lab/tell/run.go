@@ -104,7 +104,7 @@ func In(ctx context.Context, tb testbed.Testbed, role string, job Job) ([]Result
 		return nil, fmt.Errorf("encode stories: %w", err)
 	}
 	var stdout, stderr bytes.Buffer
-	code, err := tb.Run(ctx, testbed.Command{Args: []string{self, role}, Stdin: input, Stdout: &stdout, Stderr: &stderr, Env: testbed.CacheEnv(),
+	code, err := tb.Run(ctx, testbed.Command{Args: []string{self, role}, Stdin: input, Stdout: &stdout, Stderr: &stderr, Env: testbed.CallerEnv(),
 		RealRoot: slices.ContainsFunc(job.Variants, func(v trial.Variant) bool { return v.RealRoot })})
 	if err != nil {
 		return nil, err

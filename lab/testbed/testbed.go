@@ -42,14 +42,14 @@ type Command struct {
 	RealRoot bool
 }
 
-// CacheEnv is what a command needs in its environment to find the user's cache, which a
-// guest sees as a folder of the host's: nothing where there is none.
-func CacheEnv() []string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return nil
+// CallerEnv is what a command needs in its environment to find the user's cache, if there is
+// one, and the user's own programs. A guest sees both as folders of the host's.
+func CallerEnv() []string {
+	out := []string{modes.CallerPath + "=" + os.Getenv("PATH")}
+	if dir, err := os.UserCacheDir(); err == nil {
+		out = append(out, "XDG_CACHE_HOME="+dir)
 	}
-	return []string{"XDG_CACHE_HOME=" + dir}
+	return out
 }
 
 // Testbed is a place to run trials.

@@ -281,6 +281,30 @@ func TestApart(t *testing.T) {
 	}
 }
 
+// TestFound: a program is found in the PATH of who started the lab, and one that is nowhere
+// is a missing capability that names it.
+func TestFound(t *testing.T) {
+	dir := t.TempDir()
+	script := "#!/bin/sh\nread hello; echo '" + hello + "'; read eof; exit 0\n"
+	if err := os.WriteFile(dir+"/my-proxy", []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(modes.CallerPath, "relative:"+dir)
+	t.Setenv("PATH", "/usr/bin:/bin")
+	for name, want := range map[string]string{
+		"my-proxy": "", "no-such-proxy": "the program no-such-proxy", "/nowhere/my-proxy": "the program /nowhere/my-proxy", dir: "the program " + dir,
+	} {
+		err := pipe.New(pipe.Options{Mode: "mine", Command: []string{name}, Family: modes.IPv4}).Probe(t.Context())
+		var missing *modes.MissingError
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case want != "" && (!errors.As(err, &missing) || missing.Need != want):
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestImpossible: what a program says its sync took and cannot have taken is set aside.
 func TestImpossible(t *testing.T) {
 	for said, want := range map[string]modes.Cost{

@@ -9,11 +9,14 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"viplab/modes"
 )
 
 // maxLine bounds a line of the program, in bytes: an error with what a tool said of it.
@@ -30,10 +33,31 @@ type process struct {
 	ended  chan struct{} // closed when the program has ended; it is not waited for yet
 }
 
+// find is the path of a program: in the PATH of the user who started the lab, which is not
+// that of the testbed, or else in this process' own.
+func find(name string) (string, error) {
+	if !strings.ContainsRune(name, filepath.Separator) {
+		for _, dir := range filepath.SplitList(os.Getenv(modes.CallerPath)) {
+			if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(path) {
+				return path, nil
+			}
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", &modes.MissingError{Need: "the program " + name, Mend: "put it into a folder of your PATH, or give its whole path", Err: err}
+	}
+	return path, nil
+}
+
 // start starts a program in the namespaces of the calling thread.
 func start(command, env []string) (*process, error) {
 	if len(command) == 0 {
 		return nil, errors.New("no program given")
+	}
+	path, err := find(command[0])
+	if err != nil {
+		return nil, err
 	}
 	theirIn, in, err := os.Pipe()
 	if err != nil {
@@ -43,7 +67,7 @@ func start(command, env []string) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(err, theirIn.Close(), in.Close())
 	}
-	p := &process{cmd: exec.Command(command[0], command[1:]...), in: in, out: out, stderr: &tail{}, ended: make(chan struct{})}
+	p := &process{cmd: exec.Command(path, command[1:]...), in: in, out: out, stderr: &tail{}, ended: make(chan struct{})}
 	p.writer, p.reader = bufio.NewWriterSize(in, 64<<10), bufio.NewReaderSize(out, maxLine)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirIn, theirOut, p.stderr
 	p.cmd.Env = append(os.Environ(), env...)

@@ -32,7 +32,8 @@ const (
 type Options struct {
 	// Mode is the name of the mode, for sentences.
 	Mode string
-	// Command starts the program; Env is added to the lab's environment.
+	// Command starts the program, by its whole path or its name in the user's PATH; Env is
+	// added to the lab's environment.
 	Command, Env []string
 	// Args are told to the program.
 	Args modes.Args
@@ -169,6 +170,9 @@ func (p *Proxier) greet(ctx context.Context, s modes.Snapshot) error {
 		}
 	}
 	proc, err := start(p.Command, p.Env)
+	if modes.IsMissing(err) {
+		return fmt.Errorf("start mode %s: %w", p.Mode, err)
+	}
 	if err != nil {
 		return &HelperError{Mode: p.Mode, Program: strings.Join(p.Command, " "), Doing: "start", Err: fmt.Errorf("%w: %w", ErrDied, err)}
 	}

@@ -183,7 +183,7 @@ func run(tb testbed.Testbed, out io.Writer) int {
 	fmt.Fprintf(out, "=== testbed %s\n", tb.Name())
 	code, err := tb.Run(ctx, testbed.Command{
 		Args: append([]string{self}, flags(os.Args[1:])...), Dir: dir,
-		Env: append(testbed.CacheEnv(), nameEnv+"="+tb.Name(), "GODEBUG=asyncpreemptoff=1"), Stdout: out, Stderr: out,
+		Env: append(testbed.CallerEnv(), nameEnv+"="+tb.Name(), "GODEBUG=asyncpreemptoff=1"), Stdout: out, Stderr: out,
 		RealRoot: true, // for modes that need it, where the caller has it
 	})
 	if err != nil {
