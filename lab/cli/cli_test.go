@@ -22,7 +22,7 @@ import (
 const asProgram = "VIPLAB_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	roles.Dispatch(known())
+	roles.Dispatch(append(known(), dying()))
 	if os.Getenv(asProgram) != "" {
 		os.Exit(Run(known(), os.Args[1:], os.Stdout, os.Stderr))
 	}

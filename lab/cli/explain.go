@@ -30,7 +30,7 @@ type explainFlags struct {
 
 func (a app) explainCommand() *cobra.Command {
 	f := explainFlags{app: a, args: map[string]*string{}, packets: []string{explain.FromClient}, family: string(modes.IPv4),
-		Question: explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Usual().Names()}}
+		Question: explain.Question{Synth: synth.Spec{Services: 8, Endpoints: 2, Ports: 1, Seed: 1}, Known: a.modes, Modes: a.modes.Usual().Planned().Names()}}
 	cmd := &cobra.Command{
 		Use:   "explain",
 		Short: "Show what each mode programs, and one packet's way through it",
@@ -105,6 +105,11 @@ func (f *explainFlags) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	for _, m := range f.modes.Usual() {
+		if m.Program == nil && !cmd.Flags().Changed("modes") {
+			fmt.Fprintf(cmd.ErrOrStderr(), "left out: %v\n", &modes.NoPlanError{Mode: m.Name, What: "followed"})
+		}
+	}
 	if f.format == "json" {
 		return writeJSON(cmd.OutOrStdout(), answers)
 	}
@@ -155,7 +160,7 @@ func (f *explainFlags) given(cmd *cobra.Command) error {
 		return err
 	}
 	if !cmd.Flags().Changed("modes") {
-		f.Modes = f.modes.Usual().Serving().Names()
+		f.Modes = f.modes.Usual().Serving().Planned().Names()
 	}
 	f.Given = &c.Snapshot
 	return c.Write(cmd.ErrOrStderr())

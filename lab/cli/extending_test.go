@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
+	"viplab/modes/pipe"
 )
 
 // twin is a mode that is known here only: the rules of mode iptables under another name,
@@ -37,6 +39,37 @@ func twin() modes.Mode {
 // known are the modes of this test binary, also where it is started again inside a
 // testbed.
 func known() catalog.Catalog { return append(catalog.All(), twin()) }
+
+// dying is a mode that is a program which ends before it greets.
+func dying() modes.Mode {
+	limits := modes.Limits{modes.ServesIPv6: "not written yet"}
+	return modes.Mode{
+		Name: "dying", Summary: "ends at once", DataPath: "none", Limits: limits,
+		New: func(_ modes.Args, m modes.Machine) modes.Proxier {
+			return pipe.New(pipe.Options{Mode: "dying", Command: []string{"false"}, Family: m.Family, Limits: limits})
+		},
+	}
+}
+
+// besides runs a command with mode dying beside the others.
+func besides(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = Run(append(known(), dying()), args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// TestExplainWithout: a mode that does not say what it programs keeps none of the others from
+// being explained, unless it was asked for.
+func TestExplainWithout(t *testing.T) {
+	code, out, errs := besides(t, "explain", "--services", "1")
+	if code != 0 || !strings.Contains(out, "## twin") || errs != "left out: mode dying cannot be followed without a kernel: it does not say what it programs\n" {
+		t.Errorf("exit %d, %s%s", code, out, errs)
+	}
+	if code, _, errs := besides(t, "explain", "--modes", "twin,dying"); code != 2 || !strings.Contains(errs, "mode dying cannot be followed") {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+}
 
 // TestOneMoreMode: a mode costs one package and one line of the catalog. One that nothing
 // else was told of goes through everything that modes go through.

@@ -55,6 +55,11 @@ func (c Catalog) Serving() Catalog {
 	return slices.DeleteFunc(slices.Clone(c), func(m modes.Mode) bool { return m.Baseline })
 }
 
+// Planned lists the modes that say what they program.
+func (c Catalog) Planned() Catalog {
+	return slices.DeleteFunc(slices.Clone(c), func(m modes.Mode) bool { return m.Program == nil })
+}
+
 // Find is the mode of that name.
 func (c Catalog) Find(name string) (modes.Mode, error) {
 	i := slices.IndexFunc(c, func(m modes.Mode) bool { return m.Name == name })
