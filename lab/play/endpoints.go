@@ -69,10 +69,14 @@ func (p *player) change(add, remove int) error {
 }
 
 // quiesce takes the oldest endpoints out of service and keeps them. Modes that cannot go
-// on as before.
+// on as before, and say so.
 func (p *player) quiesce(n int) error {
 	drainer, ok := p.PartOf(p.svc).(modes.Drainer)
 	if !ok {
+		if !p.About.Baseline && !p.undrained {
+			p.undrained = true
+			p.write(fmt.Sprintf("mode %s cannot keep an endpoint without new connections: quiesced ones go on as before", p.About.Name))
+		}
 		return nil
 	}
 	for _, ep := range p.svc.Endpoints[:min(n, len(p.svc.Endpoints))] {

@@ -205,6 +205,26 @@ func TestLockEnds(t *testing.T) {
 	}
 }
 
+// TestCannotQuiesce: where a mode cannot, that is written down, once.
+func TestCannotQuiesce(t *testing.T) {
+	s, err := play.Read("quiet", strings.NewReader("services 1 endpoints 3\nphase all\ntraffic 100 fresh\nquiesce 1\nquiesce 1\nwait 300ms\nexpect failed all <= 0"), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 3, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	out := b.Record()
+	if b.Plan.Script, err = json.Marshal(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "mode iptables cannot keep an endpoint without new connections"); n != 1 {
+		t.Errorf("said %d times: %s", n, out)
+	}
+}
+
 // TestOfAUser: among a user's Services, however many, traffic goes to the one made for the
 // script.
 func TestOfAUser(t *testing.T) {

@@ -31,11 +31,12 @@ type player struct {
 	history []serviceSince
 	last    string // step
 
-	traffic  []*traffic // the last one runs
-	kept     []int      // descriptors of connections kept open
-	shown    int        // lines
-	nodePort uint16
-	holders  []holder // of the lock
+	traffic   []*traffic // the last one runs
+	kept      []int      // descriptors of connections kept open
+	shown     int        // lines
+	undrained bool       // it was said that the mode cannot quiesce
+	nodePort  uint16
+	holders   []holder // of the lock
 }
 
 type serviceSince struct {
