@@ -258,6 +258,9 @@ func TestBadInput(t *testing.T) {
 		"t.yaml, line 2: no Kubernetes object: it is a list":                              "{\"kind\": \"Pod\", \"apiVersion\": \"v1\"}\n[]",
 		"t.yaml, line 1: no Kubernetes object: it is a string":                            "hello\n",
 		"t.yaml, line 3: the items of a List are no list":                                 "kind: List\nitems:\n  a: 1\n",
+		"t.yaml, line 2: the items of a List are no list":                                 "kind: List\nitems: 7\n",
+		"t.yaml, line 4: did not find expected ',' or ']'":                                "apiVersion: v1\nkind: List\nitems: [\n{a: 1}\n{b: 1}\n]\n",
+		"t.yaml, line 3: Service shop/web: field \"spec.ports.port\" cannot be a string":  "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {ports: [{port: x}]}}]\n",
 		"t.yaml, line 2: the file is cut short":                                           "{\"kind\": \"List\", \"items\": [\n{\"kind\": \"Service\"",
 		"t.yaml, line 2: invalid character 'x'":                                           "{\"kind\": \"Service\",\n x}",
 		"t.yaml, line 1: no Kubernetes object: anchor 'a' value contains itself":          "a: &a [*a]\n",
@@ -275,6 +278,30 @@ func TestBadInput(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("want %q, got %v", want, err)
 		}
+	}
+}
+
+// TestListStyles: the items of a List may be written in any style of YAML.
+func TestListStyles(t *testing.T) {
+	one := func(name, addr string) string {
+		return "{apiVersion: v1, kind: Service, metadata: {name: " + name + "},\n  spec:\n   {selector:\n      {a: b}, clusterIP: " + addr + ", ports: [{port: 80}]}}"
+	}
+	a, b := one("a", "10.96.0.1"), one("b", "10.96.0.2")
+	for _, items := range []string{
+		"items:\n- " + a + "\n- " + b, "items: # all of them\n- " + a + "\n- " + b, "items: [" + a + ", " + b + "]",
+		"items:\n  [" + a + ",\n  " + b + "\n  ]", "items: # in flow style\n\n  # two\n  [" + a + ",\n" + b + "]", "items: [\n" + a + ",\n" + b + "\n]",
+	} {
+		for _, in := range []string{"apiVersion: v1\nkind: List\n" + items + "\n", items + "\nkind: List\napiVersion: v1\n---\n" + service} {
+			var o kube.Objects
+			if err := o.Decode("t.yaml", strings.NewReader(in)); err != nil || o.Services() != 2+strings.Count(in, service) {
+				t.Errorf("%d Services, %v of\n%s", o.Services(), err, in)
+			}
+		}
+	}
+	var o kube.Objects
+	typed := "apiVersion: v1\nkind: ServiceList\nitems: [{metadata: {name: a}, spec: {clusterIP: 10.96.0.1}}]\n---\nkind: List\nitems: []\n"
+	if err := o.Decode("t.yaml", strings.NewReader(typed)); err != nil || o.Services() != 1 {
+		t.Errorf("%d Services, %v", o.Services(), err)
 	}
 }
 

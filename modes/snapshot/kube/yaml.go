@@ -3,16 +3,20 @@ package kube
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 // splitter cuts a stream of YAML documents into objects without parsing it: at "---", and
 // Lists at the dashes of their items. It relies on block style, in which kubectl prints:
 // there a line that starts at the column of an item's dash, or left of it, can be nothing
-// else, since what belongs to the item is indented deeper, text of many lines too.
+// else, since what belongs to the item is indented deeper, text of many lines too. A List whose
+// items are in flow style ("[...]") is one object of its own, which is parsed whole.
 type splitter struct {
 	yield func(item) error
 	line  int
@@ -21,9 +25,10 @@ type splitter struct {
 	start  int    // line of the document's first line
 	items  bool   // between "items:" and the next key
 	isList bool   // it has items
+	flow   bool   // they are in flow style, and stand in the head
 	dash   int    // column of the items' dashes, -1 before the first
 	one    []byte // the item's text so far
-	at     int    // line of its first line
+	at     int    // line of its first line, or before the first one of "items:"
 	skip   int    // column of the field whose lines are left out, -1 for none
 }
 
@@ -74,6 +79,9 @@ func (s *splitter) take(line []byte) error {
 	}
 	column := len(line) - len(bytes.TrimLeft(line, " "))
 	empty := text == "" || len(bytes.TrimSpace(line)) == 0 || line[column] == '#'
+	if s.items && !empty && s.dash < 0 && line[column] == '[' {
+		s.inFlow("items:\n" + string(s.one))
+	}
 	if s.items && !empty {
 		if line[column] == '-' && (s.dash < 0 || column == s.dash) {
 			if err := s.endItem(); err != nil {
@@ -91,22 +99,56 @@ func (s *splitter) take(line []byte) error {
 			return fmt.Errorf("line %d: the items of a List are no list", s.line)
 		}
 	}
-	if s.unread(text, column, empty) {
+	if !s.flow && s.unread(text, column, empty) {
 		line = []byte{'\n'}
 	}
 	if s.items {
 		s.one = append(s.one, line...)
 		return s.limit(s.one, s.at)
 	}
-	if text == "items:" && !s.isList {
-		s.items, s.isList, s.dash = true, true, -1
-		return nil
+	if value, ok := bytes.CutPrefix(line, []byte("items:")); ok && !s.isList && !s.flow {
+		s.at = s.line
+		if blank(value) {
+			s.items, s.isList, s.dash = true, true, -1
+			return nil
+		}
+		s.inFlow("")
 	}
 	if len(s.head) == 0 {
 		s.start = s.line
 	}
 	s.head = append(s.head, line...)
 	return s.limit(s.head, s.start)
+}
+
+// inFlow keeps the items for the end of the document, with lines that have been read of them.
+func (s *splitter) inFlow(lines string) {
+	if len(s.head) == 0 {
+		s.start = s.at
+	}
+	s.head, s.one = append(s.head, lines...), nil
+	s.items, s.isList, s.flow = false, false, true
+}
+
+// endFlow yields the items that are in flow style.
+func (s *splitter) endFlow() error {
+	text, err := yaml.YAMLToJSON(s.head)
+	if err != nil {
+		return s.yield(item{text: s.head, line: s.start}) // there it is said what is wrong
+	}
+	var list struct {
+		Kind  string            `json:"kind"`
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return fmt.Errorf("line %d: the items of a List are no list", s.at)
+	}
+	for _, one := range list.Items {
+		if err := s.yield(item{text: one, line: s.at, json: true, list: strings.TrimSuffix(list.Kind, "List")}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unread tells whether a line belongs to a field that nobody reads: its own line, what is
@@ -144,7 +186,10 @@ func (s *splitter) endDocument() error {
 	if err := s.endItem(); err != nil {
 		return err
 	}
-	defer func() { s.head, s.items, s.isList, s.dash, s.skip = nil, false, false, -1, -1 }()
+	defer func() { s.head, s.items, s.isList, s.flow, s.dash, s.skip = nil, false, false, false, -1, -1 }()
+	if s.flow {
+		return s.endFlow()
+	}
 	if s.isList {
 		// kubectl prints the kind behind the items.
 		if !bytes.Contains(s.head, []byte("kind:")) {
