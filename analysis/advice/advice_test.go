@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"viplab/analysis/summary"
+	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/snapshot/synth"
 	"viplab/results"
 )
 
@@ -208,6 +210,12 @@ func TestAdvise(t *testing.T) {
 	a, err = Advise(catalog.All(), nil, Input{Services: 20000})
 	if got := text(t, a, err); !strings.Contains(got, "SIMULATED") || !strings.Contains(got, "nothing can be told apart") {
 		t.Errorf("without a run:\n%s", got)
+	}
+	for _, family := range []modes.Family{modes.IPv4, modes.IPv6} {
+		a, err := Advise(catalog.All(), nil, Input{Services: 20, Topology: synth.Spec{Services: 20, Endpoints: 1, Ports: 1, Family: family}})
+		if got := text(t, a, err); strings.Contains(got, "It is of Services of ipv6; ") != (family == modes.IPv6) {
+			t.Errorf("%s:\n%s", family, got)
+		}
 	}
 	if _, err := Advise(catalog.All(), grown(), Input{Kernel: "9.9"}); err == nil || !strings.Contains(err.Error(), "the run is of Linux 7.3") {
 		t.Errorf("another kernel: %v", err)

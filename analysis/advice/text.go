@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"viplab/analysis/summary"
+	"viplab/modes"
 )
 
 // Write writes advice for a terminal.
@@ -14,6 +15,9 @@ func (a *Advice) Write(w io.Writer) error {
 	fmt.Fprintf(w, "At %s, from %s.\n", summary.CountServices(a.Services), a.From)
 	if a.Simulation != "" {
 		fmt.Fprintf(w, "What nobody measured at that number is SIMULATED, with costs of: %s.\nIts brackets are what such predictions were off by, where that is known.\n", a.Simulation)
+		if t := a.Topology; t != nil && modes.FamilyOf(t.VIP(0)) == modes.IPv6 {
+			fmt.Fprintln(w, "It is of Services of ipv6; what an operation costs is that of ipv4.")
+		}
 	}
 	for _, s := range a.Standings {
 		fmt.Fprintf(w, "\n%s\n  %s.\n", upper(s.Question.About), s.Text())
