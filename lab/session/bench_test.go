@@ -298,7 +298,7 @@ func TestEstimateOfSlowModes(t *testing.T) {
 	var e estimate
 	e.begin(trials)
 	// Of the smaller size all is programmed twice.
-	if got, want := e.remaining(), (4+2*25)*time.Second+(13+60)*time.Second; got != want {
+	if got, want := e.remaining(), (4+2*30)*time.Second+(13+60)*time.Second; got != want {
 		t.Errorf("%s at the start, want %s", got, want)
 	}
 }

@@ -54,7 +54,7 @@ func peers() []peer {
 		},
 		{
 			of: ipvs.Mode(), summary: "the real kube-proxy, mode ipvs, scheduler rr", show: saves,
-			serviceTakes: 25 * time.Millisecond, // a tool for each entry of a set
+			serviceTakes: 30 * time.Millisecond, // a tool for each entry of a set
 			limits: modes.Limits{
 				modes.LocalhostPorts:     ipvs.Limits()[modes.LocalhostPorts],
 				modes.SchedulerChoice:    "kube-proxy gives all endpoints the weight 1",
