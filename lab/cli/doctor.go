@@ -69,7 +69,7 @@ func (a app) try(ctx context.Context, out io.Writer, tb labelled, can map[string
 	for i, v := range asked {
 		name := strings.Join(strings.Fields(fmt.Sprint(v.Mode, " ", v.Args, " ", v.Family)), " ")
 		if l := lacks[i]; l != nil {
-			fmt.Fprintf(out, "  %-22s %s\n", name, l.Err())
+			fmt.Fprintf(out, "  %-22s %s\n", name, strings.ReplaceAll(l.Err().Error(), "\n", "\n"+strings.Repeat(" ", 25)))
 			continue
 		}
 		fmt.Fprintf(out, "  %-22s can run\n", name)

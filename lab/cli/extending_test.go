@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"viplab/lab/testbed"
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/iptables"
@@ -67,6 +68,28 @@ func TestExplainWithout(t *testing.T) {
 		t.Errorf("exit %d, %s%s", code, out, errs)
 	}
 	if code, _, errs := besides(t, "explain", "--modes", "twin,dying"); code != 2 || !strings.Contains(errs, "mode dying cannot be followed") {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+}
+
+// TestDying: a mode whose program dies keeps none of the others from being tried and measured.
+func TestDying(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := (testbed.Native{}).Probe(t.Context()); err != nil {
+		t.Skipf("SKIPPED: testbed native: %v", err)
+	}
+	var out bytes.Buffer
+	can := map[string]bool{}
+	some := catalog.Catalog{catalog.All()[0], dying()}
+	app{modes: some}.try(t.Context(), &out, labelled{Testbed: testbed.Native{}, label: "native"}, can)
+	if text := out.String(); !can["direct"] || can["dying"] || !strings.Contains(text, "cannot run: mode dying: start by false: it ended") {
+		t.Errorf("%v\n%s", can, text)
+	}
+	bench := []string{"bench", "--modes", "direct,dying", "--testbed", "native", "--services", "1", "--quick", "--repeat", "1"}
+	if code, _, errs := besides(t, append(bench, "--out", "a")...); code != 3 || !strings.Contains(errs, "1 of 2 trials failed, the first: dying-n1-r0") {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+	if code, _, errs := besides(t, append(bench, "--out", "b", "--on-missing", "skip")...); code != 0 || !strings.Contains(errs, "mode dying was left out") {
 		t.Errorf("exit %d, %s", code, errs)
 	}
 }

@@ -120,10 +120,16 @@ func (p place) fault(asked []trial.Variant) error {
 	return nil
 }
 
+// onlyFailed tells whether what cannot run there is nothing but modes that failed as they were
+// tried, which no other place need mend.
+func (p place) onlyFailed() bool {
+	return p.err == nil && !slices.ContainsFunc(p.lacks, func(l *trial.Lack) bool { return l != nil && !l.Failed() })
+}
+
 // choose picks the places where trials run: one, or the guest with each of several
 // kernels. Where none or one kernel was named it is the first place that can run all
-// variants, and where modes may be left out, else the one that lacks the fewest. why says
-// how it was picked.
+// variants, and where modes may be left out, else the one that lacks the fewest, and else one
+// where nothing is missing for those that fail. why says how it was picked.
 func (s *Session) choose(ctx context.Context) (at []place, why string, err error) {
 	asked, err := s.Asked(s.Modes)
 	if err != nil {
@@ -160,6 +166,9 @@ func (s *Session) choose(ctx context.Context) (at []place, why string, err error
 		passed = append(passed, fmt.Sprintf("not %s: %v", p, firstLine(fault.Error())))
 	}
 	best := s.fewestMissing(all, asked)
+	if i := slices.IndexFunc(all, place.onlyFailed); best == nil && i >= 0 {
+		best = &all[i]
+	}
 	if best == nil && len(all) == 1 {
 		best = &all[0]
 	}
@@ -189,13 +198,16 @@ func (s *Session) fewestMissing(places []place, asked []trial.Variant) (best *pl
 
 // accept takes what a testbed lacks out of the configuration, or puts in its place what
 // kube-proxy took, as far as the configuration allows, and notes it. Else it is an
-// error that names a testbed which has it.
+// error that names a testbed which has it; a mode that failed as it was tried stays.
 func (s *Session) accept(ctx context.Context, p place, asked []trial.Variant) error {
 	fault := p.fault(asked)
 	if fault == nil || p.err != nil {
 		return fault
 	}
 	if !s.AllModes && (s.OnMissing == OnMissingFail || s.OnMissing == "") {
+		if p.onlyFailed() {
+			return nil // their trials will, and the others are measured
+		}
 		return s.elsewhere(ctx, p, asked, fault)
 	}
 	instead, err := s.fallbacks(ctx, p, asked)

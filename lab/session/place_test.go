@@ -30,6 +30,9 @@ func (l lacking) Run(_ context.Context, c testbed.Command) (int, error) {
 		if slices.Contains(l, v.Mode) {
 			lacks[i] = &trial.Lack{Need: "what " + v.Mode + " needs"}
 		}
+		if slices.Contains(l, "failed "+v.Mode) {
+			lacks[i] = &trial.Lack{Why: "it died"}
+		}
 	}
 	return 0, json.NewEncoder(c.Stdout).Encode(lacks)
 }
@@ -66,6 +69,38 @@ func TestFallback(t *testing.T) {
 			if slices.ContainsFunc(s.Notes, func(n string) bool { return strings.HasPrefix(n, "mode "+name+" took the place") }) {
 				t.Errorf("%v without %v: %q", c.asked, c.lacks, s.Notes)
 			}
+		}
+	}
+}
+
+// TestFailedStays: a mode that failed as it was tried keeps none of the others from being
+// measured: its own trials will fail, or it is left out where that was asked for.
+func TestFailedStays(t *testing.T) {
+	for _, c := range []struct {
+		lacks     lacking
+		onMissing string
+		left      []string
+		err       string
+	}{
+		{lacking{"failed ipvs"}, OnMissingFail, []string{"direct", "ipvs", "nftables"}, ""},
+		{lacking{"failed ipvs"}, OnMissingSkip, []string{"direct", "nftables"}, ""},
+		{lacking{"failed ipvs", "nftables"}, OnMissingSkip, []string{"direct"}, ""},
+		{lacking{"failed direct", "failed ipvs", "failed nftables"}, OnMissingSkip, nil, "no mode is left: mode direct: cannot run: it died"},
+	} {
+		s := &Session{Config: Default(catalog.All()), Modes: catalog.All()}
+		s.Config.Modes, s.OnMissing = []string{"direct", "ipvs", "nftables"}, c.onMissing
+		asked, err := s.Asked(s.Modes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := place{Testbed: c.lacks}
+		p.ask(t.Context(), asked)
+		err = s.accept(t.Context(), p, asked)
+		if c.err == "" && err != nil || c.err != "" && (err == nil || err.Error() != c.err || modes.IsMissing(err)) {
+			t.Errorf("%v, %s: %v", c.lacks, c.onMissing, err)
+		}
+		if !slices.Equal(s.Config.Modes, c.left) {
+			t.Errorf("%v, %s: %v is left", c.lacks, c.onMissing, s.Config.Modes)
 		}
 	}
 }

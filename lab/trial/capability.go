@@ -14,13 +14,34 @@ import (
 
 // Lack is what a mode misses in a testbed, as it travels between processes.
 type Lack struct {
+	// Need is empty where nothing is known to be missing: the mode failed as it was tried.
 	Need string `json:"need"`
 	Mend string `json:"mend"`
 	Why  string `json:"why,omitempty"`
 }
 
-// Err is the Lack as a [modes.MissingError].
+// lackOf is an error as a Lack, nil if there is none.
+func lackOf(err error) *Lack {
+	var m *modes.MissingError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &m):
+		return &Lack{Why: err.Error()}
+	case m.Err != nil:
+		return &Lack{m.Need, m.Mend, m.Err.Error()}
+	}
+	return &Lack{Need: m.Need, Mend: m.Mend}
+}
+
+// Failed tells whether the mode failed as it was tried.
+func (l Lack) Failed() bool { return l.Need == "" }
+
+// Err is the Lack as a [modes.MissingError], or what the mode failed with.
 func (l Lack) Err() error {
+	if l.Failed() {
+		return fmt.Errorf("cannot run: %s", l.Why)
+	}
 	e := &modes.MissingError{Need: l.Need, Mend: l.Mend}
 	if l.Why != "" {
 		e.Err = errors.New(l.Why)
@@ -46,19 +67,13 @@ func VariantOf(m modes.Mode, a modes.Args, f modes.Family) Variant {
 }
 
 // Capabilities asks every variant, in namespaces of its own, whether it can run here.
-// The answers are in the order of the question, nil for those that can.
+// The answers are in the order of the question, nil for those that can. The error is not
+// that of a mode.
 func Capabilities(ctx context.Context, known catalog.Catalog, variants []Variant) ([]*Lack, error) {
 	out := make([]*Lack, len(variants))
 	for i, v := range variants {
-		err := v.try(ctx, known)
-		var m *modes.MissingError
-		switch {
-		case errors.As(err, &m):
-			out[i] = &Lack{Need: m.Need, Mend: m.Mend}
-			if m.Err != nil {
-				out[i].Why = m.Err.Error()
-			}
-		case err != nil:
+		var err error
+		if out[i], err = v.try(ctx, known); err != nil {
 			return nil, fmt.Errorf("try mode %s: %w", v.Mode, err)
 		}
 	}
@@ -66,15 +81,18 @@ func Capabilities(ctx context.Context, known catalog.Catalog, variants []Variant
 }
 
 // try asks one variant.
-func (v Variant) try(ctx context.Context, known catalog.Catalog) error {
+func (v Variant) try(ctx context.Context, known catalog.Catalog) (*Lack, error) {
 	mode, err := known.Find(v.Mode)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := mode.TraitsOf(v.Args)
 	net, err := topo.Build(topo.Options{Family: v.Family, DirectServerReturn: t.DirectServerReturn, Tunnel: t.Tunnel})
+	if modes.IsMissing(err) {
+		return lackOf(err), nil
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	err = net.Node.Do(func() error {
 		err := mode.Make(v.Args, modes.Machine{Family: v.Family}).Probe(ctx)
@@ -83,7 +101,7 @@ func (v Variant) try(ctx context.Context, known catalog.Catalog) error {
 		}
 		return err
 	})
-	return errors.Join(err, net.Close())
+	return lackOf(errors.Join(err, net.Close())), nil
 }
 
 // Equal tells whether two variants are the same.
