@@ -282,6 +282,15 @@ func (m Mode) CheckArgs(a Args, f Family) error {
 	return m.Check(a, f)
 }
 
+// CheckFamily says whether the mode can serve Services of a family: nil, or an
+// [UnsupportedError].
+func (m Mode) CheckFamily(f Family) error {
+	if why, lacks := m.Limits[ServesIPv6]; lacks && f.Has(IPv6) && !m.Baseline {
+		return &UnsupportedError{m.Name, "family " + string(f), ServesIPv6, why}
+	}
+	return nil
+}
+
 // Make makes the mode's Proxier for Services of a family: one, or one for each.
 func (m Mode) Make(a Args, h Machine) Proxier {
 	// A Snapshot of IPv4 alone needs not be divided, which would take time.

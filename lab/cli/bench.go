@@ -194,6 +194,18 @@ func (f *benchFlags) check() error {
 	if f.OnMissing != session.OnMissingFail && f.OnMissing != "" && f.Testbed == testbed.Auto {
 		return usagef("on-missing %s needs a testbed by name: auto takes one that has everything", f.OnMissing)
 	}
+	for _, name := range f.Modes {
+		m, err := f.modes.Find(name)
+		for _, family := range f.Families {
+			// Of Services out of --from those are left out that a mode cannot serve.
+			if err == nil && f.From == "" {
+				err = m.CheckFamily(modes.Family(family))
+			}
+		}
+		if err != nil {
+			return usageError{err}
+		}
+	}
 	able := func(ok func(modes.Mode) bool) bool {
 		return slices.ContainsFunc(f.Modes, func(name string) bool {
 			m, err := f.modes.Find(name)

@@ -106,7 +106,7 @@ func doctorTestbeds() []labelled {
 func (a app) tried() (out []trial.Variant) {
 	for _, m := range a.modes {
 		out = append(out, trial.VariantOf(m, nil, ""))
-		if !m.Baseline {
+		if !m.Baseline && m.CheckFamily(modes.Dual) == nil {
 			out = append(out, trial.VariantOf(m, nil, modes.Dual))
 		}
 		for _, p := range m.Params {

@@ -72,6 +72,21 @@ func TestExplainWithout(t *testing.T) {
 	}
 }
 
+// TestWithoutIPv6: a mode that says it has no IPv6 is refused before anything runs.
+func TestWithoutIPv6(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, family := range []string{"ipv6", "dual", "ipv4,ipv6"} {
+		code, _, errs := besides(t, "bench", "--modes", "direct,dying", "--family", family, "--testbed", "native")
+		want := "viplab: mode dying cannot serve family " + family[strings.Index(family, ",")+1:] + ": IPv6: not written yet\n"
+		if code != 2 || errs != want {
+			t.Errorf("%s: exit %d, %s", family, code, errs)
+		}
+	}
+	if v := (app{modes: catalog.Catalog{dying()}}).tried(); len(v) != 1 {
+		t.Errorf("the doctor asks for %v", v)
+	}
+}
+
 // TestDying: a mode whose program dies keeps none of the others from being tried and measured.
 func TestDying(t *testing.T) {
 	t.Chdir(t.TempDir())
