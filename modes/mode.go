@@ -1,6 +1,7 @@
 package modes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -27,6 +28,9 @@ type Mode struct {
 	// PeerOf is the mode of the lab's that this one is held beside, being the real program:
 	// empty for none. A peer runs only where it is named.
 	PeerOf string
+	// Like is the mode of the lab's whose exceptions in packet stories hold in this one too,
+	// empty for none.
+	Like string
 	// Fallback is the mode that kube-proxy took where this one could not run, empty
 	// for none.
 	Fallback string
@@ -242,6 +246,9 @@ func (m Mode) Product(values map[string][]string) []Args {
 	}
 	return out
 }
+
+// InStories is the name by which packet stories have this mode's exceptions.
+func (m Mode) InStories() string { return cmp.Or(m.Like, m.PeerOf, m.Name) }
 
 // TraitsOf is what arguments mean for the lab.
 func (m Mode) TraitsOf(a Args) Traits {

@@ -27,6 +27,7 @@ func twin() modes.Mode {
 			{Name: "hat", Help: "what the twin wears", Values: []string{"none", "bowler", "fez"}, Default: "none"},
 		},
 		Needs:  []string{"iptables"},
+		Like:   "iptables",
 		Limits: iptables.Limits(),
 		New: func(_ modes.Args, m modes.Machine) modes.Proxier {
 			return iptables.New(nil, iptables.Restorer{Family: m.Family})
@@ -132,6 +133,7 @@ func TestOneMoreMode(t *testing.T) {
 	}
 	contains(viplab(0, "modes"), "twin", "--temper calm,cross (default calm)", "--hat none,bowler,fez")
 	contains(viplab(0, "explain", "--modes", "twin", "--hat", "fez"), "## twin hat=fez", "KUBE-SVC-")
+	viplab(0, "story", "--modes", "twin", "all") // by its likeness
 	contains(viplab(2, "simulate", "--modes", "twin", "--services", "5"), "mode twin cannot be simulated")
 	contains(viplab(2, "bench", "--modes", "twin", "--hat", "crown"), `unknown hat "crown": valid are none, bowler, fez`)
 	if err := os.WriteFile("c.yaml", []byte("modes: [direct, twin]\nservices: [3]\nrepeat: 2\ntemper: [calm, cross]\nhat: fez\nquick: true\ntestbed: native\n"), 0o666); err != nil {

@@ -2,7 +2,6 @@ package tell
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -205,7 +204,7 @@ func (t *Teller) Book(ctx context.Context, b story.Book) ([]Result, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		out = append(out, Result{Mode: t.Mode, Book: b.Name, Story: s.Title, Wrong: t.Tell(s, s.In(cmp.Or(t.About.PeerOf, t.Mode)), had)})
+		out = append(out, Result{Mode: t.Mode, Book: b.Name, Story: s.Title, Wrong: t.Tell(s, s.In(t.About.InStories()), had)})
 	}
 	return out, nil
 }

@@ -1,7 +1,6 @@
 package modetest
 
 import (
-	"cmp"
 	"errors"
 	"net/netip"
 	"testing"
@@ -43,7 +42,7 @@ func stories(t *testing.T, m modes.Mode, o Options) {
 		for _, s := range book.Stories {
 			told++
 			name := book.Name + ": " + s.Title
-			if msg := teller.Tell(s, s.In(cmp.Or(m.PeerOf, m.Name)), had); msg != "" || o.Differs[name] != "" {
+			if msg := teller.Tell(s, s.In(m.InStories()), had); msg != "" || o.Differs[name] != "" {
 				b.note(name, msg, o.Differs[name])
 			}
 		}

@@ -33,7 +33,7 @@ func (b Book) Trace(mode modes.Mode, args modes.Args, hosts func(modes.Family) H
 			return nil, fmt.Errorf("plan %s in mode %s: %w", b.Name, mode.Name, err)
 		}
 	}
-	return b.Follow(programs, mode.Name, hosts), nil
+	return b.Follow(programs, mode.InStories(), hosts), nil
 }
 
 // Follow tells the stories of a mode with the tracer, in what is programmed for each
