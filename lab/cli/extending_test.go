@@ -83,6 +83,9 @@ func TestWithoutIPv6(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", family, code, errs)
 		}
 	}
+	if code, _, errs := besides(t, "exec", "--mode", "dying", "--family", "dual", "--", "true"); code != 2 || !strings.Contains(errs, "cannot serve family dual") {
+		t.Errorf("exec: exit %d, %s", code, errs)
+	}
 	if v := (app{modes: catalog.Catalog{dying()}}).tried(); len(v) != 1 {
 		t.Errorf("the doctor asks for %v", v)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,7 +180,7 @@ func (f *shellFlags) set(cmd *cobra.Command) (set, error) {
 func (f *shellFlags) snapshot(cmd *cobra.Command, mode modes.Mode, args modes.Args) (snap modes.Snapshot, err error) {
 	if f.story == "" && f.from == "" {
 		f.synth.Family, f.synth.SamePort = modes.Family(f.family), mode.TraitsOf(args).DirectServerReturn
-		if err := f.synth.Validate(); err != nil {
+		if err := cmp.Or(f.synth.Validate(), mode.CheckFamily(f.synth.Family)); err != nil {
 			return snap, err
 		}
 		return f.synth.Snapshot(), nil
