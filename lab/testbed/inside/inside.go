@@ -45,6 +45,13 @@ const nameEnv = "VIPLAB_TESTBED"
 // Testbed is the name of the testbed that the tests run in.
 func Testbed() string { return os.Getenv(nameEnv) }
 
+// builtEnv is set where the guest's kernel is one that was built.
+const builtEnv = "VIPLAB_BUILT"
+
+// HasAll tells whether the tests run where nothing is missing that a mode of the lab's own
+// needs: in a guest with a kernel that was built for them.
+func HasAll() bool { return Testbed() == testbed.UMLName && os.Getenv(builtEnv) != "" }
+
 // Main is the body of TestMain; it returns the exit code.
 func Main(m *testing.M) int {
 	testbed.Dispatch(map[string]testbed.Role{
@@ -58,7 +65,7 @@ func Main(m *testing.M) int {
 	}
 	cgroup.Sweep(0) // those of a run that was killed would go meanwhile
 	before := fingerprint()
-	testbeds, err := testbeds()
+	testbeds, built, err := testbeds()
 	if err != nil {
 		fmt.Println("FAIL:", err)
 		return 1
@@ -67,7 +74,11 @@ func Main(m *testing.M) int {
 	if benchmarks(os.Args[1:]) {
 		all = runEach
 	}
-	code := all(testbeds)
+	var env []string
+	if built {
+		env = []string{builtEnv + "=yes"}
+	}
+	code := all(testbeds, env)
 	if diff := before.compare(fingerprint()); diff != "" {
 		fmt.Printf("FAIL: the tests left something behind on the host:\n%s", diff)
 		code = max(code, 1)
@@ -75,40 +86,41 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// testbeds is all of them or the one that was asked for, the guest with the kernel that was.
-func testbeds() ([]testbed.Testbed, error) {
-	all := testbed.All()
+// testbeds is all of them or the one that was asked for, the guest with the kernel that was,
+// and whether that was built.
+func testbeds() (all []testbed.Testbed, built bool, err error) {
+	all = testbed.All()
 	if only := os.Getenv(OnlyEnv); only != "" {
 		one, err := testbed.Find(only)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", OnlyEnv, err)
+			return nil, false, fmt.Errorf("%s: %w", OnlyEnv, err)
 		}
 		all = []testbed.Testbed{one}
 	}
 	name := os.Getenv(KernelEnv)
 	if name == "" {
-		built, err := kernel.List()
-		if err != nil || len(built) == 0 {
-			return all, err
+		list, err := kernel.List()
+		if err != nil || len(list) == 0 {
+			return all, false, err
 		}
-		name = built[0].Name
+		name = list[0].Name
 	}
 	k, err := kernel.Find(context.Background(), name)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i, tb := range all {
 		if tb.Name() == testbed.UMLName {
 			all[i] = testbed.WithKernel(k)
 		}
 	}
-	return all, nil
+	return all, name != kernel.Debian, nil
 }
 
 // runAll runs the tests in all testbeds at the same time, since each is mostly waiting, and
 // returns the worst exit code. What the last one says is seen at once, what the others say
 // when they have ended.
-func runAll(testbeds []testbed.Testbed) int {
+func runAll(testbeds []testbed.Testbed, env []string) int {
 	codes, texts := make([]int, len(testbeds)), make([]bytes.Buffer, len(testbeds))
 	var all sync.WaitGroup
 	for i, tb := range testbeds {
@@ -117,7 +129,7 @@ func runAll(testbeds []testbed.Testbed) int {
 			if i == len(testbeds)-1 {
 				out = os.Stdout
 			}
-			codes[i] = run(tb, out)
+			codes[i] = run(tb, env, out)
 		})
 	}
 	all.Wait()
@@ -156,15 +168,15 @@ func fuzz(m *testing.M) int {
 }
 
 // runEach runs them in one testbed after the other. All that they say is seen at once.
-func runEach(testbeds []testbed.Testbed) int {
+func runEach(testbeds []testbed.Testbed, env []string) int {
 	code := 0
 	for _, tb := range testbeds {
-		code = max(code, run(tb, os.Stdout))
+		code = max(code, run(tb, env, os.Stdout))
 	}
 	return code
 }
 
-func run(tb testbed.Testbed, out io.Writer) int {
+func run(tb testbed.Testbed, env []string, out io.Writer) int {
 	ctx := context.Background()
 	if err := tb.Probe(ctx); err != nil {
 		fmt.Fprintf(out, "SKIPPED: all kernel tests on testbed %s: %v\n", tb.Name(), err)
@@ -183,7 +195,7 @@ func run(tb testbed.Testbed, out io.Writer) int {
 	fmt.Fprintf(out, "=== testbed %s\n", tb.Name())
 	code, err := tb.Run(ctx, testbed.Command{
 		Args: append([]string{self}, flags(os.Args[1:])...), Dir: dir,
-		Env: append(testbed.CallerEnv(), nameEnv+"="+tb.Name(), "GODEBUG=asyncpreemptoff=1"), Stdout: out, Stderr: out,
+		Env: slices.Concat(testbed.CallerEnv(), env, []string{nameEnv + "=" + tb.Name(), "GODEBUG=asyncpreemptoff=1"}), Stdout: out, Stderr: out,
 		RealRoot: true, // for modes that need it, where the caller has it
 	})
 	if err != nil {

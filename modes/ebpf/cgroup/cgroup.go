@@ -151,12 +151,9 @@ func lock(path string, how int) (fd int, err error) {
 }
 
 // own is the path of this process's group, in a mount of the file system that no directory
-// shows and that lasts as long as its descriptor: a testbed may have none, or an old one.
+// shows and that lasts as long as its descriptor: a testbed may have none, or an old one. A
+// kernel that never mounted it names no group of it.
 func own() (mount int, path string, err error) {
-	below, err := ofProcess()
-	if err != nil {
-		return -1, "", fmt.Errorf("find this process's control group: %w", err)
-	}
 	fs, err := unix.Fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, "", fmt.Errorf("open the file system: %w", err)
@@ -167,6 +164,10 @@ func own() (mount int, path string, err error) {
 	}
 	if mount, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0); err != nil {
 		return -1, "", fmt.Errorf("mount the file system: %w", err)
+	}
+	below, err := ofProcess()
+	if err != nil {
+		return -1, "", errors.Join(fmt.Errorf("find this process's control group: %w", err), unix.Close(mount))
 	}
 	return mount, filepath.Join(fmt.Sprintf("/proc/self/fd/%d", mount), below), nil
 }
