@@ -89,6 +89,36 @@ func quantities(t *testing.T, out *bytes.Buffer) (all []results.Record) {
 	return all
 }
 
+// byPhase is what came of phases, by phase and quantity.
+func byPhase(t *testing.T, out *bytes.Buffer) map[string]float64 {
+	t.Helper()
+	got := map[string]float64{}
+	for _, r := range quantities(t, out) {
+		got[r.Factors[results.Phase]+" "+r.Factors[results.Quantity]] = r.Values[0]
+	}
+	return got
+}
+
+// played plays a script in mode iptables, with one Service of so many endpoints, and returns
+// what was recorded.
+func played(t *testing.T, name, script string, endpoints int) *bytes.Buffer {
+	t.Helper()
+	s, err := play.Read(name, strings.NewReader(script), catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: endpoints, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	out := b.Record()
+	if b.Plan.Script, err = json.Marshal(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 // localScript has traffic under policy Local, which two of four endpoints may answer, then
 // the same from a pod, to which that policy does not apply.
 const localScript = `question Who answers?
@@ -109,23 +139,7 @@ expect local local >= 1
 
 // TestServing: quantities of a choice count the endpoints that there was to choose from.
 func TestServing(t *testing.T) {
-	s, err := play.Read("local", strings.NewReader(localScript), catalog.All())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 4, Ports: 1, Seed: 1})
-	b.Program(b.Snapshot)
-	out := b.Record()
-	if b.Plan.Script, err = json.Marshal(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, r := range quantities(t, out) {
-		got[r.Factors[results.Phase]+" "+r.Factors[results.Quantity]] = r.Values[0]
-	}
+	got := byPhase(t, played(t, "local", localScript, 4))
 	// Of all four the even choice of two would have no chance, and the busiest twice the mean.
 	if got["local local"] != 1 || got["local even"] < 1e-6 || got["local busiest"] > 1.8 {
 		t.Errorf("under policy Local: %v", got)
@@ -154,23 +168,7 @@ expect failed fresh >= 1
 // TestOpenLoop: requests go out when they are due though those before wait for answers, and
 // where ports that are reused allow that for a few only, that is told.
 func TestOpenLoop(t *testing.T) {
-	s, err := play.Read("silent", strings.NewReader(silentScript), catalog.All())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1})
-	b.Program(b.Snapshot)
-	out := b.Record()
-	if b.Plan.Script, err = json.Marshal(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]float64{}
-	for _, r := range quantities(t, out) {
-		got[r.Factors[results.Phase]+" "+r.Factors[results.Quantity]] = r.Values[0]
-	}
+	got := byPhase(t, played(t, "silent", silentScript, 2))
 	if got["fresh failed"] != 1 || got["fresh due"] < 120 || got["fresh requests"] < 0.9*got["fresh due"] || got["fresh unsent"] != 0 {
 		t.Errorf("from fresh ports: %v", got)
 	}
@@ -207,19 +205,7 @@ func TestLockEnds(t *testing.T) {
 
 // TestCannotQuiesce: where a mode cannot, that is written down, once.
 func TestCannotQuiesce(t *testing.T) {
-	s, err := play.Read("quiet", strings.NewReader("services 1 endpoints 3\nphase all\ntraffic 100 fresh\nquiesce 1\nquiesce 1\nwait 300ms\nexpect failed all <= 0"), catalog.All())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := modetest.NewRig(t, iptables.Mode(), nil, synth.Spec{Services: 1, Endpoints: 3, Ports: 1, Seed: 1})
-	b.Program(b.Snapshot)
-	out := b.Record()
-	if b.Plan.Script, err = json.Marshal(s); err != nil {
-		t.Fatal(err)
-	}
-	if err := play.Play().Run(t.Context(), b.Stage); err != nil {
-		t.Fatal(err)
-	}
+	out := played(t, "quiet", "services 1 endpoints 3\nphase all\ntraffic 100 fresh\nquiesce 1\nquiesce 1\nwait 300ms\nexpect failed all <= 0", 3)
 	if n := strings.Count(out.String(), "mode iptables cannot keep an endpoint without new connections"); n != 1 {
 		t.Errorf("said %d times: %s", n, out)
 	}
