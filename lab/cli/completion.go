@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"viplab/analysis/compare"
 	"viplab/lab/explain"
 	"viplab/lab/kernel"
 	"viplab/lab/play"
@@ -53,12 +54,12 @@ func (a app) values() map[string]func() []string {
 		"explain family":  one,
 		"simulate family": one,
 		"format":          of("text", "json"),
-		"compare format":  of("text", "markdown", "json"),
+		"compare format":  compare.Formats,
 		"what":            (&simulateFlags{app: a}).questions,
 		"on-missing":      of(session.OnMissingFail, session.OnMissingSkip, session.OnMissingFallback),
 		"policy-packets":  trial.PolicyPackets,
 		"packet":          func() []string { return append(explain.Cases(), "all") },
-		"to":              of("first", "middle", "last"),
+		"to":              of(trial.First, trial.Middle, trial.Last),
 		"state":           dump.States,
 	}
 	across := []string{results.Kernel, results.Testbed}

@@ -28,8 +28,8 @@ const (
 
 // Run sets a job up in the testbed that this process is in, and runs its command. What it
 // returns is the command's exit code, or with an error one that says what failed, unless that
-// came after the command. Of what was set up only what a mode holds outside of the node is let go: the rest
-// goes with the testbed, when this process ends.
+// came after the command. Of what was set up only what a mode holds outside of the node is let
+// go: the rest goes with the testbed, when this process ends.
 func Run(ctx context.Context, known catalog.Catalog, job Job) (code int, err error) {
 	unix.CloseOnExec(testbed.InputFD)
 	input := os.NewFile(testbed.InputFD, "input")

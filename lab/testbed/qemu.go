@@ -96,7 +96,7 @@ func (q QEMU) Run(ctx context.Context, c Command) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	g := &guest{stdout: c.Stdout, stderr: c.Stderr, console: &tail{max: 16 << 10}}
+	g := &guest{stdout: c.Stdout, stderr: c.Stderr, console: &tail{max: consoleKept}}
 	return g.run(ctx, j, RoleQEMU, spec)
 }
 

@@ -146,7 +146,7 @@ func (u *UML) Run(ctx context.Context, c Command) (int, error) {
 		}
 		defer done()
 	}
-	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: 16 << 10}}
+	g := &guest{stdout: c.Stdout, stderr: c.Stderr, input: c.Input, console: &tail{max: consoleKept}}
 	code, err := g.run(ctx, j, RoleUML, spec)
 	return code, unbootable(k, err)
 }
@@ -346,8 +346,11 @@ func (g *guest) verdict(control string, werr error) (int, error) {
 	return -1, &GuestError{State: state, Console: consoleTail(string(g.console.b)), Booted: strings.Contains(control, upWord)}
 }
 
-// consoleLines is how much of a console is told.
-const consoleLines = 20
+// consoleKept is how many bytes of a console are kept, and consoleLines how much is told.
+const (
+	consoleKept  = 16 << 10
+	consoleLines = 20
+)
 
 // consoleTail drops what every boot says. A panic is told by its first line, too, which the
 // kernel's stack would push out.

@@ -36,9 +36,15 @@ type peer struct {
 
 // Modes lists kube-proxy's modes.
 func Modes() []modes.Mode {
+	note := ""
+	if len(Built()) == 0 {
+		note = " (available after make peers)"
+	}
 	var out []modes.Mode
 	for _, p := range peers() {
-		out = append(out, p.mode())
+		m := p.mode()
+		m.Summary += note
+		out = append(out, m)
 	}
 	return out
 }
@@ -88,9 +94,6 @@ func (p peer) mode() modes.Mode {
 		Traits: func(a modes.Args) modes.Traits {
 			return modes.Traits{RealRoot: p.realRoot || a[iptables.BackendParam] == iptables.NFT, ServiceTakes: p.serviceTakes}
 		},
-	}
-	if len(Built()) == 0 {
-		m.Summary += " (available after make peers)"
 	}
 	m.New = func(a modes.Args, machine modes.Machine) modes.Proxier {
 		return newProxier(p, m.Name, m.Arg(a, ReleaseParam), m.Arg(a, iptables.BackendParam), machine.Family)
