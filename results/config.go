@@ -27,16 +27,24 @@ func (r *Run) Variants() []Variant {
 			for k, value := range m {
 				v[k] = fmt.Sprint(value)
 			}
-			out = append(out, v)
+			out = append(out, r.lifted(v))
 		}
 	}
 	if len(out) > 0 {
 		return out
 	}
 	for _, mode := range r.words(ConfigModes) {
-		out = append(out, Variant{Mode: mode})
+		out = append(out, r.lifted(Variant{Mode: mode}))
 	}
 	return out
+}
+
+// lifted is a configured variant as it is written today.
+func (r *Run) lifted(v Variant) Variant {
+	if r.Schema == FirstSchema || r.Schema == SecondSchema {
+		return today(v)
+	}
+	return v
 }
 
 // Baseline is the name of the mode that the others are measured against.

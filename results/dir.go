@@ -229,8 +229,8 @@ func (r *Run) read(src io.Reader) error {
 			if json.Unmarshal([]byte(text), &h) != nil || !strings.HasPrefix(h.Schema, "viplab/") {
 				return errors.New("the first line names no schema: not written by viplab")
 			}
-			if h.Schema != Schema && h.Schema != FirstSchema {
-				return fmt.Errorf("schema %s is neither %s nor %s, which this viplab reads", h.Schema, Schema, FirstSchema)
+			if known := []string{Schema, SecondSchema, FirstSchema}; !slices.Contains(known, h.Schema) {
+				return fmt.Errorf("schema %s is none of those that this viplab reads (%s)", h.Schema, strings.Join(known, ", "))
 			}
 			r.Schema = h.Schema
 		} else if text != "" {
@@ -270,6 +270,9 @@ func (r *Run) decode(text string) (Record, error) {
 	}
 	var rec Record
 	err := json.Unmarshal([]byte(text), &rec)
+	if r.Schema == SecondSchema {
+		rec.Variant = today(rec.Variant)
+	}
 	return rec, err
 }
 

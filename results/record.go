@@ -18,7 +18,7 @@
 //
 // samples.jsonl is the source of all that follows it, and is written as the run
 // goes: [Writer] appends and [Open] reads a directory whose run was cut off at
-// any moment. Runs of the first format, viplab/1, which knew no variants, are read too.
+// any moment. Runs of earlier formats are read too: see [FirstSchema] and [SecondSchema].
 package results
 
 import (
@@ -28,7 +28,7 @@ import (
 )
 
 // Schema names the format that is written, and its version.
-const Schema = "viplab/2"
+const Schema = "viplab/3"
 
 // Names of metrics; [Metrics] has what each is.
 const (

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -36,7 +37,7 @@ func TestFirstSchema(t *testing.T) {
 		`{"metric":"m","factors":{"mode":"iptables","sync":"partial","backend":"legacy","services":"5","testbed":"uml","policies":"0","policy-packets":"all"},"values":[1]}`: {
 			Variant: Variant{Mode: "iptables", Testbed: "uml"}, Factors: map[string]string{Services: "5"}},
 		`{"metric":"m","factors":{"mode":"ipvs","tracking":"off","scheduler":"sh","bind":"address","forward":"dr","position":"last","vs.conntrack":"1","services":"5"},"values":[1]}`: {
-			Variant: Variant{Mode: "ipvs", "conntrack": "off", "scheduler": "sh", "forward": "dr"}, Factors: map[string]string{Position: "last", VSConntrack: "1", Services: "5"}},
+			Variant: Variant{Mode: "ipvs", "conntrack": "off", "scheduler": "sh", "forward": "dr", "bind": "address"}, Factors: map[string]string{Position: "last", VSConntrack: "1", Services: "5"}},
 		`{"metric":"m","factors":{"mode":"iptables-tree","fanout":"8","family":"dual","policies":"1000","policy-packets":"all","services":"5"},"values":[1]}`: {
 			Variant: Variant{Mode: "iptables-tree", Family: "dual", Policies: "1000", Packets: "all"}, Factors: map[string]string{Services: "5"}},
 		`{"metric":"m","factors":{"mode":"iptables-tree","fanout":"16","tracking":"on","run":"a","services":"5"},"values":[1]}`: {
@@ -50,6 +51,29 @@ func TestFirstSchema(t *testing.T) {
 		if !reflect.DeepEqual(run.Records[0], want) {
 			t.Errorf("%s: %+v", text, run.Records[0])
 		}
+	}
+}
+
+// TestSecondSchema: an unnamed binding of that time is an address, which is said now, and a
+// route need not be.
+func TestSecondSchema(t *testing.T) {
+	text := `{"schema":"viplab/2"}
+{"metric":"m","variant":{"mode":"ipvs"},"at":{"services":"5"},"values":[1]}
+{"metric":"m","variant":{"mode":"ipvs","bind":"route"},"at":{"services":"5"},"values":[1]}
+{"metric":"m","variant":{"mode":"ipvs","bind":"alias"},"at":{"services":"5"},"values":[1]}
+{"metric":"m","variant":{"mode":"iptables"},"at":{"services":"5"},"values":[1]}
+`
+	run := &Run{Config: map[string]any{ConfigVariants: []any{map[string]any{Mode: "ipvs"}}}}
+	if err := run.read(strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range run.Records {
+		got = append(got, r.Variant.Key())
+	}
+	got = append(got, run.Variants()[0].Key())
+	if want := []string{"bind=address/mode=ipvs", "mode=ipvs", "bind=alias/mode=ipvs", "mode=iptables", "bind=address/mode=ipvs"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -70,7 +94,7 @@ func TestOldRun(t *testing.T) {
 			keys[r.Variant.Key()] = true
 		}
 	}
-	if len(keys) != 3 || !keys["endpoints=2/mode=ipvs/ports=1/testbed=uml"] {
+	if len(keys) != 3 || !keys["bind=address/endpoints=2/mode=ipvs/ports=1/testbed=uml"] {
 		t.Errorf("variants: %v", keys)
 	}
 	if v := run.Variants(); len(v) != 5 || v[0].Mode() != "direct" || run.Baseline() != "direct" || run.Command() != nil {

@@ -300,16 +300,16 @@ func TestHeldOutByLayout(t *testing.T) {
 func TestSquaresNeedSizes(t *testing.T) {
 	c := &Calibration{Spec: synth.Spec{Services: 1, Endpoints: 2, Ports: 1, Seed: 1}}
 	for _, n := range []int{1, 1000, 5000, 20000} {
-		c.Cells = append(c.Cells, Observation{Quantity: modes.FullSync, Mode: "ipvs", Services: n, Measured: 0.05 + 50e-6*float64(n)*(1+float64(n)/50000)})
+		c.Cells = append(c.Cells, Observation{Quantity: modes.FullSync, Mode: "iptables", Services: n, Measured: 0.05 + 50e-6*float64(n)*(1+float64(n)/50000)})
 	}
-	const square = "VIP looked through when one is bound"
+	const square = "chain in the tool's index"
 	for upTo, want := range map[int]bool{5000: false, 20000: true} {
 		fitted, err := c.Without(catalog.All(), func(n int) bool { return n > upTo })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := fitted.Costs[modes.FullSync]["ipvs"][square]; ok != want {
-			t.Errorf("up to %d: %v", upTo, fitted.Costs[modes.FullSync]["ipvs"])
+		if _, ok := fitted.Costs[modes.FullSync]["iptables"][square]; ok != want {
+			t.Errorf("up to %d: %v", upTo, fitted.Costs[modes.FullSync]["iptables"])
 		}
 	}
 }

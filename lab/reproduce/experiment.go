@@ -1,10 +1,12 @@
 package reproduce
 
 import (
+	"maps"
 	"time"
 
 	"viplab/lab/session"
 	"viplab/modes/catalog"
+	"viplab/modes/ipvs"
 )
 
 // Experiment is a bench that one or more targets need. Its configuration has a time at
@@ -65,6 +67,14 @@ func Experiments(known catalog.Catalog, quick bool) []Experiment {
 		ports.Services, policies.Policies = []int{1, 1000}, []int{0, 10000}
 		appends.Services, appends.Limit = []int{1, 1000, 5000}, 3*time.Second
 		plain.Plain, plain.Limit = []int{100, 200, 1000, 10000}, 5*time.Second
+	}
+	// What was published of IPVS was measured with VIPs as addresses, as kube-proxy has them.
+	for _, c := range []*session.Config{&curves, &ports, &appends, &reuse} {
+		c.Params = maps.Clone(c.Params)
+		if c.Params == nil {
+			c.Params = map[string]session.Values{}
+		}
+		c.Params[ipvs.BindParam] = session.Values{ipvs.BindAddress}
 	}
 	return append([]Experiment{
 		{Curves, "all that grows with the number of Services: first packets, connections, syncs, memory, throughput", curves},

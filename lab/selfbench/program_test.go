@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -280,27 +281,28 @@ func BenchmarkIPVSServers(b *testing.B) {
 	}, func(b *testing.B, _ *topo.Topology) time.Duration { return tool(b, input, "ipvsadm", "-R") })
 }
 
-// BenchmarkIPVSFullSync: a full sync, addresses and sets included, against
+// BenchmarkIPVSFullSync: a full sync, routes and sets included, against
 // ipvsadm -R, ipset restore and ip -batch.
 func BenchmarkIPVSFullSync(b *testing.B) {
 	need(b, ipvs.New(ipvs.Options{}))
 	snap := spec().Snapshot()
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	entries := lines(snap, "ipset ", ipvs.AddEntry)
-	addresses := lines(snap, "ip ", ipvs.AddAddress)
+	routes := lines(snap, "ip ", ipvs.AddAddress)
 	compare(b, full(func() modes.Proxier { return ipvs.New(ipvs.Options{}) }, snap),
 		func(b *testing.B, _ *topo.Topology) time.Duration {
 			start := time.Now()
 			prepare(b, snap)
 			tool(b, servers, "ipvsadm", "-R")
 			tool(b, entries, "ipset", "restore")
-			tool(b, addresses, "ip", "-batch", "-")
+			tool(b, routes, "ip", "-batch", "-")
 			return time.Since(start)
 		})
 }
 
 func prepare(b *testing.B, snap modes.Snapshot) {
-	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: ipvs.Device}}); err != nil {
+	// Routes need a device that is up.
+	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: ipvs.Device, Flags: net.FlagUp}}); err != nil {
 		b.Error(err)
 	}
 	if err := ipvs.CreateSets(ipvs.Options{}, snap); err != nil {
@@ -310,7 +312,7 @@ func prepare(b *testing.B, snap modes.Snapshot) {
 
 // BenchmarkIPVSOneProcessAnEntry: a full sync against what the real kube-proxy
 // does, one ipset process for each entry. It is measured on 200 entries and
-// extrapolated to all of them; virtual servers and addresses come on top.
+// extrapolated to all of them; virtual servers and routes come on top.
 func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 	need(b, ipvs.New(ipvs.Options{}))
 	snap := spec().Snapshot()
@@ -330,7 +332,8 @@ func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 		})
 }
 
-// BenchmarkIPVSDelta: adding one Service on top of N, which must not grow with N.
+// BenchmarkIPVSDelta: adding one Service on top of N, by routes and by addresses; by routes it must
+// not grow with N.
 func BenchmarkIPVSDelta(b *testing.B) {
 	need(b, ipvs.New(ipvs.Options{}))
 	for i := range 8 {

@@ -331,7 +331,7 @@ func TestCaveats(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Join(c.caveats(all), "\n")
-	for _, want := range []string{testbed.Caveat(testbed.UMLName), "forward=tunnel", "one dummy device"} {
+	for _, want := range []string{testbed.Caveat(testbed.UMLName), "forward=tunnel", "by routes"} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is there %d times", want, strings.Count(text, want))
 		}

@@ -12,22 +12,27 @@ import (
 	self "viplab/modes/packet/node"
 )
 
-// Device is the first of the dummy devices that hold VIPs; see [Devices].
+// Device is the dummy device that VIPs are bound to, the first one if there are several; see
+// [Options.Devices].
 const Device = "kube-ipvs0"
 
 // devicePrefix is what the names of the dummy devices of both families begin with.
 const devicePrefix = "kube-ip"
 
-// addressesPerDevice is how many VIPs a dummy device is meant for. The kernel
-// walks all addresses of a device when one is added or deleted: with all VIPs on
+// addressesPerDevice is how many VIPs a dummy device is meant for by [BindAddress]. The
+// kernel walks all addresses of a device when one is added or deleted: with all VIPs on
 // one device, as kube-proxy has it, a full sync is quadratic in part. At 20000
 // Services it took 2.2 s with one device and 1.2 s with twenty, in the guest.
-// See also [BindRoute].
 const addressesPerDevice = 1024
 
 // Devices is how many dummy devices a Snapshot of n Services gets: kube-ipvs0,
-// kube-ipvs1 and so on. Up to 1023 Services it is one, as in kube-proxy.
-func Devices(n int) int { return 1 + n/addressesPerDevice }
+// kube-ipvs1 and so on. With routes it is one, and with addresses up to 1023 Services.
+func (o Options) Devices(n int) int {
+	if o.Bind != BindAddress {
+		return 1
+	}
+	return 1 + n/addressesPerDevice
+}
 
 // deviceName is the name of the i-th dummy device. kube-proxy has one for both
 // families.
@@ -46,7 +51,7 @@ func (o Options) addDevice(name string) error {
 	}
 	// Routes and addresses of IPv6 need a device that is up; addresses of IPv4 do
 	// not.
-	if o.Bind != BindRoute && o.Family != modes.IPv6 {
+	if !o.byRoute() && o.Family != modes.IPv6 {
 		return nil
 	}
 	link, err := netlink.LinkByName(name)

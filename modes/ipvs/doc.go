@@ -1,9 +1,10 @@
 // Package ipvs is the mode `ipvs`: a virtual server in the kernel's IPVS table
 // for each Service port, as the real kube-proxy has it.
 //
-//   - Every VIP is an address of the dummy device kube-ipvs0, because IPVS takes
-//     packets on their way into the host (LOCAL_IN). Beyond 1023 Services there
-//     are several such devices; [Devices] says why.
+//   - Every VIP is local by a route of the dummy device kube-ipvs0, because IPVS takes
+//     packets on their way into the host (LOCAL_IN). In kube-proxy it is an address of
+//     that device ([BindAddress]): the same to a packet, but the kernel looks through all
+//     addresses of the host whenever one is added.
 //   - Virtual and real servers are a hash table that is filled over netlink:
 //     one lookup a packet, whatever the number of Services.
 //   - ipsets (KUBE-CLUSTER-IP, KUBE-LOOP-BACK) let a constant number of iptables

@@ -111,7 +111,7 @@ func (e *Writer) address(o Op) error {
 	ip := o.VIP.Addr().AsSlice()
 	// A VIP's device follows from the VIP alone, so that it is found again.
 	device := e.bound[crc32.ChecksumIEEE(ip)%uint32(len(e.bound))]
-	if e.Bind == BindRoute {
+	if e.byRoute() {
 		return e.localRoute(o, ip, device)
 	}
 	switch {
@@ -125,18 +125,25 @@ func (e *Writer) address(o Op) error {
 	e.route.begin(o, typ, flags, header...)
 	e.route.attr(unix.IFA_LOCAL, ip...)
 	e.route.attr(unix.IFA_ADDRESS, ip...)
+	if e.Bind == BindAlias && o.Kind == AddAddress && o.VIP.Addr().Is6() {
+		// An alias is not to be what the node sends from, or masquerades by, which IPv6
+		// leaves to the device's addresses that are not deprecated (RFC 6724): preferred
+		// for 0 s, valid for ever, as struct ifa_cacheinfo has them.
+		lifetimes := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 0), math.MaxUint32)
+		e.route.attr(unix.IFA_CACHEINFO, append(lifetimes, make([]byte, 8)...)...)
+	}
 	return e.route.end()
 }
 
 // localRoute makes a VIP local by a route alone.
 func (e *Writer) localRoute(o Op, ip []byte, device uint32) error {
-	typ, flags := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	typ, flags, protocol := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL), byte(unix.RTPROT_KERNEL)
 	if o.Kind == DelAddress {
-		typ, flags = unix.RTM_DELROUTE, 0
+		typ, flags, protocol = unix.RTM_DELROUTE, 0, unix.RTPROT_UNSPEC // whoever has made it
 	}
 	// struct rtmsg: family, destination and source length, TOS, table,
 	// protocol, scope, type, flags.
-	e.route.begin(o, typ, flags, byte(e.Family.Domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
+	e.route.begin(o, typ, flags, byte(e.Family.Domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, protocol, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
 	e.route.attr(unix.RTA_DST, ip...)
 	e.route.attr32(unix.RTA_OIF, device)
 	return e.route.end()

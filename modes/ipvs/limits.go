@@ -19,8 +19,10 @@ func caveats() []modes.Caveat {
 		{When: modes.Args{ForwardParam: Tunnel}, Text: "Tunnels (forward=tunnel): " + past},
 		{When: modes.Args{LookupParam: LookupRules}, Text: "lookup=rules is mode ipvs without ipsets: two rules a Service port and one an " +
 			"endpoint stand for what a set has. It is there to show what ipsets spare."},
-		{Text: "The ipvs mode spreads VIPs over one dummy device for each 1024 Services; the real " +
-			"kube-proxy has one device, whose address list the kernel walks at every change. It writes sets and servers in " +
-			"batches over netlink; the real kube-proxy starts a process for each set entry."},
+		{When: modes.Args{BindParam: BindAddress}, Text: "With bind=address mode ipvs spreads VIPs over one dummy device for each 1024 Services; " +
+			"the real kube-proxy has one device, whose address list the kernel walks at every change."},
+		{When: modes.Args{BindParam: BindRoute}, Text: "Mode ipvs makes VIPs local by routes; the real kube-proxy adds addresses to a dummy device, all of " +
+			"which the kernel looks through at every change (bind=address)."},
+		{Text: "Mode ipvs writes sets and servers in batches over netlink; the real kube-proxy starts a process for each set entry."},
 	}
 }

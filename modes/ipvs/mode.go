@@ -19,7 +19,7 @@ const (
 // Mode is the mode as a value.
 func Mode() modes.Mode {
 	return modes.Mode{
-		Name: "ipvs", Summary: "virtual servers in the kernel's hash table, VIPs on a dummy device, ipsets", DataPath: "one hash lookup",
+		Name: "ipvs", Summary: "virtual servers in the kernel's hash table, VIPs local by routes, ipsets", DataPath: "one hash lookup",
 		Fallback: "iptables", Params: params(), Needs: []string{"ip_vs", "dummy", "ip_set", "iptables"}, Limits: Limits(),
 		Refuses: func(a modes.Args, svc *modes.Service) error { return OptionsFor(a, svc.Family()).refuses(svc) },
 		Caveats: caveats(),
@@ -37,7 +37,7 @@ func params() []modes.Param {
 		return modes.Param{Name: name, Help: help, Values: values, Default: values[0]}
 	}
 	return []modes.Param{
-		one(BindParam, "how mode ipvs makes VIPs local: address (on a dummy device), route, alias (on the link to the endpoints)", Binds()),
+		one(BindParam, "how mode ipvs makes VIPs local: route, address (of a dummy device, as kube-proxy), alias (on the link to the endpoints)", Binds()),
 		one(SchedulerParam, "IPVS scheduler", Schedulers()),
 		one(ForwardParam, "how mode ipvs forwards packets: nat, dr (direct routing), tunnel", Forwards()),
 		one(LookupParam, "how mode ipvs finds what to masquerade: ipset, rules (one an endpoint, to show what ipsets spare)", Lookups()),
@@ -74,22 +74,16 @@ func traits(a modes.Args) modes.Traits {
 	return t
 }
 
-// parts says what the mode's costs are made of. A change of endpoints touches no
-// address.
+// parts says what the mode's costs are made of, with VIPs that are routes.
 func parts() map[string][]modes.Term {
 	object := modes.Term{Name: "netlink object", Of: func(c modes.Counts) float64 {
 		return c[modes.CountVIPs] + c[modes.CountServers] + c[modes.CountReals] + c[modes.CountEntries]
 	}}
-	bound := modes.Term{Name: "VIP bound", Of: func(c modes.Counts) float64 { return c[modes.CountVIPs] }}
-	// The kernel looks through all addresses of the host whenever one is added.
-	scanned := modes.Term{Name: "VIP looked through when one is bound", From: 20000, Of: func(c modes.Counts) float64 {
-		return c[modes.CountVIPs] * c[modes.CountVIPs] / 2
-	}}
 	return map[string][]modes.Term{
-		modes.FullSync:       {modes.Once, object, scanned},
+		modes.FullSync:       {modes.Once, object},
 		modes.KernelMemory:   {modes.Once, object},
-		modes.ServiceAdd:     {modes.Once, bound},
-		modes.ServiceDelete:  {modes.Once, bound},
+		modes.ServiceAdd:     {modes.Once},
+		modes.ServiceDelete:  {modes.Once},
 		modes.EndpointAdd:    {modes.Once},
 		modes.EndpointDelete: {modes.Once},
 	}

@@ -15,7 +15,7 @@ type Kind uint8
 // Operations on kernel objects, in the order in which objects are made; each deletion
 // undoes what stands as far from the end as it from the start.
 const (
-	AddAddress Kind = iota // VIP on kube-ipvs0
+	AddAddress Kind = iota // VIP local by kube-ipvs0
 	AddServer              // virtual server
 	AddReal                // real server
 	AddEntry               // ipset entry
@@ -80,9 +80,9 @@ func (o Op) String() string {
 	flag := o.flag()
 	switch o.Kind {
 	case AddAddress:
-		return fmt.Sprintf("ip addr add %s dev %s", modes.Host(o.VIP.Addr()), Device)
+		return fmt.Sprintf("ip route add local %s dev %s", modes.Host(o.VIP.Addr()), Device)
 	case DelAddress:
-		return fmt.Sprintf("ip addr del %s dev %s", modes.Host(o.VIP.Addr()), Device)
+		return fmt.Sprintf("ip route del local %s dev %s", modes.Host(o.VIP.Addr()), Device)
 	case AddServer, SetServer:
 		persist := ""
 		if o.Persist > 0 {

@@ -6,7 +6,8 @@ import (
 	"viplab/modes"
 )
 
-// Options are the mode's variants. Their zero values are what kube-proxy does.
+// Options are the mode's variants. Their zero values are the defaults: what kube-proxy does, but
+// for Bind.
 type Options struct {
 	// Family is IPv4 (the default) or IPv6.
 	Family modes.Family
@@ -26,17 +27,20 @@ type Options struct {
 
 // Ways to make a VIP local to the node, so that IPVS sees its packets.
 const (
+	// BindRoute: a route of type local by a dummy device, without an address. To a
+	// packet it is the same, and the kernel keeps no list of it that grows.
+	BindRoute = "route"
 	// BindAddress: an address of a dummy device, as kube-proxy has it. The
 	// kernel looks through all addresses of the host whenever one is added.
 	BindAddress = "address"
-	// BindRoute: a route of type local, without an address.
-	BindRoute = "route"
 	// BindAlias: a further address of the device that leads to the endpoints.
 	BindAlias = "alias"
 )
 
 // Binds lists them, the default first.
-func Binds() []string { return []string{BindAddress, BindRoute, BindAlias} }
+func Binds() []string { return []string{BindRoute, BindAddress, BindAlias} }
+
+func (o Options) byRoute() bool { return o.Bind == BindRoute || o.Bind == "" }
 
 // Ways in which a packet gets to its real server.
 const (

@@ -65,7 +65,8 @@ func nodePortRules() []rules.Rule {
 
 // shut is a rule for each balancer's address whose source ranges leave the node out. IPVS
 // takes the node's own packets before they come to a filter, which then sees them on
-// their way to an endpoint, from the VIP that the node dialled.
+// their way to an endpoint: from the VIP that the node dialled or, where that is no
+// address but a route of IPv6, from an address of the node's.
 func (n node) shut(s modes.Snapshot) (out []rules.Rule) {
 	for _, svc := range s.Services {
 		if !restricted(svc) || n.allowed(svc) {
@@ -73,7 +74,7 @@ func (n node) shut(s modes.Snapshot) (out []rules.Rule) {
 		}
 		for _, a := range svc.LoadBalancerIPs {
 			for _, p := range svc.Ports {
-				out = append(out, rules.Rule{Src: modes.Host(a), Proto: p.Protocol, Virtual: true, To: netip.AddrPortFrom(a, p.Port), Target: rules.Drop})
+				out = append(out, rules.Rule{SrcLocal: true, Proto: p.Protocol, Virtual: true, To: netip.AddrPortFrom(a, p.Port), Target: rules.Drop})
 			}
 		}
 	}

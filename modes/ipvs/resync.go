@@ -82,7 +82,7 @@ func (p *Proxier) setUp(s modes.Snapshot) error {
 		return err
 	}
 	if p.devices == 0 {
-		p.devices = Devices(len(s.Services))
+		p.devices = p.options.Devices(len(s.Services))
 	}
 	for i := range p.devices {
 		if err := p.options.addDevice(p.options.deviceName(i)); err != nil {
@@ -140,7 +140,7 @@ func (p *Proxier) readSets(note func(Op)) error {
 // among the uplink's that the Proxier may have bound.
 func (p *Proxier) readAddresses(note func(Op)) error {
 	found := func(a netip.Addr) { note(Op{Kind: AddAddress, VIP: netip.AddrPortFrom(a, 0)}) }
-	if p.options.Bind == BindRoute {
+	if p.options.byRoute() {
 		return p.readRoutes(found)
 	}
 	list, err := openLister()

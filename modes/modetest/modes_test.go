@@ -97,33 +97,39 @@ func (b *Rig) dump() (text string, err error) {
 // bound, packets forwarded, and what to masquerade looked up.
 func TestVariants(t *testing.T) {
 	mode := ipvs.Mode()
-	all := []modes.Args{{ipvs.ForwardParam: ipvs.DirectRouting, ipvs.BindParam: ipvs.BindRoute}, {ipvs.ForwardParam: ipvs.Tunnel, ipvs.BindParam: ipvs.BindRoute}}
+	all := []modes.Args{{ipvs.ForwardParam: ipvs.DirectRouting, ipvs.BindParam: ipvs.BindAddress}, {ipvs.ForwardParam: ipvs.Tunnel, ipvs.BindParam: ipvs.BindAddress}}
 	for _, p := range mode.Params {
 		if p.Name != ipvs.SchedulerParam { // see TestSchedulers
 			all = append(all, mode.Product(map[string][]string{p.Name: p.Values})...)
 		}
 	}
 	for _, args := range all {
-		t.Run(args.String(), func(t *testing.T) {
-			spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, SamePort: mode.TraitsOf(args).DirectServerReturn}
-			b := NewRig(t, mode, args, spec)
-			before := b.State()
-			b.Program(b.Snapshot)
-			if err := b.Validate(true); err != nil {
-				t.Fatal(err)
-			}
-			gone := b.Snapshot.Services[4]
-			b.Program(b.Snapshot.Without(4))
-			if err := b.Unanswered(trial.Front(gone)); err != nil {
-				t.Error(err)
-			}
-			if err := b.Net.Node.Do(b.Proxier.Close); err != nil {
-				t.Fatal(err)
-			}
-			if after := b.State(); after != before {
-				t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
-			}
-		})
+		t.Run(args.String(), func(t *testing.T) { testVariant(t, args, modes.IPv4) })
+	}
+	for _, bind := range ipvs.Binds() {
+		t.Run("ipv6/"+bind, func(t *testing.T) { testVariant(t, modes.Args{ipvs.BindParam: bind}, modes.IPv6) })
+	}
+}
+
+func testVariant(t *testing.T, args modes.Args, family modes.Family) {
+	mode := ipvs.Mode()
+	spec := synth.Spec{Services: 10, Endpoints: 2, Ports: 1, Seed: 1, Family: family, SamePort: mode.TraitsOf(args).DirectServerReturn}
+	b := NewRig(t, mode, args, spec)
+	before := b.State()
+	b.Program(b.Snapshot)
+	if err := b.Validate(true); err != nil {
+		t.Fatal(err)
+	}
+	gone := b.Snapshot.Services[4]
+	b.Program(b.Snapshot.Without(4))
+	if err := b.Unanswered(trial.Front(gone)); err != nil {
+		t.Error(err)
+	}
+	if err := b.Net.Node.Do(b.Proxier.Close); err != nil {
+		t.Fatal(err)
+	}
+	if after := b.State(); after != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
 }
 

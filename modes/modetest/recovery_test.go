@@ -145,10 +145,10 @@ func handsOf(mode string, vip netip.Addr, real *modes.Service) []string {
 		return hands
 	}
 	return append(hands,
-		fmt.Sprintf("ip addr del %s/32 dev %s", vip, ipvs.Device), fmt.Sprintf("ipvsadm -D -t %s:80", vip),
+		fmt.Sprintf("ip route del local %s dev %s", vip, ipvs.Device), fmt.Sprintf("ipvsadm -D -t %s:80", vip),
 		fmt.Sprintf("ipvsadm -d -t %s:80 -r %s", real.ClusterIP, real.Endpoints[0].At(real.Ports[0])),
 		fmt.Sprintf("ipvsadm -e -t %s:80 -r %s -m -w 7", real.ClusterIP, real.Endpoints[1].At(real.Ports[0])),
-		"ipvsadm -A -t 10.96.77.77:80 -s wlc", "ip addr add 10.96.77.77/32 dev "+ipvs.Device,
+		"ipvsadm -A -t 10.96.77.77:80 -s wlc", "ip route add local 10.96.77.77 dev "+ipvs.Device,
 		"ipset flush KUBE-LOOP-BACK", "ipset add KUBE-CLUSTER-IP 10.96.77.77,tcp:80",
 		fmt.Sprintf("ipvsadm -E -t %s:80 -s lc -p 60", real.ClusterIP))
 }
