@@ -17,9 +17,7 @@ import (
 type Question struct {
 	// Name is a short one for tables; About begins a sentence, in lower case.
 	Name, About string
-	// Main is set for the ones that a first screen answers.
-	Main   bool
-	Metric string
+	Metric      string
 	// At are factors of the cells.
 	At map[string]string
 	// Quantity is the simulation's name of it, empty for what is not simulated.
@@ -45,14 +43,14 @@ func Questions() []Question {
 		return summary.With(at, results.From, where)
 	}
 	return []Question{
-		{OneChange, "programming one Service more", true, results.SyncDelta, summary.With(nil, results.Change, "service-add"), "service-add"},
-		{FirstPacket, "the first packet of a connection, to the last Service", true, results.FirstPacket,
+		{OneChange, "programming one Service more", results.SyncDelta, summary.With(nil, results.Change, "service-add"), "service-add"},
+		{FirstPacket, "the first packet of a connection, to the last Service", results.FirstPacket,
 			summary.With(nil, results.Position, "last", results.Protocol, "tcp", results.From, "client"), "first packet"},
-		{BulkData, "bulk data through the last Service", true, results.Throughput, from("", last), ""},
-		{BulkData + fromNode, "bulk data through the last Service" + fromNode, false, results.Throughput, from("node", last), ""},
-		{Connections, "new connections a second", false, results.ConnectionsRate, from("", nil), ""},
-		{Connections + fromNode, "new connections a second" + fromNode, false, results.ConnectionsRate, from("node", nil), ""},
-		{Programming, "programming everything", false, results.SyncFull, nil, "full sync"},
+		{BulkData, "bulk data through the last Service", results.Throughput, from("", last), ""},
+		{BulkData + fromNode, "bulk data through the last Service" + fromNode, results.Throughput, from("node", last), ""},
+		{Connections, "new connections a second", results.ConnectionsRate, from("", nil), ""},
+		{Connections + fromNode, "new connections a second" + fromNode, results.ConnectionsRate, from("node", nil), ""},
+		{Programming, "programming everything", results.SyncFull, nil, "full sync"},
 	}
 }
 

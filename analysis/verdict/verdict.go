@@ -108,6 +108,7 @@ func Judge(c Curve) Verdict {
 
 // kind follows from shape and level. Shapes that differ are a finding at any level. Levels that
 // differ are none by themselves where shapes agree or cannot be told: machines of many years do.
+// Where there are too few points for a shape, the level is all that was published.
 func (v Verdict) kind(c Curve) Kind {
 	level := c.NoLevel == "" && v.Ratio > 1.0/sameLevel && v.Ratio < sameLevel
 	switch {
