@@ -2,6 +2,7 @@ package advice
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,32 @@ func TestAdvise(t *testing.T) {
 	}
 	if a, err := Advise(catalog.All(), grown(), Input{Kernel: "7.3"}); err != nil || a.Services != 5000 {
 		t.Errorf("its own kernel: %+v %v", a, err)
+	}
+}
+
+// TestFamilies: of a run of both families that of the Services counts, and a run of the other
+// one alone says so.
+func TestFamilies(t *testing.T) {
+	run := grown()
+	topology := func(f modes.Family) modes.Topology {
+		return synth.Spec{Services: 5000, Endpoints: 1, Ports: 1, Family: f}
+	}
+	const other = "Your Services are of ipv6; what was measured is not."
+	a, err := Advise(catalog.All(), run, Input{Services: 5000, Topology: topology(modes.IPv6)})
+	if got := text(t, a, err); !strings.Contains(got, other) {
+		t.Errorf("of ipv4 alone:\n%s", got)
+	}
+	for _, r := range slices.Clone(run.Records) {
+		r.Variant = maps.Clone(r.Variant)
+		r.Variant[results.Family] = string(modes.IPv6)
+		run.Records = append(run.Records, r)
+	}
+	for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
+		a, err := Advise(catalog.All(), run, Input{Services: 5000, Topology: topology(f)})
+		got := text(t, a, err)
+		if strings.Contains(got, other) || strings.Contains(got, "family=ipv6") != (f == modes.IPv6) {
+			t.Errorf("%s out of both:\n%s", f, got)
+		}
 	}
 }
 

@@ -61,7 +61,10 @@ type Advice struct {
 	Input
 	// From says what was measured, where; Simulation what the rest is calibrated with, empty
 	// where nothing is simulated.
-	From       string     `json:"from"`
+	From string `json:"from"`
+	// Family is a sentence on the address family of what was measured, where it is not that of
+	// the Topology.
+	Family     string     `json:"family,omitempty"`
 	Simulation string     `json:"simulation,omitempty"`
 	Standings  []Standing `json:"standings"`
 	// Matters and Rates are sentences on the budget and on the rate of changes.
@@ -104,7 +107,7 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 			out.Services = sizes[len(sizes)-1]
 		}
 	}
-	series := s.Series()
+	series := out.ofFamily(s.Series())
 	// Only a run of a mode says what it costs beside others on its machine.
 	if len(series) == 0 {
 		for _, m := range known {
@@ -273,4 +276,22 @@ func rates(st Standing, changes float64) []string {
 		out = append(out, fmt.Sprintf("%s %s %s changes a second: one by one it programs %s%s", e.Label, word, summary.Number(changes), most, why))
 	}
 	return out
+}
+
+// ofFamily keeps the series of the family that the Topology is of, if any is; else it says that
+// there are none.
+func (a *Advice) ofFamily(series []summary.Series) []summary.Series {
+	if a.Topology == nil || len(series) == 0 {
+		return series
+	}
+	want := modes.FamilyOf(a.Topology.VIP(0))
+	other := func(one summary.Series) bool {
+		family := modes.Family(one.Variant[results.Family])
+		return family != want && (family != "" || want != modes.IPv4)
+	}
+	if !slices.ContainsFunc(series, func(one summary.Series) bool { return !other(one) }) {
+		a.Family = fmt.Sprintf("Your Services are of %s; what was measured is not.", want)
+		return series
+	}
+	return slices.DeleteFunc(series, other)
 }

@@ -19,6 +19,9 @@ func (a *Advice) Write(w io.Writer) error {
 			fmt.Fprintln(w, "It is of Services of ipv6; what an operation costs is that of ipv4.")
 		}
 	}
+	if a.Family != "" {
+		fmt.Fprintln(w, a.Family)
+	}
 	for _, s := range a.Standings {
 		fmt.Fprintf(w, "\n%s\n  %s.\n", upper(s.Question.About), s.Text())
 	}

@@ -31,8 +31,8 @@ Services, which modes are ahead, which are behind and by how much, and which can
 told apart: intervals decide, not medians. At a number that was not measured it
 simulates, with costs from the run, and says so. Beside it stands what each mode cannot
 do. Without any run all of it is simulated. --from takes the Services of your own cluster:
-their number, what they ask for, and, where it simulates, the rules that they take. Those
-of IPv6 count where there are no others, since each family has rules of its own.`,
+their number, what they ask for, and, where it simulates, the rules that they take. Of two
+address families the one with more Services counts, since each has rules of its own.`,
 		Example: `  viplab advise
   viplab advise --services 5000 --changes 2 --budget 100ms
   kubectl get services,endpointslices -A -o yaml | viplab advise --from - --changes 2
@@ -81,8 +81,7 @@ of IPv6 count where there are no others, since each family has rules of its own.
 }
 
 // advise takes the Services of a cluster, if one is named, into the input. A family's rules
-// are apart from the other's: what counts is the Services of IPv4, or, if there are none,
-// those of IPv6.
+// are apart from the other's: what counts is the Services of the one that has more.
 func (f *clusterFlags) advise(cmd *cobra.Command, in *advice.Input) error {
 	switch {
 	case f.from == "" && f.node != "":
@@ -101,7 +100,9 @@ func (f *clusterFlags) advise(cmd *cobra.Command, in *advice.Input) error {
 		return err
 	}
 	if c.Families() == modes.Dual {
-		c.KeepFamilies(modes.IPv4)
+		all, family := len(c.Snapshot.Services), c.Larger()
+		c.KeepFamilies(family)
+		fmt.Fprintf(cmd.ErrOrStderr(), "advise goes by those of %s, %d of %d: a packet meets the rules of its own family alone\n", family, len(c.Snapshot.Services), all)
 	}
 	if err := c.Move(); err != nil {
 		return err

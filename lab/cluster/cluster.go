@@ -143,6 +143,20 @@ func (c *Cluster) Keep(list ...Asked) {
 	})
 }
 
+// Larger is the address family that has more of its Services, IPv4 of two alike.
+func (c Cluster) Larger() modes.Family {
+	six := 0
+	for _, svc := range c.Snapshot.Services {
+		if svc.Family() == modes.IPv6 {
+			six++
+		}
+	}
+	if 2*six > len(c.Snapshot.Services) {
+		return modes.IPv6
+	}
+	return modes.IPv4
+}
+
 // KeepFamilies leaves out the Services of other address families.
 func (c *Cluster) KeepFamilies(f modes.Family) {
 	c.leave(func(svc *modes.Service) error {
