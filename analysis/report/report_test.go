@@ -177,12 +177,18 @@ func TestEmptyRun(t *testing.T) {
 func TestFromTheNode(t *testing.T) {
 	run := &results.Run{Dir: t.TempDir(), Config: map[string]any{}}
 	at := map[string]string{results.Services: "5", results.Position: "last"}
-	for _, metric := range []string{results.ConnectionsRate, results.ConnectionCPU, results.Throughput} {
+	for _, metric := range []string{results.ConnectionsRate, results.ConnectionCPU, results.Throughput,
+		results.LiveLatency, results.LiveStall, results.LiveLost, results.Evenness, results.FirstCorrect} {
+		at := at
+		if metric == results.FirstCorrect {
+			at = summary.With(at, results.Change, "service-add")
+		}
 		run.Records = append(run.Records, cell(metric, results.Variant{results.Mode: "ebpf"}, at, 100),
 			cell(metric, results.Variant{results.Mode: "ebpf", "attach": "socket"}, summary.With(at, results.From, "node"), 100))
 	}
 	md := written(t, run)
-	for _, label := range []string{"new connections", "CPU a connection", "iperf3, last Service"} {
+	for _, label := range []string{"new connections", "CPU a connection", "iperf3, last Service", "latency beside full syncs",
+		"longest time without an answer", "lost requests", "busiest endpoint over the mean", "first right answer of an added Service"} {
 		rows := 0
 		for line := range strings.Lines(md) {
 			if strings.HasPrefix(line, "| "+label) {

@@ -100,7 +100,7 @@ func recordDelta(st *trial.Stage, s trial.Synced, kind string, svc *modes.Servic
 		took := clock.Since(s.Start) - s.Cost.Apart
 		if err == nil && st.IsRight(svc, from) == nil {
 			st.Record(results.SyncDelta, change, s.Took.Seconds())
-			st.Record(results.FirstCorrect, change, took.Seconds())
+			st.Record(results.FirstCorrect, st.AtHome(change), took.Seconds())
 			st.RecordCost(s, kind)
 			return nil
 		}

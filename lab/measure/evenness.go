@@ -28,6 +28,6 @@ func evenness(_ context.Context, st *trial.Stage) error {
 	if err != nil {
 		return err
 	}
-	st.Record(results.Evenness, nil, slices.Max(seen)*float64(len(svc.Endpoints))/float64(n))
+	st.Record(results.Evenness, st.AtHome(nil), slices.Max(seen)*float64(len(svc.Endpoints))/float64(n))
 	return nil
 }

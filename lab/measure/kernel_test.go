@@ -16,6 +16,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/direct"
+	"viplab/modes/ebpf"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
 	"viplab/modes/snapshot/synth"
@@ -138,6 +139,33 @@ func TestTrial(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFromHome: whatever is measured with clients of a mode that serves the node alone says so.
+func TestFromHome(t *testing.T) {
+	b := modetest.NewRig(t, ebpf.Mode(), modes.Args{ebpf.AttachParam: string(ebpf.Socket)}, synth.Spec{Services: 5, Endpoints: 2, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	out := b.Record()
+	b.Plan.Deltas, b.Plan.Live = 1, time.Second
+	for _, m := range []trial.Measurement{measure.Deltas(), measure.Live(), measure.Evenness()} {
+		if err := m.Run(t.Context(), b.Stage); err != nil {
+			t.Fatalf("%s: %v", m.Name, err)
+		}
+	}
+	seen := map[string]string{}
+	for _, ev := range events(t, out) {
+		if r := ev.Record; r != nil {
+			seen[r.Metric] = r.Factors[results.From]
+		}
+	}
+	for _, metric := range []string{results.FirstCorrect, results.TPS, results.LiveLatency, results.LiveService, results.LiveStall, results.LiveLost, results.Evenness} {
+		if from := seen[metric]; from != string(modes.FromNode) {
+			t.Errorf("%s is from %q", metric, from)
+		}
+	}
+	if from := seen[results.SyncDelta]; from != "" {
+		t.Errorf("a sync, which has no clients, is from %q", from)
+	}
 }
 
 // TestPortsExhausted: a client that runs out of ports says so.

@@ -99,9 +99,10 @@ func recordLive(st *trial.Stage, requests []workload.Request) {
 		}
 		stall = max(stall, gap)
 	}
-	st.Record(results.TPS, nil, bins...)
-	st.Record(results.LiveLatency, nil, latencies...)
-	st.Record(results.LiveService, nil, service...)
-	st.Record(results.LiveStall, nil, float64(stall)/1000)
-	st.Record(results.LiveLost, nil, float64(lost))
+	home := st.AtHome(nil)
+	st.Record(results.TPS, home, bins...)
+	st.Record(results.LiveLatency, home, latencies...)
+	st.Record(results.LiveService, home, service...)
+	st.Record(results.LiveStall, home, float64(stall)/1000)
+	st.Record(results.LiveLost, home, float64(lost))
 }
