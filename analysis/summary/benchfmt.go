@@ -19,8 +19,9 @@ const mostBench = 100
 // WriteBench writes the samples in the Go benchmark text format, which benchstat
 // reads: variant and factors in the name, the environment as configuration lines, and
 // for each unit which values are the better ones. Of a cell whose interval is that of its
-// rounds these are the rounds' medians, since samples of one round resemble each other; of
-// others all samples, or so many of them at equal distances.
+// rounds, or which has several rounds of a few samples each, these are the rounds' medians,
+// since samples of one round resemble each other; of others all samples, or so many of them at
+// equal distances.
 func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 	out := benchfmt.NewWriter(w)
 	for _, u := range s.benchUnits() {
@@ -48,7 +49,7 @@ func (s *Summary) WriteBench(w io.Writer, env results.Env) error {
 
 // benchValues are the values that stand for a cell, in the order of measurement.
 func (c *Cell) benchValues() []float64 {
-	if c.ByRounds {
+	if c.ByRounds || len(c.Trials) > 1 && c.fewEach() {
 		var out []float64
 		for _, round := range slices.Sorted(maps.Keys(c.Trials)) {
 			out = append(out, c.Trials[round])

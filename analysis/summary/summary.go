@@ -49,7 +49,8 @@ type Cell struct {
 	// ByRounds is set when the interval is that of the rounds' medians. Samples
 	// of one round resemble each other more than those of another (same guest,
 	// same memory layout), so an interval over all samples would be too narrow;
-	// with fewer than six rounds it is all there is.
+	// with fewer than six rounds it is all there is, and only where a round has
+	// many samples.
 	ByRounds    bool         `json:"interval_by_rounds"`
 	Percentiles []Percentile `json:"percentiles,omitempty"`
 	// Over is set when any sample was cut off by a budget: the true median
@@ -237,9 +238,18 @@ func (c *Cell) summarise() error {
 }
 
 // byRounds takes the interval from the rounds' medians, where there are enough
-// rounds of several samples each.
+// rounds of several samples each. Of fewer rounds it takes the interval away where a round
+// has too few samples for one of its own: what is cheap is made again within a trial, and as
+// samples of their own five changes in each of two rounds would tell more than those rounds do.
 func (c *Cell) byRounds() {
-	if len(c.Trials) < leastRounds || c.N <= len(c.Trials) {
+	if c.N <= len(c.Trials) {
+		return
+	}
+	if len(c.Trials) < leastRounds {
+		if c.Interval && c.fewEach() {
+			c.Lo, c.Hi, c.Interval = 0, 0, false
+			c.Warnings = append(c.Warnings, fmt.Sprintf("need >= %d rounds for an interval: samples of one round resemble each other", leastRounds))
+		}
 		return
 	}
 	rounds := benchmath.NewSample(slices.Collect(maps.Values(c.Trials)), &benchmath.DefaultThresholds)
@@ -249,6 +259,9 @@ func (c *Cell) byRounds() {
 		c.Lo, c.Hi, c.ByRounds, c.Interval = min(sum.Lo, c.Median), max(sum.Hi, c.Median), true, true
 	}
 }
+
+// fewEach tells whether a round has too few samples for an interval of its own.
+func (c *Cell) fewEach() bool { return c.N < leastRounds*len(c.Trials) }
 
 // Select lists the cells of a metric that have all the given factors or keys of their
 // variant; an empty value is for a cell that has none. Nothing that is not named is looked at,

@@ -206,6 +206,33 @@ func TestByRounds(t *testing.T) {
 	}
 }
 
+// TestRepeatsOfFewRounds: what is made a few times within a trial is no sample of its own, so
+// that it depends on the rounds whether there is an interval, and not on the repeats.
+func TestRepeatsOfFewRounds(t *testing.T) {
+	for _, test := range []struct {
+		rounds, each       int
+		interval, byRounds bool
+	}{{1, 5, false, false}, {2, 5, false, false}, {5, 3, false, false}, {6, 5, true, true}, {6, 1, true, false}, {2, 40, true, false}} {
+		var records []results.Record
+		for round := range test.rounds {
+			r := record(results.SyncDelta, "a", numbers(test.each)...)
+			r.Round = round
+			records = append(records, r)
+		}
+		s, err := Make(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.Cells[0]
+		if c.Interval != test.interval || c.ByRounds != test.byRounds || !c.Interval && (c.Lo != 0 || c.Hi != 0 || len(c.Warnings) != 1) {
+			t.Errorf("%d rounds of %d: interval %v [%g, %g], by rounds %v, warnings %v", test.rounds, test.each, c.Interval, c.Lo, c.Hi, c.ByRounds, c.Warnings)
+		}
+		if got := len(c.benchValues()); test.rounds > 1 && test.each < leastRounds && got != test.rounds {
+			t.Errorf("%d rounds of %d: benchstat gets %d values", test.rounds, test.each, got)
+		}
+	}
+}
+
 func TestWarmup(t *testing.T) {
 	var warm, cold []results.Record
 	for range 30 {
