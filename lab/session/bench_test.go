@@ -301,6 +301,12 @@ func TestEstimateOfSlowModes(t *testing.T) {
 	if got, want := e.remaining(), (4+2*30)*time.Second+(13+60)*time.Second; got != want {
 		t.Errorf("%s at the start, want %s", got, want)
 	}
+	// One call a rule, until the limit of that.
+	c.Services, c.Modes, c.Params = []int{100, 10000}, []string{"iptables"}, map[string]Values{"sync": {"append"}}
+	e.begin(trialsOf(t, c))
+	if got, want := e.remaining(), 3100*time.Millisecond+3*time.Second+13*time.Second+c.Limit; got.Round(time.Second) != want.Round(time.Second) {
+		t.Errorf("by one call a rule %s at the start, want %s", got, want)
+	}
 }
 
 func TestChooseNamesWhatIsMissing(t *testing.T) {

@@ -124,6 +124,20 @@ func (c Config) round(known catalog.Catalog, round int, rng *rand.Rand) ([]trial
 	return out, nil
 }
 
+// stepwiseTakes is about what it takes to install a Service by one call an object, some ten
+// calls: more of many, but those come to the limit.
+const stepwiseTakes = 30 * time.Millisecond
+
+// install is about how long a variant takes to install Services by one call an object, within
+// a limit, where it writes so.
+func install(v variant, services int, limit time.Duration) time.Duration {
+	p := modes.PartFor(v.mode.Make(v.args, modes.Machine{Family: v.family}), modes.IPv4)
+	if s, ok := p.(modes.Stepwise); !ok || !s.Steps() {
+		return 0
+	}
+	return min(time.Duration(services)*stepwiseTakes, limit)
+}
+
 // trial is one variant at one size in one round.
 func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec {
 	t := trial.Spec{ID: fmt.Sprintf("%s-n%d-r%d", v.id(), services, round), Mode: v.mode.Name, Args: v.args, Round: round,
@@ -134,7 +148,7 @@ func (c Config) trial(v variant, round, services int, samePort bool) trial.Spec 
 	if c.SyncLimit > 0 {
 		t.Syncs = min(t.Syncs, c.SyncLimit)
 	}
-	t.Syncs *= time.Duration(t.Plan.FullSyncs)
+	t.Syncs = t.Syncs*time.Duration(t.Plan.FullSyncs) + install(v, services, t.Plan.Install)
 	if traits.SameState {
 		// Only writing them differs.
 		t.Plan.Packets, t.Plan.Connect, t.Plan.Iperf, t.Plan.Live, t.Plan.ChurnRate = 0, 0, 0, 0, 0

@@ -38,7 +38,8 @@ type Spec struct {
 	Kernel  string `json:"kernel,omitempty"`
 	CPUs    int    `json:"cpus,omitempty"`
 	Plan    Plan   `json:"plan"`
-	// Syncs is about how long its full syncs take where that is known to be long: for forecasts.
+	// Syncs is about how long its full syncs take, and to install everything by one call an
+	// object, where that is known to be long: for forecasts.
 	Syncs time.Duration `json:"-"`
 }
 
