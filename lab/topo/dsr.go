@@ -63,7 +63,7 @@ func endTunnels() error {
 			return &modes.MissingError{Need: "IP-in-IP tunnels (ipip) in this kernel", Mend: "sudo modprobe ipip, or a kernel with it", Err: cmp.Or(merr, err)}
 		}
 	}
-	if err := writeSysctl("net/ipv4/conf/"+tunnelDevice+"/rp_filter", "0"); err != nil {
+	if err := SetSysctl("net/ipv4/conf/"+tunnelDevice+"/rp_filter", "0"); err != nil {
 		return err
 	}
 	return linkUp(tunnelDevice)

@@ -23,7 +23,7 @@ const (
 func (t *Topology) LetPodsDial() error {
 	return t.Backend.Do(func() error {
 		// What an endpoint sends comes back from the node with an address of the backend's.
-		if err := writeSysctl("net/ipv4/conf/all/accept_local", "1"); err != nil {
+		if err := SetSysctl("net/ipv4/conf/all/accept_local", "1"); err != nil {
 			return err
 		}
 		for _, a := range t.options.families() {
@@ -92,7 +92,7 @@ func (t *Topology) liftICMPLimit() error {
 		if a.VIPs.Addr().Is6() {
 			name = "net/ipv6/icmp/ratelimit"
 		}
-		if err := writeSysctl(name, "0"); err != nil {
+		if err := SetSysctl(name, "0"); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -96,7 +97,7 @@ func (t *Topology) connect() error {
 	err := do(step{t.Client, prepare}, step{t.Node, prepare}, step{t.Backend, prepare},
 		step{t.Node, func() error { return addVeth("to-client", t.Client, "to-node") }},
 		step{t.Node, func() error { return addVeth("to-backend", t.Backend, "to-node") }},
-		step{t.Node, func() error { return writeSysctl("net/ipv4/ip_forward", "1") }})
+		step{t.Node, func() error { return SetSysctl("net/ipv4/ip_forward", "1") }})
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (o Options) vipRoute(a Addresses) (*netlink.Route, error) {
 func (o Options) answerVIPs(a Addresses) error {
 	if o.backendRefuses() {
 		// Only what forwards sends the ICMP error of a route.
-		return errors.Join(writeSysctl("net/ipv4/ip_forward", "1"), refuse(a.VIPs))
+		return errors.Join(SetSysctl("net/ipv4/ip_forward", "1"), refuse(a.VIPs))
 	}
 	return ownRange(a.VIPs)
 }
@@ -170,10 +171,10 @@ func (t *Topology) connectFamily(a Addresses) error {
 	}
 	if a.Client.Addr().Is6() {
 		steps = append(steps,
-			step{t.Node, func() error { return writeSysctl("net/ipv6/conf/all/forwarding", "1") }},
+			step{t.Node, func() error { return SetSysctl("net/ipv6/conf/all/forwarding", "1") }},
 			// With IPv6 a range that is local by a route is not the backend's to send
 			// from, unless it is told so.
-			step{t.Backend, func() error { return writeSysctl("net/ipv6/ip_nonlocal_bind", "1") }})
+			step{t.Backend, func() error { return SetSysctl("net/ipv6/ip_nonlocal_bind", "1") }})
 	}
 	if t.options.nodeRefuses() {
 		steps = append(steps, step{t.Node, func() error { return refuse(a.VIPs) }})
@@ -192,7 +193,7 @@ func prepare(f modes.Family) error {
 		return err
 	}
 	for _, s := range []string{"all", "default"} {
-		if err := writeSysctl("net/ipv4/conf/"+s+"/rp_filter", "0"); err != nil {
+		if err := SetSysctl("net/ipv4/conf/"+s+"/rp_filter", "0"); err != nil {
 			return err
 		}
 		settings := [][2]string{{"disable_ipv6", "1"}}
@@ -201,7 +202,7 @@ func prepare(f modes.Family) error {
 			settings = [][2]string{{"disable_ipv6", "0"}, {"accept_dad", "0"}, {"accept_ra", "0"}, {"addr_gen_mode", "1"}}
 		}
 		for _, set := range settings {
-			err := writeSysctl("net/ipv6/conf/"+s+"/"+set[0], set[1])
+			err := SetSysctl("net/ipv6/conf/"+s+"/"+set[0], set[1])
 			if errors.Is(err, os.ErrNotExist) && f.Has(modes.IPv6) {
 				return &modes.MissingError{Need: "IPv6 in this kernel", Mend: "use --family ipv4, or a kernel with it", Err: err}
 			}
@@ -213,8 +214,10 @@ func prepare(f modes.Family) error {
 	return nil
 }
 
-func writeSysctl(name, value string) error {
-	if err := os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0); err != nil {
+// SetSysctl sets a sysctl in the namespace of the calling thread. Its name may have dots or
+// slashes between its parts.
+func SetSysctl(name, value string) error {
+	if err := os.WriteFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")), []byte(value), 0); err != nil {
 		return fmt.Errorf("set sysctl %s to %s: %w", name, value, err)
 	}
 	return nil

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"viplab/lab/topo"
 	"viplab/modes"
 )
 
@@ -19,23 +19,16 @@ type Sysctl struct {
 // ofIPVS is what the names of IPVS' settings begin with.
 const ofIPVS = "net.ipv4.vs."
 
-func path(name string) string {
-	return filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/"))
-}
-
 // Set sets it in the namespace of the calling thread. Those of IPVS are not there in a kernel
 // without it, and nothing depends on them then.
 func (s Sysctl) Set() error {
-	err := os.WriteFile(path(s.Name), []byte(s.Value), 0)
+	err := topo.SetSysctl(s.Name, s.Value)
 	if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(s.Name, ofIPVS) {
-		if _, err := os.Stat(filepath.Dir(path(s.Name))); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat("/proc/sys/net/ipv4/vs"); errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("set sysctl %s to %s: %w", s.Name, s.Value, err)
-	}
-	return nil
+	return err
 }
 
 // try sets it as a scenario would.
