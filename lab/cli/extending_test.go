@@ -101,14 +101,14 @@ func TestDying(t *testing.T) {
 	can := map[string]bool{}
 	some := catalog.Catalog{catalog.All()[0], dying()}
 	app{modes: some}.try(t.Context(), &out, labelled{Testbed: testbed.Native{}, label: "native"}, can)
-	if text := out.String(); !can["direct"] || can["dying"] || !strings.Contains(text, "cannot run: mode dying: start by false: it ended") {
+	if text := out.String(); !can["direct"] || can["dying"] || !strings.Contains(text, "cannot run: start by false: it ended") {
 		t.Errorf("%v\n%s", can, text)
 	}
 	bench := []string{"bench", "--modes", "direct,dying", "--testbed", "native", "--services", "1", "--quick", "--repeat", "1"}
 	if code, _, errs := besides(t, append(bench, "--out", "a")...); code != 3 || !strings.Contains(errs, "1 of 2 trials failed, the first: dying-n1-r0") {
 		t.Errorf("exit %d, %s", code, errs)
 	}
-	if code, _, errs := besides(t, append(bench, "--out", "b", "--on-missing", "skip")...); code != 0 || !strings.Contains(errs, "mode dying was left out") {
+	if code, _, errs := besides(t, append(bench, "--out", "b", "--on-missing", "skip")...); code != 0 || !strings.Contains(errs, "mode dying was left out: cannot run: start by false") {
 		t.Errorf("exit %d, %s", code, errs)
 	}
 }

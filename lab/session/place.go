@@ -99,11 +99,11 @@ func (p place) missing(asked []trial.Variant) (names []string) {
 	return names
 }
 
-// lack is the first thing that a mode misses.
+// lack is the first thing that a mode misses, which does not name the mode.
 func (p place) lack(asked []trial.Variant, mode string) error {
 	for i, l := range p.lacks {
 		if l != nil && asked[i].Mode == mode {
-			return fmt.Errorf("mode %s: %w", mode, l.Err())
+			return l.Err()
 		}
 	}
 	return p.err
@@ -115,7 +115,7 @@ func (p place) fault(asked []trial.Variant) error {
 		return p.err
 	}
 	if names := p.missing(asked); len(names) > 0 {
-		return p.lack(asked, names[0])
+		return fmt.Errorf("mode %s: %w", names[0], p.lack(asked, names[0]))
 	}
 	return nil
 }

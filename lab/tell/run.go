@@ -18,6 +18,7 @@ import (
 	"viplab/modes"
 	"viplab/modes/catalog"
 	"viplab/modes/packet/story"
+	"viplab/modes/pipe"
 	"viplab/modes/snapshot/synth"
 )
 
@@ -131,6 +132,9 @@ func Run(ctx context.Context, known catalog.Catalog, job Job) (out []Result, err
 	for _, v := range job.Variants {
 		told, err := job.in(ctx, known, v, books)
 		if err != nil {
+			if named := (*pipe.HelperError)(nil); errors.As(err, &named) {
+				return nil, err
+			}
 			return nil, fmt.Errorf("mode %s: %w", v.Mode, err)
 		}
 		out = append(out, told...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"viplab/lab/topo"
 	"viplab/modes"
@@ -20,14 +21,15 @@ type Lack struct {
 	Why  string `json:"why,omitempty"`
 }
 
-// lackOf is an error as a Lack, nil if there is none.
-func lackOf(err error) *Lack {
+// lackOf is an error of a mode as a Lack, nil if there is none. Who reads it knows of which
+// mode it is.
+func lackOf(mode string, err error) *Lack {
 	var m *modes.MissingError
 	switch {
 	case err == nil:
 		return nil
 	case !errors.As(err, &m):
-		return &Lack{Why: err.Error()}
+		return &Lack{Why: strings.TrimPrefix(err.Error(), "mode "+mode+": ")}
 	case m.Err != nil:
 		return &Lack{m.Need, m.Mend, m.Err.Error()}
 	}
@@ -89,7 +91,7 @@ func (v Variant) try(ctx context.Context, known catalog.Catalog) (*Lack, error) 
 	t := mode.TraitsOf(v.Args)
 	net, err := topo.Build(topo.Options{Family: v.Family, DirectServerReturn: t.DirectServerReturn, Tunnel: t.Tunnel})
 	if modes.IsMissing(err) {
-		return lackOf(err), nil
+		return lackOf(v.Mode, err), nil
 	}
 	if err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (v Variant) try(ctx context.Context, known catalog.Catalog) (*Lack, error) 
 		}
 		return err
 	})
-	return lackOf(errors.Join(err, net.Close())), nil
+	return lackOf(v.Mode, errors.Join(err, net.Close())), nil
 }
 
 // Equal tells whether two variants are the same.
