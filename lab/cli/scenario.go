@@ -56,7 +56,7 @@ A script is a short text file; NAME may be one of your own (see --list for examp
   viplab scenario --time-travel all   # in the time that it takes to compute`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.list {
-				return a.listScenarios(cmd.OutOrStdout())
+				return f.writeList(cmd.OutOrStdout())
 			}
 			if len(args) == 0 {
 				return usagef("scenario needs a name, a file, or all (see scenario --list)")
@@ -80,10 +80,18 @@ A script is a short text file; NAME may be one of your own (see --list for examp
 	return cmd
 }
 
-func (a app) listScenarios(w io.Writer) error {
-	all, err := play.All(a.modes)
+func (f *scenarioFlags) writeList(w io.Writer) error {
+	all, err := play.All(f.modes)
 	if err != nil {
 		return err
+	}
+	if f.json {
+		var list []map[string]any
+		for _, s := range all {
+			list = append(list, map[string]any{results.ScenarioName: s.Name, "question": s.Question, "modes": s.Modes,
+				"patient": s.Patient, "length_seconds": s.Length().Seconds()})
+		}
+		return writeJSON(w, list)
 	}
 	for _, s := range all {
 		note := ""

@@ -252,6 +252,9 @@ func writeJSON(w io.Writer, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}
+	if string(b) == "null" {
+		b = []byte("[]") // a list without anything in it, over which a program goes like over any other
+	}
 	_, err = w.Write(append(b, '\n'))
 	return err
 }
