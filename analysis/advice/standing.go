@@ -36,7 +36,9 @@ type Entry struct {
 type Standing struct {
 	Question Question `json:"-"`
 	Name     string   `json:"question"`
-	Services int      `json:"services"`
+	// Metric is what values are of; its name ends in their unit.
+	Metric   string `json:"metric"`
+	Services int    `json:"services"`
 	// Leaders are the best, and all whose intervals overlap its: they cannot be told
 	// apart from it.
 	Leaders []Entry `json:"leaders"`
@@ -51,7 +53,7 @@ type Standing struct {
 // Ask ranks the series of a run at a number of Services; forecast fills in what was not
 // measured, and may be nil.
 func Ask(q Question, s *summary.Summary, series []summary.Series, n int, forecast Forecast) Standing {
-	out := Standing{Question: q, Name: q.Name, Services: n}
+	out := Standing{Question: q, Name: q.Name, Metric: q.Metric, Services: n, Leaders: []Entry{}}
 	var all []Entry
 	for _, one := range series {
 		e, ok := entry(q, s, one, n)

@@ -56,10 +56,10 @@ type Churn struct {
 
 // Delay is what changes wait for under Churn.
 type Delay struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
+	P50 float64 `json:"wait_p50_seconds"`
+	P99 float64 `json:"wait_p99_seconds"`
 	// Busy is the share of the time that the proxy syncs.
-	Busy float64 `json:"busy"`
+	Busy float64 `json:"busy_share"`
 	// KeepsUp is whether the wait did not grow from the first half of the time to
 	// the second.
 	KeepsUp bool `json:"keeps_up"`

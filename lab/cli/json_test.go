@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,5 +21,36 @@ func TestListsInJSON(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(said(t, "scenario", "--list")), "\n")
 	if len(scenarios) != len(lines) || !strings.HasPrefix(lines[0], scenarios[0]["scenario"].(string)+" ") {
 		t.Errorf("%d scenarios in JSON, of %d: %v", len(scenarios), len(lines), scenarios[0])
+	}
+}
+
+// TestUnitsInJSON: what a value is of is said by a name that ends in its unit.
+func TestUnitsInJSON(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var churn struct{ Modes []map[string]any }
+	if err := json.Unmarshal([]byte(said(t, "simulate", "--what", "churn", "--services", "10", "--modes", "ipvs", "--json")), &churn); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"wait_p50_seconds", "wait_p99_seconds", "busy_share", "sync_seconds"} {
+		if _, ok := churn.Modes[0][name]; !ok {
+			t.Errorf("churn has no %s: %v", name, slices.Sorted(maps.Keys(churn.Modes[0])))
+		}
+	}
+	var advice struct {
+		Standings []struct {
+			Metric  string
+			Leaders []any
+		}
+	}
+	if err := json.Unmarshal([]byte(said(t, "advise", "--services", "10", "--json")), &advice); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range advice.Standings {
+		if !strings.HasSuffix(s.Metric, "_seconds") || s.Leaders == nil { // what can be simulated
+			t.Errorf("advice: %+v", s)
+		}
+	}
+	if len(advice.Standings) == 0 {
+		t.Error("no advice")
 	}
 }
