@@ -87,6 +87,9 @@ const unmeasured = 5000
 func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 	s := &summary.Summary{}
 	out := &Advice{Input: in, From: "nothing that was measured"}
+	if run == nil && in.Kernel != "" {
+		return nil, fmt.Errorf("nothing was measured on kernel %q: there is no run", in.Kernel)
+	}
 	if run != nil {
 		var err error
 		if s, err = summary.Of(run); err != nil {

@@ -60,6 +60,7 @@ var badInput = map[string]string{
 	"advise takes one run":              "advise a b",
 	"changes must be a number":          "advise --changes NaN",
 	"budget must not be negative":       "advise --budget -1s",
+	"nothing was measured on kernel":    "advise --kernel 7.3",
 	"unknown testbed \"mars\": valid":   "bench --testbed mars",
 	"unknown progress":                  "bench --progress loud",
 	"unknown flag":                      "bench --speed 9",
