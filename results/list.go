@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -94,12 +95,15 @@ func (e *NameTakenError) Error() string {
 	return fmt.Sprintf("the name %s is that of run %s already", e.Name, e.Run)
 }
 
+// unfit tells whether a character of a name would part it in lists and on command lines.
+func unfit(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
 // NameRun makes a link of that name to a run of a folder, which serves as its name from
 // then on. A name of another run that is still there is a [NameTakenError], unless it is to be
 // moved.
 func NameRun(dir, run, name string, move bool) error {
-	if name == "" || name == LatestLink || strings.HasPrefix(name, ".") || strings.ContainsAny(name, `/\`) {
-		return fmt.Errorf("a run cannot be named %q: a name has no slash, begins with no dot and is not %s", name, LatestLink)
+	if name == "" || name == LatestLink || strings.ContainsAny(name[:1], ".-") || strings.ContainsAny(name, `/\`) || strings.ContainsFunc(name, unfit) {
+		return fmt.Errorf("a run cannot be named %q: a name has no slash and no space, begins with no dot and no dash, and is not %s", name, LatestLink)
 	}
 	// The latest, and one that has a name already, are named themselves, since links move on.
 	target, err := filepath.EvalSymlinks(filepath.Join(dir, run))

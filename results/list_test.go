@@ -86,7 +86,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("the name of %s leads to %s, %v", link, to, err)
 		}
 	}
-	for _, bad := range [][2]string{{d, "a"}, {d, LatestLink}, {d, "x/y"}, {d, ""}, {d, ".x"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
+	for _, bad := range [][2]string{{d, "a"}, {d, LatestLink}, {d, "x/y"}, {d, ""}, {d, ".x"}, {d, "-x"}, {d, "x y"}, {d, "x\n"}, {"mine", "x"}, {"../d", "x"}, {"nothing", "x"}} {
 		if err := NameRun(dir, bad[0], bad[1], true); err == nil {
 			t.Errorf("%s is named %s", bad[0], bad[1])
 		}
