@@ -175,6 +175,9 @@ func (f *benchFlags) resolve(cmd *cobra.Command) (*session.Session, error) {
 	}
 	slices.Sort(f.Services)
 	slices.Sort(f.Times)
+	if !changed("modes") {
+		f.leaveOut()
+	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -195,14 +198,7 @@ func (f *benchFlags) check() error {
 		return usagef("on-missing %s needs a testbed by name: auto takes one that has everything", f.OnMissing)
 	}
 	for _, name := range f.Modes {
-		m, err := f.modes.Find(name)
-		for _, family := range f.Families {
-			// Of Services out of --from those are left out that a mode cannot serve.
-			if err == nil && f.From == "" {
-				err = m.CheckFamily(modes.Family(family))
-			}
-		}
-		if err != nil {
+		if err := f.checkFamilies(name); err != nil {
 			return usageError{err}
 		}
 	}
@@ -232,6 +228,30 @@ func (f *benchFlags) check() error {
 		}
 	}
 	return nil
+}
+
+// checkFamilies says why a mode cannot serve all families that were asked for, nil if it can.
+func (f *benchFlags) checkFamilies(mode string) error {
+	m, err := f.modes.Find(mode)
+	for _, family := range f.Families {
+		// Of Services out of --from those are left out that a mode cannot serve.
+		if err == nil && f.From == "" {
+			err = m.CheckFamily(modes.Family(family))
+		}
+	}
+	return err
+}
+
+// leaveOut takes modes that nobody named out of the configuration, and notes it, where they
+// cannot serve the families that were asked for.
+func (f *benchFlags) leaveOut() {
+	f.Modes = slices.DeleteFunc(slices.Clone(f.Modes), func(name string) bool {
+		err := f.checkFamilies(name)
+		if err != nil {
+			f.Notes = append(f.Notes, fmt.Sprintf("mode %s was left out: %v", name, err))
+		}
+		return err != nil
+	})
 }
 
 // resolveResume takes the settings from the run that is to go on. Only how to

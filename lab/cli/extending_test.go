@@ -91,6 +91,22 @@ func TestWithoutIPv6(t *testing.T) {
 	}
 }
 
+// TestWithoutIPv6Unnamed: where no modes are named, one without IPv6 is left out of the run, with
+// a line that says so.
+func TestWithoutIPv6Unnamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := (testbed.Native{}).Probe(t.Context()); err != nil {
+		t.Skipf("SKIPPED: testbed native: %v", err)
+	}
+	var out, errs bytes.Buffer
+	some := catalog.Catalog{catalog.All()[0], dying()}
+	code := Run(some, []string{"bench", "--family", "ipv6", "--testbed", "native", "--services", "1", "--quick", "--repeat", "1"}, &out, &errs)
+	want := "mode dying was left out: mode dying cannot serve family ipv6: IPv6: not written yet\n"
+	if code != 0 || strings.Count(errs.String(), want) != 1 {
+		t.Errorf("exit %d, %s", code, errs.String())
+	}
+}
+
 // TestDying: a mode whose program dies keeps none of the others from being tried and measured.
 func TestDying(t *testing.T) {
 	t.Chdir(t.TempDir())
