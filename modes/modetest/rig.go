@@ -85,6 +85,8 @@ func (b *Rig) State() string {
 			{"iptables-legacy-save", "-t", "nat"}, {"iptables-legacy-save", "-t", "filter"},
 			{"ip6tables-legacy-save", "-t", "nat"}, {"ip6tables-legacy-save", "-t", "filter"}, {"ip", "-6", "route"},
 			{"ip", "-o", "addr"}, {"ip", "route"}, {"ip", "rule"},
+			// VIPs of mode ipvs are routes; of those by addresses the line before tells, and their order is history.
+			{"ip", "route", "show", "table", "local", "scope", "host"}, {"ip", "-6", "route", "show", "table", "local", "type", "local"},
 			{"sysctl", "net.ipv4.ip_forward", "net.ipv4.ip_local_port_range", "net.ipv4.conf.all.route_localnet"},
 			{"ipset", "list"}, {"ipvsadm", "-Sn"},
 		} {
