@@ -135,6 +135,11 @@ func (e *Writer) address(o Op) error {
 	return e.route.end()
 }
 
+// routeMetric is that of a VIP's route, which in IPv6 is the kernel's own choice. In IPv4 the
+// routes of addresses have 0, and a route like another one with the same metric is refused:
+// a VIP may be local already by an address of which the mode was not told.
+const routeMetric = 1024
+
 // localRoute makes a VIP local by a route alone.
 func (e *Writer) localRoute(o Op, ip []byte, device uint32) error {
 	typ, flags, protocol := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_CREATE|unix.NLM_F_EXCL), byte(unix.RTPROT_KERNEL)
@@ -146,6 +151,9 @@ func (e *Writer) localRoute(o Op, ip []byte, device uint32) error {
 	e.route.begin(o, typ, flags, byte(e.Family.Domain()), byte(8*len(ip)), 0, 0, unix.RT_TABLE_LOCAL, protocol, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0)
 	e.route.attr(unix.RTA_DST, ip...)
 	e.route.attr32(unix.RTA_OIF, device)
+	if o.Kind == AddAddress {
+		e.route.attr32(unix.RTA_PRIORITY, routeMetric)
+	}
 	return e.route.end()
 }
 

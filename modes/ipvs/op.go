@@ -80,7 +80,7 @@ func (o Op) String() string {
 	flag := o.flag()
 	switch o.Kind {
 	case AddAddress:
-		return fmt.Sprintf("ip route add local %s dev %s", modes.Host(o.VIP.Addr()), Device)
+		return fmt.Sprintf("ip route add local %s dev %s metric %d", modes.Host(o.VIP.Addr()), Device, routeMetric)
 	case DelAddress:
 		return fmt.Sprintf("ip route del local %s dev %s", modes.Host(o.VIP.Addr()), Device)
 	case AddServer, SetServer:

@@ -174,6 +174,9 @@ func (p *Proxier) readRoutes(found func(netip.Addr)) error {
 			if r.Dst == nil {
 				continue
 			}
+			if ones, bits := r.Dst.Mask.Size(); ones < bits {
+				continue // no VIP's: it could not be deleted by its address
+			}
 			a, ok := netip.AddrFromSlice(r.Dst.IP)
 			if a = a.Unmap(); ok && !a.IsLinkLocalUnicast() {
 				found(a)

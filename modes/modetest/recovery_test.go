@@ -153,6 +153,33 @@ func handsOf(mode string, vip netip.Addr, real *modes.Service) []string {
 		fmt.Sprintf("ipvsadm -E -t %s:80 -s lc -p 60", real.ClusterIP))
 }
 
+// TestOthersRoutes: a VIP that is local already, and a local range by the mode's device, are
+// in nobody's way and stay as they are.
+func TestOthersRoutes(t *testing.T) {
+	b := NewRig(t, ipvs.Mode(), nil, synth.Spec{Services: 3, Endpoints: 2, Ports: 1, Seed: 1})
+	b.Program(b.Snapshot)
+	const theirs = "local 10.96.66.66 dev lo"
+	b.command("ip route add " + theirs)
+	b.command("ip route add local 10.77.0.0/16 dev " + ipvs.Device)
+	before, plain := sortedLines(b.State()), b.Snapshot
+	svc := *plain.Services[1]
+	svc.Name, svc.ClusterIP = "theirs-too", netip.MustParseAddr("10.96.66.66")
+	b.Program(plain.With(&svc))
+	if err := b.Net.Node.Do(func() error {
+		_, err := b.Proxier.(modes.Refresher).Refresh(t.Context())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Validate(true); err != nil {
+		t.Error(err)
+	}
+	b.Program(plain)
+	if after := sortedLines(b.State()); after != before || !strings.Contains(after, theirs) {
+		t.Errorf("the kernel held\n%s\nand now\n%s", before, after)
+	}
+}
+
 // TestOthersHands: what somebody else has changed a full sync puts right, and in mode ipvs
 // a Sync that comes upon it.
 func TestOthersHands(t *testing.T) {
