@@ -66,6 +66,9 @@ type Comparison struct {
 	// Lost lists what A has and B lost: variants of which B has no cell, and sizes of one at
 	// which all of its trials failed in B.
 	Lost []string `json:"lost,omitempty"`
+	// Across lists the keys in which alone a variant that was lost differs from one that only B
+	// has: [Options.Across] lets them meet.
+	Across []string `json:"across,omitempty"`
 	// Cut lists the cells that a limit of time cut off in B, and not in A.
 	Cut []string `json:"cut,omitempty"`
 	// Machine is by what share each fixed loop of the lab's own, which no mode touches, takes
@@ -195,7 +198,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 		c.explainByBaseline(a.Baseline())
 	}
 	if len(c.Rows) == 0 {
-		return nil, &DifferentError{What: []string{"they have no cell in common (modes, sizes and factors differ)"}}
+		return nil, &DifferentError{What: []string{"they have no cell in common (modes, sizes and factors differ)" + c.hint()}}
 	}
 	return c, nil
 }
@@ -219,9 +222,28 @@ func (c *Comparison) match(a, b map[string]*summary.Cell) {
 			c.Lost = append(c.Lost, key)
 		}
 	}
-	for name := range b {
-		if _, ok := a[name]; !ok {
-			c.OnlyB++
+	for name, other := range b {
+		if _, ok := a[name]; ok {
+			continue
+		}
+		c.OnlyB++
+		for _, lost := range a {
+			if !common[lost.Variant.Key()] {
+				c.couldMeet(lost.Variant, other.Variant)
+			}
+		}
+	}
+	slices.Sort(c.Across)
+}
+
+// couldMeet notes the key in which alone two variants differ, unless it is the mode.
+func (c *Comparison) couldMeet(a, b results.Variant) {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	maps.DeleteFunc(all, func(key, _ string) bool { return a[key] == b[key] })
+	for key := range all {
+		if len(all) == 1 && key != results.Mode && !slices.Contains(c.Across, key) {
+			c.Across = append(c.Across, key)
 		}
 	}
 }

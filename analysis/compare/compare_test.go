@@ -276,6 +276,12 @@ func TestAcross(t *testing.T) {
 	if _, err := Runs(side(""), side("nft"), Options{}); !errors.As(err, &different) {
 		t.Errorf("not asked for: %v", err)
 	}
+	if _, err := Runs(side(""), side("nft"), Options{}); err == nil || !strings.Contains(err.Error(), "--across backend lets") {
+		t.Errorf("not asked for, which could be: %v", err)
+	}
+	if c, err := Runs(side("", "nft"), side("nft", "x"), Options{}); err != nil || !strings.Contains(c.sentence(), "--across backend lets") {
+		t.Errorf("not asked for in part: %+v, %v", c, err)
+	}
 	if c, err := Runs(side(""), side("nft"), across); err != nil || len(c.Rows) != 1 {
 		t.Errorf("asked for: %+v, %v", c, err)
 	}

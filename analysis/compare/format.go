@@ -80,7 +80,7 @@ func (c *Comparison) sentence() string {
 		s += fmt.Sprintf(" A limit of time cut off %s in B and not in A, the first: %s.", summary.Count(n, "cell"), c.Cut[0])
 	}
 	if n := len(c.Lost); n > 0 {
-		s += fmt.Sprintf(" Variants or sizes of A of which there is nothing in B: %d, the first: %s.", n, c.Lost[0])
+		s += fmt.Sprintf(" Variants or sizes of A of which there is nothing in B: %d, the first: %s%s.", n, c.Lost[0], c.hint())
 	}
 	if v := c.Versions; len(v) == 2 {
 		s += fmt.Sprintf(" Measured by different versions of viplab, %s in A, %s in B.", cmp.Or(v[0], "unknown"), cmp.Or(v[1], "unknown"))
@@ -89,6 +89,14 @@ func (c *Comparison) sentence() string {
 		s += " Compared although " + strings.Join(c.Differences, "; ") + "."
 	}
 	return s
+}
+
+// hint says by which option what was lost would meet what only B has, if there is one.
+func (c *Comparison) hint() string {
+	if len(c.Across) == 0 {
+		return ""
+	}
+	return " (--across " + strings.Join(c.Across, ",") + " lets variants meet that differ in that alone)"
 }
 
 func (r Row) text() []string {
