@@ -103,8 +103,10 @@ func (q Quantity) fitted(m modes.Mode, group []Observation) (out []string) {
 	}
 	all := counted{}
 	for _, o := range group {
-		for op := range o.n {
-			all[op] = 1
+		for op, times := range o.n {
+			if times > 0 { // else a fit would find that it costs nothing
+				all[op] = 1
+			}
 		}
 	}
 	if !slices.Contains(q.Packet, ruleBehind) {
