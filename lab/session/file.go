@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -93,7 +94,7 @@ func (c *Config) set(key, value *yaml.Node) (name string, err error) {
 	}
 	err = (&yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{&one, value}}).Decode(c)
 	var wrong *yaml.TypeError
-	if errors.As(err, &wrong) && known {
+	if known && (errors.As(err, &wrong) || cut(field, value)) {
 		return "", fmt.Errorf("line %d: %s must be %s", key.Line, name, kindOf(field))
 	}
 	if err != nil {
@@ -110,6 +111,17 @@ func setting(name string) (reflect.Type, bool) {
 		}
 	}
 	return nil, false
+}
+
+// cut tells whether a fraction was lost, which the parser takes away without a word where
+// whole numbers are wanted.
+func cut(field reflect.Type, value *yaml.Node) bool {
+	if field.Kind() == reflect.Slice {
+		return slices.ContainsFunc(value.Content, func(n *yaml.Node) bool { return cut(field.Elem(), n) })
+	}
+	var n float64
+	whole := field.Kind() == reflect.Int || field.Kind() == reflect.Uint64
+	return whole && value.Decode(&n) == nil && n != math.Trunc(n)
 }
 
 // kindOf says what values of a type are.
