@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"viplab/lab/kernel"
 )
 
 // TestListsInJSON: a list is one in JSON too, whatever is asked for and however little is in it.
@@ -21,6 +23,22 @@ func TestListsInJSON(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(said(t, "scenario", "--list")), "\n")
 	if len(scenarios) != len(lines) || !strings.HasPrefix(lines[0], scenarios[0]["scenario"].(string)+" ") {
 		t.Errorf("%d scenarios in JSON, of %d: %v", len(scenarios), len(lines), scenarios[0])
+	}
+}
+
+// TestKernelsInJSON: a program reads where a kernel lies, as the table says it, and no time of
+// building of one that was never built here.
+func TestKernelsInJSON(t *testing.T) {
+	var b strings.Builder
+	if err := printKernels(&b, []kernel.Kernel{{Name: "debian", Path: "/usr/bin/linux.uml"}}, true); err != nil {
+		t.Fatal(err)
+	}
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(b.String()), &list); err != nil {
+		t.Fatal(err)
+	}
+	if _, built := list[0]["built"]; built || list[0]["path"] != "/usr/bin/linux.uml" || list[0]["name"] != "debian" {
+		t.Errorf("%v", list)
 	}
 }
 

@@ -131,8 +131,16 @@ func kernelListCommand() *cobra.Command {
 
 // printKernels writes a line a kernel, or JSON.
 func printKernels(w io.Writer, all []kernel.Kernel, asJSON bool) error {
+	type placed struct { // beside what its build wrote down, which may be moved
+		kernel.Kernel
+		Path string `json:"path"`
+	}
 	if asJSON {
-		return writeJSON(w, all)
+		list := []placed{}
+		for _, k := range all {
+			list = append(list, placed{k, k.Path})
+		}
+		return writeJSON(w, list)
 	}
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "no kernel for the guest; to build one: viplab kernel build")

@@ -49,8 +49,9 @@ type Kernel struct {
 	Lacks []string `json:"lacks,omitempty"`
 	// Objects is how many files were compiled.
 	Objects int `json:"objects"`
-	// Built is when the build ended, CPUSeconds what it took of all processors.
-	Built      time.Time `json:"built"`
+	// Built is when the build ended, none for one that is packaged, CPUSeconds what it took
+	// of all processors.
+	Built      time.Time `json:"built,omitzero"`
 	CPUSeconds float64   `json:"cpu_seconds"`
 }
 
