@@ -152,7 +152,7 @@ func (o Outcome) Picture() plots.Picture {
 // one in plots/.
 func Markdown(list []Outcome, experiments []string, pictures map[string]bool) []byte {
 	var b strings.Builder
-	b.WriteString("# Published figures, measured again\n\nVerdicts are made from the data. Each curve is fitted as a constant and a power of x; *same shape* is said only where the data exclude, at 90 %, that the powers differ by more than a quarter, and *not reproduced* where a likelihood-ratio test says that they differ; where neither holds, the verdict says what could not have been told. *Same level* is that measured and published differ by less than a factor of two. Provenance of points:")
+	b.WriteString("# Published figures, measured again\n\nVerdicts are made from the data. Each curve is fitted as a constant and a power of x; *same shape* is said only where the data exclude, at 90 %, that the powers differ by more than a quarter, and *not reproduced* where a likelihood-ratio test says that they differ, or the published curve falls to nothing where the measured one does not, or one has something of which the other has none, or too few points are common for a shape and the level is another one; where none of these holds, the verdict says what could not have been told. *Same level* is that measured and published differ by less than a factor of two. Provenance of points:")
 	for _, code := range []string{published.Read, published.Plot, published.Derived, published.Memory} {
 		fmt.Fprintf(&b, " %s %s;", code, published.Provenance(code))
 	}
