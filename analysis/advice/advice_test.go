@@ -226,6 +226,22 @@ func TestAdvise(t *testing.T) {
 	}
 }
 
+// TestFrom: what is not known of where a run was made is left out.
+func TestFrom(t *testing.T) {
+	for want, env := range map[string]results.Env{
+		"from runs/x.":                             {},
+		"from runs/x (testbed uml).":               {Testbed: "uml"},
+		"from runs/x (testbed uml, kernel Linux).": {Testbed: "uml", Kernel: "Linux"},
+	} {
+		run := grown()
+		run.Env = env
+		a, err := Advise(catalog.All(), run, Input{Services: 5000})
+		if got := text(t, a, err); !strings.Contains(got, want) {
+			t.Errorf("%q is not said in\n%s", want, got)
+		}
+	}
+}
+
 // TestFamilies: of a run of both families that of the Services counts, and a run of the other
 // one alone says so.
 func TestFamilies(t *testing.T) {

@@ -98,7 +98,7 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 		if s, err = ofKernel(s, run, in.Kernel); err != nil {
 			return nil, err
 		}
-		out.From = fmt.Sprintf("%s (testbed %s, kernel %s)", run.Dir, run.Env.Testbed, run.Env.Kernel)
+		out.From = run.Dir + where(run.Env)
 	}
 	sizes := s.Served()
 	if out.Services == 0 && len(in.Asked) > 0 {
@@ -156,6 +156,21 @@ func Advise(known []modes.Mode, run *results.Run, in Input) (*Advice, error) {
 	})
 	out.Abilities = Abilities(known, names)
 	return out, nil
+}
+
+// where says in brackets what is known of where a run was made, nothing if that is nothing.
+func where(e results.Env) string {
+	var known []string
+	if e.Testbed != "" {
+		known = append(known, "testbed "+e.Testbed)
+	}
+	if e.Kernel != "" {
+		known = append(known, "kernel "+e.Kernel)
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(known, ", ") + ")"
 }
 
 // ofKernel is the part of a run's Summary that is of one kernel, the empty one for any. Where
