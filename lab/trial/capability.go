@@ -11,6 +11,7 @@ import (
 	"viplab/lab/topo"
 	"viplab/modes"
 	"viplab/modes/catalog"
+	"viplab/modes/pipe"
 )
 
 // Lack is what a mode misses in a testbed, as it travels between processes.
@@ -19,6 +20,8 @@ type Lack struct {
 	Need string `json:"need"`
 	Mend string `json:"mend"`
 	Why  string `json:"why,omitempty"`
+
+	silent bool // the mode's program did not answer in time
 }
 
 // lackOf is an error of a mode as a Lack, nil if there is none. Who reads it knows of which
@@ -29,9 +32,9 @@ func lackOf(mode string, err error) *Lack {
 	case err == nil:
 		return nil
 	case !errors.As(err, &m):
-		return &Lack{Why: strings.TrimPrefix(err.Error(), "mode "+mode+": ")}
+		return &Lack{Why: strings.TrimPrefix(err.Error(), "mode "+mode+": "), silent: errors.Is(err, pipe.ErrSilent)}
 	case m.Err != nil:
-		return &Lack{m.Need, m.Mend, m.Err.Error()}
+		return &Lack{Need: m.Need, Mend: m.Mend, Why: m.Err.Error()}
 	}
 	return &Lack{Need: m.Need, Mend: m.Mend}
 }
@@ -73,10 +76,17 @@ func VariantOf(m modes.Mode, a modes.Args, f modes.Family) Variant {
 // that of a mode.
 func Capabilities(ctx context.Context, known catalog.Catalog, variants []Variant) ([]*Lack, error) {
 	out := make([]*Lack, len(variants))
+	silent := map[string]*Lack{} // by mode
 	for i, v := range variants {
+		if out[i] = silent[v.Mode]; out[i] != nil {
+			continue
+		}
 		var err error
 		if out[i], err = v.try(ctx, known); err != nil {
 			return nil, fmt.Errorf("try mode %s: %w", v.Mode, err)
+		}
+		if out[i] != nil && out[i].silent {
+			silent[v.Mode] = out[i]
 		}
 	}
 	return out, nil

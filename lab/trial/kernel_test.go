@@ -1,7 +1,9 @@
 package trial_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,6 +20,7 @@ import (
 	"viplab/modes/direct"
 	"viplab/modes/iptables"
 	"viplab/modes/modetest"
+	"viplab/modes/pipe"
 	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
@@ -182,6 +185,36 @@ func TestCapabilitiesOfSysctls(t *testing.T) {
 		lacks, err := trial.Capabilities(t.Context(), catalog.All(), []trial.Variant{v})
 		if err != nil || (lacks[0] != nil) != c.lacks {
 			t.Errorf("%v: lacks %+v, %v", c.sysctl, lacks, err)
+		}
+	}
+}
+
+// mute is a Proxier whose program never greets; it counts how often it was asked.
+type mute struct {
+	modes.Proxier
+	asked *int
+}
+
+func (m mute) Probe(context.Context) error {
+	*m.asked++
+	return fmt.Errorf("greet: %w", pipe.ErrSilent)
+}
+
+// TestSilentIsAskedOnce: what a silent program costs is waited for once, and every variant of
+// its mode has the same answer; other modes have their own.
+func TestSilentIsAskedOnce(t *testing.T) {
+	asked := 0
+	silent := direct.Mode()
+	silent.Name = "mute"
+	silent.New = func(modes.Args, modes.Machine) modes.Proxier { return mute{asked: &asked} }
+	variants := []trial.Variant{{Mode: "mute"}, {Mode: "direct"}, {Mode: "mute", Family: modes.IPv6}, {Mode: "mute", Args: modes.Args{"x": "1"}}}
+	lacks, err := trial.Capabilities(t.Context(), catalog.Catalog{silent, direct.Mode()}, variants)
+	if err != nil || asked != 1 {
+		t.Fatalf("asked %d times, %v", asked, err)
+	}
+	for i, v := range variants {
+		if is := lacks[i] != nil && strings.Contains(lacks[i].Why, "silent"); is != (v.Mode == "mute") {
+			t.Errorf("%v: %+v", v, lacks[i])
 		}
 	}
 }
