@@ -268,6 +268,21 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
+// TestDual: a run of dual-stack Services alone is of either family too, and says that it is of
+// both.
+func TestDual(t *testing.T) {
+	run := grown()
+	for _, r := range run.Records {
+		r.Variant[results.Family] = string(modes.Dual)
+	}
+	for _, f := range []modes.Family{modes.IPv4, modes.IPv6} {
+		a, err := Advise(catalog.All(), run, Input{Services: 5000, Topology: synth.Spec{Services: 5000, Endpoints: 1, Ports: 1, Family: f}})
+		if got := text(t, a, err); !strings.Contains(got, "Your Services are of "+string(f)+"; what was measured serves both families at once.") {
+			t.Errorf("%s:\n%s", f, got)
+		}
+	}
+}
+
 // TestKernels: of a run on several kernels each is named, the packaged one too, and one is
 // not taken for another whose name begins alike.
 func TestKernels(t *testing.T) {

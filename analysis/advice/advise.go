@@ -308,7 +308,11 @@ func (a *Advice) ofFamily(series []summary.Series) []summary.Series {
 		return family != want && (family != "" || want != modes.IPv4)
 	}
 	if !slices.ContainsFunc(series, func(one summary.Series) bool { return !other(one) }) {
-		a.Family = fmt.Sprintf("Your Services are of %s; what was measured is not.", want)
+		measured := "is not"
+		if slices.ContainsFunc(series, func(one summary.Series) bool { return one.Variant[results.Family] == string(modes.Dual) }) {
+			measured = "serves both families at once"
+		}
+		a.Family = fmt.Sprintf("Your Services are of %s; what was measured %s.", want, measured)
 		return series
 	}
 	return slices.DeleteFunc(series, other)
