@@ -71,10 +71,10 @@ func state(a modes.Args, t modes.Topology, line func(func(modes.Snapshot) modes.
 	prefix, _ := t.VIP(0).Prefix(t.VIP(0).BitLen() - hostBits)
 	jump := rules.Rule{Dst: prefix, Chain: chainName(prefix)}
 	text := float64(len("-A  \n") + len(jump.Chain) + len(rules.AppendRule(nil, &jump)))
-	named := float64(rules.Ruleset{Tables: []rules.Table{{Chains: []*rules.Chain{{Name: "T"}}}}}.Blob())
+	family := modes.FamilyOf(prefix.Addr())
 	out[modes.CountChains] += addChains
 	out[modes.CountRules] += addRules
-	out[modes.CountBlob] += addRules*float64(jump.Blob()) + addChains*named
+	out[modes.CountBlob] += addRules*float64(jump.Blob(family)) + addChains*float64(rules.ChainBlob(family))
 	out[modes.CountText] += addRules*text + addChains*float64(len(": - [0:0]\n"+jump.Chain))
 	return out
 }

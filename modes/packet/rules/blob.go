@@ -1,11 +1,18 @@
 package rules
 
-// Sizes in bytes of the structures that a table of ip_tables consists of, on a
-// 64-bit machine (include/uapi/linux/netfilter_ipv4/ip_tables.h and
-// netfilter/xt_*.h; each match and target has a header of 32 bytes and is aligned
+import (
+	"net/netip"
+
+	"viplab/modes"
+)
+
+// Sizes in bytes of the structures that a table of ip_tables or ip6_tables consists of, on a
+// 64-bit machine (include/uapi/linux/netfilter_ipv4/ip_tables.h, netfilter_ipv6/ip6_tables.h
+// and netfilter/xt_*.h; each match and target has a header of 32 bytes and is aligned
 // to 8).
 const (
 	entrySize     = 112 // struct ipt_entry
+	entrySixSize  = 168 // struct ip6t_entry
 	headerSize    = 32  // struct xt_entry_match, xt_entry_target
 	standardSize  = headerSize + 8
 	errorSize     = headerSize + 32
@@ -17,15 +24,23 @@ const (
 	conntrackSize = headerSize + 168 // revision 3
 	setSize       = headerSize + 64
 	ipvsSize      = headerSize + 40
-	recentSize    = headerSize + 216
+	recentSize    = headerSize + 232 // revision 1
 	natSize       = headerSize + 48 // DNAT revision 2
-	natOldSize    = headerSize + 24 // REDIRECT, MASQUERADE
+	natOldSize    = headerSize + 24 // REDIRECT, MASQUERADE: struct nf_nat_ipv4_multi_range_compat
+	natSixSize    = headerSize + 40 // the same of IPv6: struct nf_nat_range
 )
 
-// Blob is how many bytes the rule takes in its table, as the kernel holds it and
-// as each replacement of the table copies it.
-func (r *Rule) Blob() int {
-	n := entrySize
+func entryOf(f modes.Family) int {
+	if f == modes.IPv6 {
+		return entrySixSize
+	}
+	return entrySize
+}
+
+// Blob is how many bytes the rule takes in its table of an address family, as the kernel
+// holds it and as each replacement of the table copies it.
+func (r *Rule) Blob(f modes.Family) int {
+	n := entryOf(f)
 	for _, m := range []struct {
 		has  bool
 		size int
@@ -41,22 +56,44 @@ func (r *Rule) Blob() int {
 	case DNAT:
 		return n + natSize
 	case Redirect, Masquerade:
+		if f == modes.IPv6 {
+			return n + natSixSize
+		}
 		return n + natOldSize
 	}
 	return n + standardSize
 }
 
-// Blob is how many bytes the Ruleset takes in the kernel: its rules, and for each
-// chain of its own an entry that names it and one that ends it.
-func (r Ruleset) Blob() int {
-	n := 0
+// ChainBlob is how many bytes a chain of its own takes without rules: an entry that names it
+// and one that ends it.
+func ChainBlob(f modes.Family) int { return 2*entryOf(f) + errorSize + standardSize }
+
+// family is that of the first address that a rule has, IPv4 if none has any.
+func (r Ruleset) family() modes.Family {
 	for _, t := range r.Tables {
 		for c := range t.All() {
 			for i := range c.Rules {
-				n += c.Rules[i].Blob()
+				for _, a := range []netip.Addr{c.Rules[i].Dst.Addr(), c.Rules[i].Src.Addr(), c.Rules[i].To.Addr()} {
+					if a.IsValid() {
+						return modes.FamilyOf(a)
+					}
+				}
+			}
+		}
+	}
+	return modes.IPv4
+}
+
+// Blob is how many bytes the Ruleset takes in the kernel: its rules, and its chains.
+func (r Ruleset) Blob() int {
+	n, f := 0, r.family()
+	for _, t := range r.Tables {
+		for c := range t.All() {
+			for i := range c.Rules {
+				n += c.Rules[i].Blob(f)
 			}
 			if !BuiltIn(c.Name) {
-				n += entrySize + errorSize + entrySize + standardSize
+				n += ChainBlob(f)
 			}
 		}
 	}
