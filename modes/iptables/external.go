@@ -14,15 +14,15 @@ const (
 )
 
 func externalChain(portName string, proto modes.Protocol) string {
-	return "KUBE-EXT-" + hash16(portName, string(proto))
+	return hashed("KUBE-EXT-", portText(portName, proto))
 }
 
 func localChain(portName string, proto modes.Protocol) string {
-	return "KUBE-SVL-" + hash16(portName, string(proto))
+	return hashed("KUBE-SVL-", portText(portName, proto))
 }
 
 func sourcesChain(portName string, proto modes.Protocol) string {
-	return "KUBE-FW-" + hash16(portName, string(proto))
+	return hashed("KUBE-FW-", portText(portName, proto))
 }
 
 // match is a rule that matches packets for an address and port.

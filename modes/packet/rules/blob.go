@@ -25,9 +25,9 @@ const (
 	setSize       = headerSize + 64
 	ipvsSize      = headerSize + 40
 	recentSize    = headerSize + 232 // revision 1
-	natSize       = headerSize + 48 // DNAT revision 2
-	natOldSize    = headerSize + 24 // REDIRECT, MASQUERADE: struct nf_nat_ipv4_multi_range_compat
-	natSixSize    = headerSize + 40 // the same of IPv6: struct nf_nat_range
+	natSize       = headerSize + 48  // DNAT revision 2
+	natOldSize    = headerSize + 24  // REDIRECT, MASQUERADE: struct nf_nat_ipv4_multi_range_compat
+	natSixSize    = headerSize + 40  // the same of IPv6: struct nf_nat_range
 )
 
 func entryOf(f modes.Family) int {
