@@ -77,7 +77,11 @@ func (p *Planner) say(comment string) string {
 // policy makes the chain of one traffic policy. What comes by the ClusterIP is marked for
 // masquerading there; what comes by an external address is marked before it gets there.
 func (p *Planner) policy(port *port, name string, to []modes.Endpoint, in scope) *rules.Chain {
-	c := &rules.Chain{Name: name, Rules: make([]rules.Rule, 0, len(to)+1)}
+	size := len(to) + 1
+	if port.Affinity > 0 {
+		size += len(to)
+	}
+	c := &rules.Chain{Name: name, Rules: make([]rules.Rule, 0, size)}
 	if name == port.inner() && (in.masqueradeAll || in.cluster.IsValid()) {
 		r := port.leaf()
 		r.Comment, r.Chain = p.say(r.Comment), MarkMasqChain
@@ -86,15 +90,14 @@ func (p *Planner) policy(port *port, name string, to []modes.Endpoint, in scope)
 		}
 		c.Rules = append(c.Rules, r)
 	}
-	c.Rules = append(c.Rules, p.choose(port, to)...)
+	c.Rules = p.choose(c.Rules, port, to)
 	return c
 }
 
-// choose makes the rules that pick one of some endpoints: under affinity the one
+// choose appends the rules that pick one of some endpoints: under affinity the one
 // that the client had, else each with the same chance.
-func (p *Planner) choose(port *port, from []modes.Endpoint) []rules.Rule {
+func (p *Planner) choose(out []rules.Rule, port *port, from []modes.Endpoint) []rules.Rule {
 	n := len(from)
-	out := make([]rules.Rule, 0, 2*n)
 	if port.Affinity > 0 {
 		for _, ep := range from {
 			sep := port.endpoint(ep)
