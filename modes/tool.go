@@ -111,7 +111,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// watchEvery is how often a running tool's memory is looked at.
+// watchEvery is how often a running tool's memory is looked at, at first.
 const watchEvery = 20 * time.Millisecond
 
 // watchMemory looks at a running process' memory until the returned function is
@@ -129,21 +129,26 @@ func watchMemory(pid int) func() int64 {
 	})
 }
 
-// Watch looks at something every so often until the returned function is called, which
-// gives the largest value that was seen; 0 if it was called before the first look.
+// seldom is the share of the time gone by that passes between two looks, later on: where there is
+// one CPU, each look takes it from what is watched.
+const seldom = 20
+
+// Watch looks at something every so often, and ever more seldom, until the returned function is
+// called, which gives the largest value that was seen; 0 if it was called before the first look.
 func Watch(every time.Duration, look func() int64) func() int64 {
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
+		start, next := time.Now(), time.NewTimer(every)
+		defer next.Stop()
 		var most int64
 		for {
 			select {
 			case <-stop:
 				peak <- most
 				return
-			case <-tick.C:
+			case <-next.C:
 				most = max(most, look())
+				next.Reset(max(every, time.Since(start)/seldom))
 			}
 		}
 	}()
