@@ -39,14 +39,6 @@ func (r *Run) Variants() []Variant {
 	return out
 }
 
-// lifted is a configured variant as it is written today.
-func (r *Run) lifted(v Variant) Variant {
-	if r.Schema == FirstSchema || r.Schema == SecondSchema {
-		return today(v)
-	}
-	return v
-}
-
 // Baseline is the name of the mode that the others are measured against.
 func (r *Run) Baseline() string {
 	if name, ok := r.Config[ConfigBaseline].(string); ok && name != "" {

@@ -263,16 +263,16 @@ func (r *Run) parse(n int, text string) {
 }
 
 func (r *Run) decode(text string) (Record, error) {
+	var rec Record
+	var err error
 	if r.Schema == FirstSchema {
 		var f firstRecord
-		err := json.Unmarshal([]byte(text), &f)
-		return f.lift(), err
+		err = json.Unmarshal([]byte(text), &f)
+		rec = f.lift()
+	} else {
+		err = json.Unmarshal([]byte(text), &rec)
 	}
-	var rec Record
-	err := json.Unmarshal([]byte(text), &rec)
-	if r.Schema == SecondSchema {
-		rec.Variant = today(rec.Variant)
-	}
+	rec.Variant = r.lifted(rec.Variant)
 	return rec, err
 }
 

@@ -53,7 +53,7 @@ func (f firstRecord) lift() Record {
 		delete(v, Packets) // no rules, so no packets cross them
 	}
 	if len(v) > 0 {
-		r.Variant = today(v)
+		r.Variant = v
 	}
 	return r
 }

@@ -9,9 +9,9 @@ const SecondSchema = "viplab/2"
 // secondBind is the parameter whose default changed after that format, of mode ipvs.
 const secondBind = "bind"
 
-// today is a variant of an earlier format as it is written now.
-func today(v Variant) Variant {
-	if v.Mode() != "ipvs" {
+// lifted is a variant of the run as it is written today.
+func (r *Run) lifted(v Variant) Variant {
+	if v.Mode() != "ipvs" || r.Schema != FirstSchema && r.Schema != SecondSchema {
 		return v
 	}
 	v = maps.Clone(v)

@@ -70,11 +70,9 @@ func Experiments(known catalog.Catalog, quick bool) []Experiment {
 	}
 	// What was published of IPVS was measured with VIPs as addresses, as kube-proxy has them.
 	for _, c := range []*session.Config{&curves, &ports, &appends, &reuse} {
-		c.Params = maps.Clone(c.Params)
-		if c.Params == nil {
-			c.Params = map[string]session.Values{}
-		}
-		c.Params[ipvs.BindParam] = session.Values{ipvs.BindAddress}
+		params := map[string]session.Values{ipvs.BindParam: {ipvs.BindAddress}}
+		maps.Copy(params, c.Params)
+		c.Params = params
 	}
 	return append([]Experiment{
 		{Curves, "all that grows with the number of Services: first packets, connections, syncs, memory, throughput", curves},
