@@ -217,20 +217,22 @@ func (c *Comparison) match(a, b map[string]*summary.Cell) {
 		}
 		common[a[name].Variant.Key()] = true
 	}
+	lost, fresh := map[string]results.Variant{}, map[string]results.Variant{}
 	for _, name := range slices.Sorted(maps.Keys(a)) {
-		if key := a[name].Variant.Key(); !common[key] && !slices.Contains(c.Lost, key) {
-			c.Lost = append(c.Lost, key)
+		key := a[name].Variant.Key()
+		if _, known := lost[key]; !common[key] && !known {
+			lost[key], c.Lost = a[name].Variant, append(c.Lost, key)
 		}
 	}
-	for name, other := range b {
-		if _, ok := a[name]; ok {
-			continue
+	for name, cell := range b {
+		if _, ok := a[name]; !ok {
+			c.OnlyB++
+			fresh[cell.Variant.Key()] = cell.Variant
 		}
-		c.OnlyB++
-		for _, lost := range a {
-			if !common[lost.Variant.Key()] {
-				c.couldMeet(lost.Variant, other.Variant)
-			}
+	}
+	for _, was := range lost {
+		for _, is := range fresh {
+			c.couldMeet(was, is)
 		}
 	}
 	slices.Sort(c.Across)
