@@ -111,15 +111,21 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// watchEvery is how often a running tool's memory is looked at, at first.
-const watchEvery = 20 * time.Millisecond
+// A running tool's memory is looked at every watchEvery at first, later each time that another
+// part in seldom of the time gone by has passed: where there is one CPU, each look takes it from
+// the tool, and the kernel keeps the peak for the next look.
+const (
+	watchEvery = 20 * time.Millisecond
+	seldom     = 20
+)
 
 // watchMemory looks at a running process' memory until the returned function is
 // called, which gives the peak resident set as last seen, 0 if the process ended
 // before the first look. (The kernel's own account of a child, ru_maxrss, starts
 // at the size of the process that started it.)
 func watchMemory(pid int) func() int64 {
-	return Watch(watchEvery, func() int64 {
+	wait := func(gone time.Duration) time.Duration { return max(watchEvery, gone/seldom) }
+	return Watch(wait, func() int64 {
 		if proc, err := procfs.NewProc(pid); err == nil {
 			if st, err := proc.NewStatus(); err == nil {
 				return int64(st.VmHWM)
@@ -129,16 +135,13 @@ func watchMemory(pid int) func() int64 {
 	})
 }
 
-// seldom is the share of the time gone by that passes between two looks, later on: where there is
-// one CPU, each look takes it from what is watched.
-const seldom = 20
-
-// Watch looks at something every so often, and ever more seldom, until the returned function is
-// called, which gives the largest value that was seen; 0 if it was called before the first look.
-func Watch(every time.Duration, look func() int64) func() int64 {
+// Watch looks at something again and again until the returned function is called, which gives
+// the largest value that was seen; 0 if it was called before the first look. wait is how long
+// it is to the next look when so much time has gone by.
+func Watch(wait func(gone time.Duration) time.Duration, look func() int64) func() int64 {
 	stop, peak := make(chan struct{}), make(chan int64)
 	go func() {
-		start, next := time.Now(), time.NewTimer(every)
+		start, next := time.Now(), time.NewTimer(wait(0))
 		defer next.Stop()
 		var most int64
 		for {
@@ -148,7 +151,7 @@ func Watch(every time.Duration, look func() int64) func() int64 {
 				return
 			case <-next.C:
 				most = max(most, look())
-				next.Reset(max(every, time.Since(start)/seldom))
+				next.Reset(wait(time.Since(start)))
 			}
 		}
 	}()

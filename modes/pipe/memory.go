@@ -8,14 +8,15 @@ import (
 	"viplab/modes"
 )
 
-// lookEvery is how often the memory of a program's tools is looked at.
+// lookEvery is how often the memory of a program's tools is looked at, of which each may live
+// for a moment only, however long the program takes.
 const lookEvery = 40 * time.Millisecond
 
 // watchTools looks at the memory of the other processes of a program's group until the
 // returned function is called, which gives the largest resident set that any had, in
 // bytes; 0 if none was seen.
 func watchTools(group int) func() int64 {
-	return modes.Watch(lookEvery, func() int64 { return toolMemory(group) })
+	return modes.Watch(func(time.Duration) time.Duration { return lookEvery }, func() int64 { return toolMemory(group) })
 }
 
 // toolMemory is the largest resident set that a process of a group ever had which runs
