@@ -7,12 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 
 	"viplab/modes/clock"
 )
@@ -33,8 +34,8 @@ func Text(s string) Input {
 type Runner interface {
 	// Run starts the tool, feeds it its input (nil for none), waits for it and
 	// returns its standard output. The Cost holds the call, the bytes, the
-	// tool's CPU time and peak resident set; its Start is the time until the
-	// tool ran, its Encode that until it had taken all input, its Commit the rest.
+	// tool's CPU time and peak resident set; its Encode is the time that writing the
+	// input took, its Start that until the tool ran, its Commit the rest.
 	Run(ctx context.Context, stdin Input, name string, args ...string) ([]byte, Cost, error)
 }
 
@@ -46,27 +47,28 @@ const CallerPath = "VIPLAB_CALLER_PATH"
 type Exec struct{}
 
 // Run implements [Runner]. A tool that is not installed is a [MissingError].
+//
+// The tool reads its input from a file in memory. Out of a pipe it would read while it is written,
+// but on a single CPU the two take turns at each page, and iptables-restore of 160 000 rules takes
+// a fifth longer; on two CPUs it takes as long as this.
 func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) ([]byte, Cost, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out, errb bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errb
 	cost := Cost{ToolCalls: 1}
 	start := clock.Now()
-	var pipe io.WriteCloser
-	var err error
-	if stdin != nil {
-		if pipe, err = cmd.StdinPipe(); err != nil {
-			return nil, cost, fmt.Errorf("run %s: %w", name, err)
+	if stdin != nil && cmd.Err == nil {
+		file, n, err := written(stdin)
+		if err != nil {
+			return nil, cost, fmt.Errorf("write the input of %s: %w", name, err)
 		}
+		defer func() { _ = file.Close() }() // its memory is all there is of it
+		cmd.Stdin, cost.Bytes, cost.Encode = file, n, clock.Since(start)
 	}
-	var feedErr error
-	if err = cmd.Start(); err == nil {
-		cost.Start = clock.Since(start)
+	err := cmd.Start()
+	if err == nil {
+		cost.Start = clock.Since(start) - cost.Encode
 		watch := watchMemory(cmd.Process.Pid)
-		if stdin != nil {
-			cost.Bytes, feedErr = feed(pipe, stdin)
-		}
-		cost.Encode = clock.Since(start) - cost.Start
 		err = cmd.Wait()
 		cost.ToolPeakRSS = watch()
 		cost.Commit = clock.Since(start) - cost.Start - cost.Encode
@@ -75,40 +77,39 @@ func (Exec) Run(ctx context.Context, stdin Input, name string, args ...string) (
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, cost, &MissingError{Need: "the tool " + name, Mend: "sudo apt-get install " + packageOf(name), Err: err}
 	}
-	if err == nil {
-		err = feedErr // a tool that failed explains a broken pipe better
-	}
 	if err != nil {
-		err = fmt.Errorf("run %s %s: %w: %s", name, strings.Join(args, " "), err, firstLine(errb.String()))
-		if feedErr != nil && !errors.Is(feedErr, syscall.EPIPE) {
-			// The tool saw its input end early because we could not write it.
-			err = fmt.Errorf("%w (writing its input: %w)", err, feedErr)
-		}
-		return nil, cost, err
+		return nil, cost, fmt.Errorf("run %s %s: %w: %s", name, strings.Join(args, " "), err, firstLine(errb.String()))
 	}
 	return out.Bytes(), cost, nil
 }
 
-// feed writes the input in pieces as large as a pipe and returns their size.
-func feed(pipe io.WriteCloser, stdin Input) (int, error) {
-	counted := &counter{w: pipe}
-	w := bufio.NewWriterSize(counted, 64<<10)
-	err := stdin(w)
+// written writes the input to a file that is in memory alone, to be read from its start, and
+// returns its size.
+func written(stdin Input) (*os.File, int, error) {
+	fd, err := unix.MemfdCreate("input", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3
+		fd, err = unix.MemfdCreate("input", unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("create a file in memory: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "input")
+	w := bufio.NewWriterSize(file, 64<<10)
+	err = stdin(w)
 	if err == nil {
 		err = w.Flush()
 	}
-	return counted.n, errors.Join(err, pipe.Close())
-}
-
-type counter struct {
-	w io.Writer
-	n int
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += n
-	return n, err
+	var n int64
+	if err == nil {
+		n, err = file.Seek(0, io.SeekCurrent)
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, file.Close())
+	}
+	return file, int(n), nil
 }
 
 // A running tool's memory is looked at every watchEvery at first, later each time that another
