@@ -167,7 +167,11 @@ func BenchmarkIptablesDelta(b *testing.B) {
 func held(rs rules.Ruleset) rules.Ruleset {
 	out := rs.Fixed()
 	for i, t := range rs.Tables {
-		out.Tables[i].Chains = slices.Collect(t.All())
+		chains := &out.Tables[i].Chains
+		*chains = nil
+		for c := range t.All() {
+			*chains = append(*chains, c.Clone())
+		}
 	}
 	return out
 }

@@ -5,17 +5,45 @@ import (
 	"viplab/modes/packet/rules"
 )
 
+// maker makes the chains of a Service, in memory that it can use again for the next: fresh
+// memory is what the chains of 20000 Services cost most, above all in a guest.
+type maker struct {
+	made   []*rules.Chain
+	chains []rules.Chain
+	rules  []rules.Rule
+}
+
+// again forgets what was made, whose memory is used again.
+func (m *maker) again() { m.made, m.chains, m.rules = m.made[:0], m.chains[:0], m.rules[:0] }
+
+// chain makes one with room for so many rules.
+func (m *maker) chain(name string, size int) *rules.Chain {
+	c := &room(&m.chains, 1)[:1][0]
+	*c = rules.Chain{Name: name, Rules: room(&m.rules, size)}
+	m.made = append(m.made, c)
+	return c
+}
+
+// room takes room for n elements from a block, or from a larger one where it is full.
+func room[T any](block *[]T, n int) []T {
+	at := len(*block)
+	if at+n > cap(*block) {
+		*block, at = make([]T, 0, max(n, 2*cap(*block))), 0
+	}
+	*block = (*block)[:at+n]
+	return (*block)[at : at : at+n]
+}
+
 // chains makes all chains of a Service. Which they are depends on the Service alone.
-func (p *Planner) chains(svc *modes.Service, in scope) []*rules.Chain {
-	var out []*rules.Chain
+func (p *Planner) chains(m *maker, svc *modes.Service, in scope) []*rules.Chain {
 	for _, sp := range svc.Ports {
 		port := portOf(svc, sp)
-		out = append(out, p.portChains(&port, in)...)
+		p.portChains(m, &port, in)
 		if port.external() {
-			out = append(out, port.externalChains(in)...)
+			port.externalChains(m, in)
 		}
 	}
-	return out
+	return m.made
 }
 
 // chainNames is the names of what chains makes, in the same order.
@@ -29,9 +57,7 @@ func chainNames(svc *modes.Service) []string {
 		if len(p.Reach.Local) > 0 {
 			out = append(out, p.local())
 		}
-		for _, ep := range p.All {
-			out = append(out, p.endpoint(ep))
-		}
+		out = append(out, p.endpoints(p.All)...)
 		if p.external() {
 			out = append(out, p.ext())
 			if p.firewalled() {
@@ -44,26 +70,23 @@ func chainNames(svc *modes.Service) []string {
 
 // portChains makes KUBE-SVC-* and KUBE-SVL-* of one Service port and KUBE-SEP-* of each of
 // its endpoints: 1 + E chains and 1 + 3E rules beside the dispatch rule.
-func (p *Planner) portChains(port *port, in scope) []*rules.Chain {
-	chains := make([]*rules.Chain, 0, len(port.All)+2)
+func (p *Planner) portChains(m *maker, port *port, in scope) {
+	seps := port.endpoints(port.All)
 	if len(port.Cluster) > 0 {
-		chains = append(chains, p.policy(port, port.all(), port.Cluster, in))
+		p.policy(m, port, port.all(), port.Cluster, in)
 	}
 	if len(port.Reach.Local) > 0 {
-		chains = append(chains, p.policy(port, port.local(), port.Reach.Local, in))
+		p.policy(m, port, port.local(), port.Reach.Local, in)
 	}
 	name := p.say(port.name)
-	for _, ep := range port.All {
-		sep := port.endpoint(ep)
+	for i, ep := range port.All {
 		dnat := rules.Rule{Comment: name, Proto: port.Protocol, Target: rules.DNAT, To: ep.At(port.ServicePort)}
 		if port.Affinity > 0 {
-			dnat.Recent = sep
+			dnat.Recent = seps[i]
 		}
-		chains = append(chains, &rules.Chain{Name: sep, Rules: []rules.Rule{
-			{Comment: name, Src: modes.Host(ep.Addr), Chain: MarkMasqChain}, dnat,
-		}})
+		c := m.chain(seps[i], 2)
+		c.Rules = append(c.Rules, rules.Rule{Comment: name, Src: modes.Host(ep.Addr), Chain: MarkMasqChain}, dnat)
 	}
-	return chains
 }
 
 // say is a comment, "" in a large cluster.
@@ -76,31 +99,33 @@ func (p *Planner) say(comment string) string {
 
 // policy makes the chain of one traffic policy. What comes by the ClusterIP is marked for
 // masquerading there; what comes by an external address is marked before it gets there.
-func (p *Planner) policy(port *port, name string, to []modes.Endpoint, in scope) *rules.Chain {
+func (p *Planner) policy(m *maker, port *port, name string, to []modes.Endpoint, in scope) {
 	size := len(to) + 1
 	if port.Affinity > 0 {
 		size += len(to)
 	}
-	c := &rules.Chain{Name: name, Rules: make([]rules.Rule, 0, size)}
+	c := m.chain(name, size)
 	if name == port.inner() && (in.masqueradeAll || in.cluster.IsValid()) {
-		r := port.leaf()
-		r.Comment, r.Chain = p.say(r.Comment), MarkMasqChain
+		comment := ""
+		if p.comments {
+			comment = port.name + clusterIP
+		}
+		r := match(comment, port.ServicePort, port.ClusterIP)
+		r.Chain = MarkMasqChain
 		if !in.masqueradeAll {
 			r.Src, r.NotSrc = in.cluster, true
 		}
 		c.Rules = append(c.Rules, r)
 	}
 	c.Rules = p.choose(c.Rules, port, to)
-	return c
 }
 
 // choose appends the rules that pick one of some endpoints: under affinity the one
 // that the client had, else each with the same chance.
 func (p *Planner) choose(out []rules.Rule, port *port, from []modes.Endpoint) []rules.Rule {
-	n := len(from)
+	n, seps := len(from), port.endpoints(from)
 	if port.Affinity > 0 {
-		for _, ep := range from {
-			sep := port.endpoint(ep)
+		for _, sep := range seps {
 			out = append(out, rules.Rule{Recent: sep, Seconds: uint32(port.Affinity.Seconds()), Chain: sep})
 		}
 	}
@@ -109,7 +134,7 @@ func (p *Planner) choose(out []rules.Rule, port *port, from []modes.Endpoint) []
 		if p.comments {
 			say = port.name + " -> " + ep.At(port.ServicePort).String()
 		}
-		out = append(out, rules.Rule{Comment: say, Chance: uint32(n - i), Chain: port.endpoint(ep)})
+		out = append(out, rules.Rule{Comment: say, Chance: uint32(n - i), Chain: seps[i]})
 	}
 	return out
 }

@@ -97,15 +97,14 @@ func (o *outside) addPort(p *port) {
 }
 
 // externalChains makes KUBE-EXT-* and KUBE-FW-* of a Service port.
-func (p *port) externalChains(in scope) []*rules.Chain {
-	ext := &rules.Chain{Name: p.ext()}
-	out := []*rules.Chain{ext}
+func (p *port) externalChains(m *maker, in scope) {
+	ext := m.chain(p.ext(), 4)
 	if p.firewalled() {
-		out = append(out, p.sources(in.node))
+		p.sources(m, in.node)
 	}
 	if !p.ExternalLocal {
-		ext.Rules = []rules.Rule{{Comment: "masquerade traffic for " + p.name + " external destinations", Chain: MarkMasqChain}, {Chain: p.all()}}
-		return out
+		ext.Rules = append(ext.Rules, rules.Rule{Comment: "masquerade traffic for " + p.name + " external destinations", Chain: MarkMasqChain}, rules.Rule{Chain: p.all()})
+		return
 	}
 	if in.cluster.IsValid() {
 		ext.Rules = append(ext.Rules, rules.Rule{Comment: "pod traffic for " + p.name + " external destinations", Src: in.cluster, Chain: p.all()})
@@ -116,14 +115,13 @@ func (p *port) externalChains(in scope) []*rules.Chain {
 	if len(p.Reach.Local) > 0 {
 		ext.Rules = append(ext.Rules, rules.Rule{Chain: p.local()})
 	}
-	return out
 }
 
-// sources is KUBE-FW-*, which lets the sources of a balancer's clients on. Where the node
+// sources makes KUBE-FW-*, which lets the sources of a balancer's clients on. Where the node
 // is among them, packets that it sends to the balancer's address with that address as
 // their source are too: so they look on a node that has the address itself.
-func (p *port) sources(node netip.Addr) *rules.Chain {
-	fw, fromNode := &rules.Chain{Name: p.fw()}, false
+func (p *port) sources(m *maker, node netip.Addr) {
+	fw, fromNode := m.chain(p.fw(), len(p.SourceRanges)+len(p.LoadBalancerIPs)), false
 	let := func(from netip.Prefix) {
 		fw.Rules = append(fw.Rules, rules.Rule{Comment: p.name + " loadbalancer IP", Src: from, Chain: p.ext()})
 	}
@@ -136,5 +134,4 @@ func (p *port) sources(node netip.Addr) *rules.Chain {
 			let(modes.Host(ip))
 		}
 	}
-	return fw
 }

@@ -20,7 +20,7 @@ const (
 
 // hashed is a prefix before the first 16 characters of the base32 of the SHA-256 of a text,
 // kube-proxy's way to squeeze a name into iptables' limit of 28 characters. A full sync of
-// 20000 Services makes 200000 of them, so it keeps nothing but the name.
+// 20000 Services makes 140000 of them, so it keeps nothing but the name.
 func hashed(prefix string, text []byte) string {
 	h := sha256.Sum256(text)
 	name := append(make([]byte, 0, 28), prefix...)

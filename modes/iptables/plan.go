@@ -64,12 +64,14 @@ func (p *Planner) withServices(base rules.Ruleset, s modes.Snapshot) rules.Rules
 		}
 	}
 	nat.More = func(yield func(*rules.Chain) bool) {
+		var m maker
 		for _, svc := range s.Services {
-			for _, c := range p.chains(svc, scope) {
+			for _, c := range p.chains(&m, svc, scope) {
 				if !yield(c) {
 					return
 				}
 			}
+			m.again()
 		}
 	}
 	return rs
@@ -86,10 +88,10 @@ func (p *Planner) Delta(from rules.Ruleset, s modes.Snapshot) (old, next, whole 
 	old, next, whole = from.Fixed(), base.Fixed(), p.withServices(base, s)
 	for _, c := range p.changes {
 		if c.Old != nil {
-			old.AppendChains("nat", p.chains(c.Old, before)...)
+			old.AppendChains("nat", p.chains(new(maker), c.Old, before)...)
 		}
 		if c.New != nil {
-			next.AppendChains("nat", p.chains(c.New, scope)...)
+			next.AppendChains("nat", p.chains(new(maker), c.New, scope)...)
 		}
 	}
 	if before != scope {
@@ -110,7 +112,7 @@ func (p *Planner) rescope(old, next *rules.Ruleset, s modes.Snapshot, before, af
 		}
 		// The chains of one Service have the same order in any scope, but not all
 		// scopes need the same rules in them.
-		was, now := p.chains(svc, before), p.chains(svc, after)
+		was, now := p.chains(new(maker), svc, before), p.chains(new(maker), svc, after)
 		for i := range was {
 			if !slices.Equal(was[i].Rules, now[i].Rules) {
 				old.AppendChains("nat", was[i])
@@ -169,7 +171,7 @@ func (p *Planner) base(s modes.Snapshot) rules.Ruleset {
 			}
 			leaves = append(leaves, p.leaves[start:p.ends[j]]...)
 		} else {
-			leaves = append(leaves, Leaves(svc)...)
+			leaves = AppendLeaves(leaves, svc)
 		}
 		ends = append(ends, len(leaves))
 		reject = appendRejects(reject, svc)

@@ -90,7 +90,7 @@ func TestNames(t *testing.T) {
 			Ports:     []modes.ServicePort{{Name: name[2], Protocol: modes.TCP, Port: 80, TargetPort: 8080}},
 			Endpoints: []modes.Endpoint{{Addr: netip.MustParseAddr("10.128.0.1")}}}
 		comment := strings.TrimSuffix(strings.Join(name[:2], "/")+":"+name[2], ":") + " cluster IP"
-		for _, r := range Leaves(svc) {
+		for _, r := range AppendLeaves(nil, svc) {
 			if r.Chain != want || r.Comment != comment {
 				t.Errorf("got %s, %q, want %s, %q", r.Chain, r.Comment, want, comment)
 			}

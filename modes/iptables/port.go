@@ -13,10 +13,14 @@ type port struct {
 	modes.ServicePort
 	modes.Reach
 	name string // [modes.Service.PortName]
+
+	// Names that were made already: to hash them is a good part of planning.
+	svc  string
+	seps []string // of All
 }
 
 func portOf(svc *modes.Service, p modes.ServicePort) port {
-	return port{svc, p, svc.Reach(p), svc.PortName(p)}
+	return port{Service: svc, ServicePort: p, Reach: svc.Reach(p), name: svc.PortName(p)}
 }
 
 // inside and outside tell whether traffic to the ClusterIP and to external addresses
@@ -36,14 +40,29 @@ func (p *port) firewalled() bool {
 
 // Names of the port's chains: with all endpoints, with those on the node, for what comes
 // from outside, and for a balancer's sources.
-func (p *port) all() string   { return ServiceChain(p.name, p.Protocol) }
+func (p *port) all() string {
+	if p.svc == "" {
+		p.svc = ServiceChain(p.name, p.Protocol)
+	}
+	return p.svc
+}
 func (p *port) local() string { return localChain(p.name, p.Protocol) }
 func (p *port) ext() string   { return externalChain(p.name, p.Protocol) }
 func (p *port) fw() string    { return sourcesChain(p.name, p.Protocol) }
 
-// endpoint is the name of an endpoint's chain.
-func (p *port) endpoint(ep modes.Endpoint) string {
-	return EndpointChain(p.name, p.Protocol, ep.At(p.ServicePort))
+// endpoints is the names of the chains of some of the port's endpoints, in their order.
+func (p *port) endpoints(of []modes.Endpoint) []string {
+	if p.seps != nil && len(of) == len(p.All) {
+		return p.seps
+	}
+	names := make([]string, len(of))
+	for i, ep := range of {
+		names[i] = EndpointChain(p.name, p.Protocol, ep.At(p.ServicePort))
+	}
+	if len(of) == len(p.All) {
+		p.seps = names
+	}
+	return names
 }
 
 // inner is the chain that traffic to the ClusterIP goes to.
@@ -64,17 +83,19 @@ func (p *port) unserved() (comment string, target rules.Target) {
 	return p.name + " has no endpoints", rules.Reject
 }
 
+// clusterIP ends the comment of rules that match the ClusterIP.
+const clusterIP = " cluster IP"
+
 // leaf is the dispatch rule of the ClusterIP.
 func (p *port) leaf() rules.Rule {
-	r := match(p.name+" cluster IP", p.ServicePort, p.ClusterIP)
+	r := match(p.name+clusterIP, p.ServicePort, p.ClusterIP)
 	r.Chain = p.inner()
 	return r
 }
 
-// Leaves is the dispatch rules of a Service, one for each port and address that has
-// endpoints.
-func Leaves(svc *modes.Service) []rules.Rule {
-	out := make([]rules.Rule, 0, len(svc.Ports))
+// AppendLeaves appends the dispatch rules of a Service, one for each port and address that
+// has endpoints.
+func AppendLeaves(out []rules.Rule, svc *modes.Service) []rules.Rule {
 	for _, sp := range svc.Ports {
 		p := portOf(svc, sp)
 		if p.inside() {

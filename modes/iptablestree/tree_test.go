@@ -56,7 +56,7 @@ func TestDepth(t *testing.T) {
 			spec := synth.Spec{Services: n, Endpoints: 1, Ports: 1, Seed: 1}
 			var leaves []rules.Rule
 			for _, svc := range spec.Snapshot().Services {
-				leaves = append(leaves, iptables.Leaves(svc)...)
+				leaves = iptables.AppendLeaves(leaves, svc)
 			}
 			top, list := Dispatch(fanout)(leaves)
 			chains := map[string]*rules.Chain{}

@@ -75,13 +75,19 @@ type Chain struct {
 	Shut bool
 }
 
+// Clone is a copy that nothing else changes.
+func (c *Chain) Clone() *Chain {
+	return &Chain{Name: c.Name, Rules: slices.Clone(c.Rules), Shut: c.Shut}
+}
+
 // Table is one iptables table. Built-in chains (PREROUTING and so on) hold
 // only the jumps that a mode adds to them.
 type Table struct {
 	Name   string
 	Chains []*Chain
 	// More yields further chains, none of them built in. They are made while
-	// they are read, so that a large Ruleset is never held whole. May be nil.
+	// they are read, so that a large Ruleset is never held whole: a chain is good until
+	// the next one is asked for. May be nil.
 	More iter.Seq[*Chain]
 	// Names yields the names of the chains that More yields, without the cost
 	// of making their rules; needed if More is not nil.
@@ -102,7 +108,7 @@ func (t Table) names() iter.Seq[string] {
 	}
 }
 
-// All yields every chain of the table.
+// All yields every chain of the table; those of More are good until the next one is asked for.
 func (t Table) All() iter.Seq[*Chain] {
 	return func(yield func(*Chain) bool) {
 		for _, c := range t.Chains {

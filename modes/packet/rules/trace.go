@@ -118,8 +118,11 @@ func NewIndex(rs Ruleset) Index {
 	out := Index{}
 	for _, table := range rs.Tables {
 		chains := map[string]*Chain{}
-		for c := range table.All() {
+		for _, c := range table.Chains {
 			chains[c.Name] = c
+		}
+		for c := range (Table{More: table.More}).All() {
+			chains[c.Name] = c.Clone()
 		}
 		out[table.Name] = chains
 	}
