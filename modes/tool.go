@@ -117,7 +117,7 @@ func written(stdin Input) (*os.File, int, error) {
 // the tool, and the kernel keeps the peak for the next look.
 const (
 	watchEvery = 20 * time.Millisecond
-	seldom     = 20
+	seldom     = 10
 )
 
 // watchMemory looks at a running process' memory until the returned function is

@@ -31,7 +31,7 @@ const (
 // C server.
 func behindOne(b *testing.B, server string, fn func(net *topo.Topology, to netip.AddrPort) error) {
 	b.Helper()
-	_ = once(b, func(b *testing.B, net *topo.Topology) time.Duration {
+	once(b, func(b *testing.B, net *topo.Topology) {
 		cmd := exec.Command(server, strconv.Itoa(int(synth.Spec{}.TargetPort())))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		ready, err := cmd.StdoutPipe()
@@ -52,7 +52,6 @@ func behindOne(b *testing.B, server string, fn func(net *topo.Topology, to netip
 		if err != nil {
 			b.Error(err)
 		}
-		return 0
 	})
 }
 

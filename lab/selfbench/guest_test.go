@@ -14,7 +14,6 @@ import (
 
 	"viplab/lab/topo"
 	"viplab/modes"
-	"viplab/modes/iptables"
 	"viplab/modes/snapshot/synth"
 	"viplab/workload"
 )
@@ -41,11 +40,12 @@ func BenchmarkGuest(b *testing.B) {
 	b.Run("Iperf", guestIperf)
 	b.Run("Restore", func(b *testing.B) {
 		snap := synth.Spec{Services: 20000, Endpoints: 2, Ports: 1, Seed: 1}.Snapshot()
-		sync := full(func() modes.Proxier { return iptables.New(nil, iptables.Restorer{}) }, snap)
 		var took []float64
-		for range 6 { // the fewest whose median has an interval
-			took = append(took, once(b, sync).Seconds())
-		}
+		inNode(b, func() {
+			for range rounds {
+				took = append(took, full(b, newIptables, snap)().Seconds())
+			}
+		})
 		report(b, took)
 	})
 }
@@ -116,12 +116,12 @@ func sinceBoot(b *testing.B) {
 // guestIperf is the bulk throughput between two namespaces, through the node.
 func guestIperf(b *testing.B) {
 	const port = 5201
-	once(b, func(b *testing.B, net *topo.Topology) time.Duration {
+	once(b, func(b *testing.B, net *topo.Topology) {
 		var server *workload.IperfServer
 		err := net.Backend.Do(func() (err error) { server, err = workload.StartIperf(modes.IPv4, port); return err })
 		if err != nil {
 			b.Error(err)
-			return 0
+			return
 		}
 		defer func() { _ = net.Backend.Do(func() error { server.Stop(); return nil }) }()
 		s := synth.Spec{Services: 1, Endpoints: 1, Ports: 1, Seed: 1}
@@ -135,6 +135,5 @@ func guestIperf(b *testing.B) {
 			b.Error(err)
 		}
 		b.ReportMetric(0, "ns/op")
-		return 0
 	})
 }
