@@ -353,7 +353,7 @@ func TestFromTheNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{Connections: "a", Connections + fromNode: "sockets"} {
+	for name, want := range map[string]string{Connections: "a", Connections + summary.FromNode: "sockets"} {
 		got := Ask(find(t, name), s, s.Series(), 1, nil)
 		if len(got.Behind)+len(got.Unplaced) > 0 || len(got.Leaders) != 1 || got.Leaders[0].Label != want {
 			t.Errorf("%s: %+v, want %s alone", name, got, want)

@@ -31,8 +31,6 @@ const (
 	FirstPacket = "first packet to the last Service"
 	Connections = "new connections"
 	BulkData    = "bulk data"
-
-	fromNode = ", from the node"
 )
 
 // Questions lists them. Which values are the better ones, the metric knows. What a mode has
@@ -47,9 +45,9 @@ func Questions() []Question {
 		{FirstPacket, "the first packet of a connection, to the last Service", results.FirstPacket,
 			summary.With(nil, results.Position, "last", results.Protocol, "tcp", results.From, "client"), "first packet"},
 		{BulkData, "bulk data through the last Service", results.Throughput, from("", last), ""},
-		{BulkData + fromNode, "bulk data through the last Service" + fromNode, results.Throughput, from("node", last), ""},
+		{BulkData + summary.FromNode, "bulk data through the last Service" + summary.FromNode, results.Throughput, from("node", last), ""},
 		{Connections, "new connections a second", results.ConnectionsRate, from("", nil), ""},
-		{Connections + fromNode, "new connections a second" + fromNode, results.ConnectionsRate, from("node", nil), ""},
+		{Connections + summary.FromNode, "new connections a second" + summary.FromNode, results.ConnectionsRate, from("node", nil), ""},
 		{Programming, "programming everything", results.SyncFull, nil, "full sync"},
 	}
 }

@@ -198,7 +198,7 @@ func Runs(a, b *results.Run, o Options) (*Comparison, error) {
 		c.explainByBaseline(a.Baseline())
 	}
 	if len(c.Rows) == 0 {
-		return nil, &DifferentError{What: []string{"they have no cell in common (modes, sizes and factors differ)" + c.hint()}}
+		return nil, &DifferentError{What: []string{"they have no cell in common (modes, sizes and factors differ)" + c.Hint()}}
 	}
 	return c, nil
 }

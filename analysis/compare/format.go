@@ -80,7 +80,7 @@ func (c *Comparison) sentence() string {
 		s += fmt.Sprintf(" A limit of time cut off %s in B and not in A, the first: %s.", summary.Count(n, "cell"), c.Cut[0])
 	}
 	if n := len(c.Lost); n > 0 {
-		s += fmt.Sprintf(" Variants or sizes of A of which there is nothing in B: %d, the first: %s%s.", n, c.Lost[0], c.hint())
+		s += fmt.Sprintf(" Variants or sizes of A of which there is nothing in B: %d, the first: %s%s.", n, c.Lost[0], c.Hint())
 	}
 	if v := c.Versions; len(v) == 2 {
 		s += fmt.Sprintf(" Measured by different versions of viplab, %s in A, %s in B.", cmp.Or(v[0], "unknown"), cmp.Or(v[1], "unknown"))
@@ -91,8 +91,8 @@ func (c *Comparison) sentence() string {
 	return s
 }
 
-// hint says by which option what was lost would meet what only B has, if there is one.
-func (c *Comparison) hint() string {
+// Hint says by which option what was lost would meet what only B has, if there is one.
+func (c *Comparison) Hint() string {
 	if len(c.Across) == 0 {
 		return ""
 	}

@@ -143,11 +143,7 @@ func live(s *summary.Summary) Picture {
 		for i, v := range c.Values[:len(c.Values)/len(c.Trials)] {
 			line.Points = append(line.Points, Point{X: float64(i) / 10, Y: v, Lo: v, Hi: v})
 		}
-		title := one.Label
-		if c.Get(results.From) != "" {
-			title += ", from the node"
-		}
-		p.Panels = append(p.Panels, Panel{Title: title, Series: []Series{line}})
+		p.Panels = append(p.Panels, Panel{Title: one.Label + c.Client(), Series: []Series{line}})
 	}
 	return p
 }

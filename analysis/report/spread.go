@@ -83,10 +83,7 @@ func live(s *summary.Summary, series []summary.Series) *table {
 				for _, v := range c.Values {
 					_ = h.RecordValue(min(int64(v/hdrUnit), hdrHighest)) // in range
 				}
-				label := fmt.Sprintf("%s, %s, %s", one.Label, summary.CountServices(n), kind[1])
-				if c.Get(results.From) != "" {
-					label += ", from the node"
-				}
+				label := fmt.Sprintf("%s, %s, %s%s", one.Label, summary.CountServices(n), kind[1], c.Client())
 				row := []entry{{Text: label, Bar: -1, Series: i}}
 				for _, q := range quantiles {
 					row = append(row, word(summary.Number(float64(h.ValueAtQuantile(q))*hdrUnit/unit.Scale)))

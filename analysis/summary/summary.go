@@ -74,6 +74,17 @@ func (c *Cell) Services() int {
 	return n
 }
 
+// FromNode ends the name of what the node itself was the client of.
+const FromNode = ", from the node"
+
+// Client is [FromNode] where the node itself was the client, else empty.
+func (c *Cell) Client() string {
+	if c.Get(results.From) != "" {
+		return FromNode
+	}
+	return ""
+}
+
 // Get is the value of a factor or, if there is none of that name, of a key of the
 // variant.
 func (c *Cell) Get(key string) string {

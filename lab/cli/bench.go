@@ -377,7 +377,11 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 		if !session.Begun(s.Dir) {
 			return runErr // before there was anything
 		}
-		text := fmt.Sprintf("interrupted after %d of %s; what was measured is in %s", out.Done, summary.Count(out.Done+out.Failed+out.Left, "trial"), s.Dir)
+		trials := summary.Count(out.Done+out.Failed+out.Left, "trial")
+		text := fmt.Sprintf("interrupted after %d of %s; what was measured is in %s", out.Done, trials, s.Dir)
+		if out.Done+out.Failed == 0 && !s.Resume {
+			text = fmt.Sprintf("interrupted before the first of %s had ended; nothing was measured in %s", trials, s.Dir)
+		}
 		if s.Script == nil {
 			text += "; it goes on with --resume"
 		}

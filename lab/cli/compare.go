@@ -94,7 +94,7 @@ func gate(c *compare.Comparison, limit float64, text string) error {
 		return thresholdError{fmt.Errorf("none of %s has the four rounds in each run that it takes to tell whether it became worse: measure with --repeat 4 or more", summary.Count(len(c.Rows), "cell"))}
 	}
 	if len(c.Lost) > 0 {
-		return thresholdError{fmt.Errorf("variants or sizes of %s of which there is nothing in %s: %d, the first: %s", c.A, c.B, len(c.Lost), c.Lost[0])}
+		return thresholdError{fmt.Errorf("variants or sizes of %s of which there is nothing in %s: %d, the first: %s%s", c.A, c.B, len(c.Lost), c.Lost[0], c.Hint())}
 	}
 	return nil
 }

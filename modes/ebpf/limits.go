@@ -7,7 +7,7 @@ func Limits() modes.Limits {
 	return modes.Limits{
 		modes.SchedulerChoice:    "all endpoints have the same share: at random, or by Maglev's table",
 		modes.DirectServerReturn: "the programs rewrite addresses; what they send on, they route by the endpoint",
-		modes.ServesSCTP:         "SCTP's ports stand under a CRC32c of the whole packet, which a BPF program cannot compute anew",
+		modes.ServesSCTP:         "other ports need a new CRC32c of the whole packet, which a BPF program cannot compute",
 	}
 }
 
