@@ -32,8 +32,8 @@ type Cost struct {
 	// ReadBack, Plan, Start, Encode, Commit and CleanUp split the wall-clock time of
 	// the Sync: reading what the kernel holds, working out what to change,
 	// starting tools (fork until exec has succeeded), writing it as text or
-	// messages, the tool or kernel carrying it out, and, when all of that is in force, deleting conntrack entries that lead where the
-	// Services lead no more.
+	// messages, the tool or kernel carrying it out, and, when all of that is in force,
+	// deleting conntrack entries that lead where the Services lead no more.
 	ReadBack, Plan, Start, Encode, Commit, CleanUp time.Duration
 	// Apart is time that the Sync took beside them and a node would not: starting a
 	// program that is the mode, and telling it what changed. It comes before the rest, and

@@ -372,6 +372,7 @@ func (a app) play(ctx context.Context, s *session.Session, progress string, stde
 
 // verdict says what became of a run, nil if all of it went well.
 func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Writer) error {
+	nothing := out.Done+out.Failed == 0 && !s.Resume // was measured
 	switch {
 	case errors.Is(runErr, context.Canceled):
 		if !session.Begun(s.Dir) {
@@ -379,7 +380,7 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 		}
 		trials := summary.Count(out.Done+out.Failed+out.Left, "trial")
 		text := fmt.Sprintf("interrupted after %d of %s; what was measured is in %s", out.Done, trials, s.Dir)
-		if out.Done+out.Failed == 0 && !s.Resume {
+		if nothing {
 			text = fmt.Sprintf("interrupted before the first of %s had ended; nothing was measured in %s", trials, s.Dir)
 		}
 		if s.Script == nil {
@@ -388,7 +389,7 @@ func verdict(s *session.Session, out session.Outcome, runErr error, stderr io.Wr
 		return &interruptedError{text}
 	case runErr != nil:
 		return runErr
-	case out.OutOfTime && out.Done+out.Failed == 0 && !s.Resume:
+	case out.OutOfTime && nothing:
 		return fmt.Errorf("time was up before a trial had ended, so that nothing was measured; %s goes on with --resume", s.Dir)
 	case out.OutOfTime:
 		fmt.Fprintf(stderr, "time is up after %s; not run: %d\n", summary.Count(out.Done, "trial"), out.Left)

@@ -24,19 +24,38 @@ func TestMain(m *testing.M) { os.Exit(inside.Main(m)) }
 // interval of the median.
 const rounds = 6
 
-// side is one of two ways to do the same, which says how long that took and leaves
-// nothing behind.
-type side func() time.Duration
-
 // many is how often both sides run where their difference is small beside what one call of a
 // tool strays by, a tenth and more: the three outermost of either end are then no part of the
 // interval.
 const many = 16
 
-// compare runs both sides in turn, so many times each, and reports the median of each and of the ratio
-// ours/theirs, with its interval. The first turn, in a fresh namespace, does not count.
+// pairs are figures of ours and of theirs, taken in turn.
+type pairs struct{ ours, theirs, ratio []float64 }
+
+func (p *pairs) add(ours, theirs float64) {
+	p.ours, p.theirs, p.ratio = append(p.ours, ours), append(p.theirs, theirs), append(p.ratio, ours/theirs)
+}
+
+// report reports the median of each side, theirs by its name, and of the ratio
+// ours/theirs, with its interval.
+func (p *pairs) report(b *testing.B, theirs, unit string) {
+	r := median(p.ratio)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(p.ours).Center, "ours-"+unit)
+	b.ReportMetric(median(p.theirs).Center, theirs+"-"+unit)
+	b.ReportMetric(r.Center, "ratio")
+	b.ReportMetric(r.Lo, "ratio-lo")
+	b.ReportMetric(r.Hi, "ratio-hi")
+}
+
+// side is one of two ways to do the same, which says how long that took and leaves
+// nothing behind.
+type side func() time.Duration
+
+// compare runs both sides in turn, so many times each, and reports them. The first turn, in a
+// fresh namespace, does not count.
 func compare(b *testing.B, turns int, ours, theirs side) {
-	var a, z, ratio []float64
+	var took pairs
 	for i := range turns + 1 {
 		var x, y time.Duration
 		if i%2 == 0 {
@@ -48,16 +67,10 @@ func compare(b *testing.B, turns int, ours, theirs side) {
 			return
 		}
 		if i > 0 {
-			a, z, ratio = append(a, x.Seconds()), append(z, y.Seconds()), append(ratio, x.Seconds()/y.Seconds())
+			took.add(x.Seconds(), y.Seconds())
 		}
 	}
-	r := median(ratio)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(a).Center, "ours-s")
-	b.ReportMetric(median(z).Center, "theirs-s")
-	b.ReportMetric(r.Center, "ratio")
-	b.ReportMetric(r.Lo, "ratio-lo")
-	b.ReportMetric(r.Hi, "ratio-hi")
+	took.report(b, "theirs", "s")
 }
 
 func median(v []float64) benchmath.Summary {
@@ -109,11 +122,14 @@ func sync(b *testing.B, p modes.Proxier, s modes.Snapshot) time.Duration {
 func full(b *testing.B, mode func() modes.Proxier, snap modes.Snapshot) side {
 	return func() time.Duration {
 		p := mode()
-		took := sync(b, p, snap)
-		if err := p.Close(); err != nil {
-			b.Error(err)
-		}
-		return took
+		defer shut(b, p)
+		return sync(b, p, snap)
+	}
+}
+
+func shut(b *testing.B, p modes.Proxier) {
+	if err := p.Close(); err != nil {
+		b.Error(err)
 	}
 }
 
@@ -127,6 +143,9 @@ func delta(b *testing.B, p modes.Proxier, snap, next modes.Snapshot) side {
 		return took
 	}
 }
+
+// feed times a program that is given a ready-made text.
+type feed func(b *testing.B, input []byte, command ...string) time.Duration
 
 // tool times a program that reads a ready-made text from a file, which is the fastest that
 // there is: out of a pipe it would take turns with its writer.
@@ -161,10 +180,10 @@ func run(b *testing.B, input io.Reader, command []string) time.Duration {
 	return time.Since(start)
 }
 
-// undone is a program fed a text, after which another text takes away what it made.
-func undone(b *testing.B, do, undo []byte, command ...string) side {
+// undone is a program fed a text in some way, after which another text takes away what it made.
+func undone(b *testing.B, fed feed, do, undo []byte, command ...string) side {
 	return func() time.Duration {
-		took := tool(b, do, command...)
+		took := fed(b, do, command...)
 		tool(b, undo, command...)
 		return took
 	}

@@ -85,7 +85,7 @@ var (
 func against(b *testing.B, unit string, ours func(*topo.Topology, netip.AddrPort) (float64, error), theirs func(netip.AddrPort) (float64, error)) {
 	b.Helper()
 	server := compile(b, "testdata/answer.c")
-	var x, y, ratio []float64
+	var got pairs
 	for range rounds {
 		a, z := math.NaN(), math.NaN()
 		behindOne(b, server, func(net *topo.Topology, to netip.AddrPort) (err error) { a, err = ours(net, to); return err })
@@ -93,15 +93,9 @@ func against(b *testing.B, unit string, ours func(*topo.Topology, netip.AddrPort
 		if b.Failed() {
 			return
 		}
-		x, y, ratio = append(x, a), append(y, z), append(ratio, a/z)
+		got.add(a, z)
 	}
-	r := median(ratio)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(x).Center, "ours-"+unit)
-	b.ReportMetric(median(y).Center, "theirs-"+unit)
-	b.ReportMetric(r.Center, "ratio")
-	b.ReportMetric(r.Lo, "ratio-lo")
-	b.ReportMetric(r.Hi, "ratio-hi")
+	got.report(b, "theirs", unit)
 }
 
 // BenchmarkGeneratorRate: new connections a second of the lab's closed loop, against wrk with

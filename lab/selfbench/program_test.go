@@ -25,7 +25,12 @@ import (
 // size is the number of Services, of two endpoints each.
 const size = 20000
 
-func spec() synth.Spec { return synth.Spec{Services: size, Endpoints: 2, Ports: 1, Seed: 1} }
+func spec(b *testing.B) synth.Spec {
+	if testing.Short() {
+		b.Skip("takes minutes")
+	}
+	return synth.Spec{Services: size, Endpoints: 2, Ports: 1, Seed: 1}
+}
 
 // edit is what turns one Ruleset into another, as text.
 func edit(b *testing.B, from, to rules.Ruleset) []byte {
@@ -46,18 +51,12 @@ func newIptables() modes.Proxier { return iptables.New(nil, iptables.Restorer{})
 // BenchmarkIptablesFullSync: a full sync against iptables-legacy-restore of the
 // same text, out of a file or a pipe.
 func BenchmarkIptablesFullSync(b *testing.B) {
-	snap := spec().Snapshot()
+	snap := spec(b).Snapshot()
 	whole := iptables.Program(nil, snap).Rules
 	do, undo := edit(b, rules.Ruleset{}, whole), edit(b, whole, rules.Ruleset{})
-	beside := func(fed func(*testing.B, []byte, ...string) time.Duration) func(b *testing.B) {
+	beside := func(fed feed) func(b *testing.B) {
 		return func(b *testing.B) {
-			inNode(b, func() {
-				compare(b, many, full(b, newIptables, snap), func() time.Duration {
-					took := fed(b, do, restore()...)
-					tool(b, undo, restore()...)
-					return took
-				})
-			})
+			inNode(b, func() { compare(b, many, full(b, newIptables, snap), undone(b, fed, do, undo, restore()...)) })
 		}
 	}
 	b.Run("file", beside(tool))
@@ -67,12 +66,12 @@ func BenchmarkIptablesFullSync(b *testing.B) {
 // BenchmarkIptablesDelta: one Service added on top of N, against
 // iptables-legacy-restore of the same changed lines on top of the same rules.
 func BenchmarkIptablesDelta(b *testing.B) {
-	s := spec()
+	s := spec(b)
 	snap := s.Snapshot()
 	next := snap.With(s.Service(s.Services))
 	before, after := held(iptables.Program(nil, snap).Rules), held(iptables.Program(nil, next).Rules)
 	do, undo := edit(b, before, after), edit(b, after, before)
-	inNode(b, func() { compare(b, many, delta(b, newIptables(), snap, next), undone(b, do, undo, restore()...)) })
+	inNode(b, func() { compare(b, many, delta(b, newIptables(), snap, next), undone(b, tool, do, undo, restore()...)) })
 }
 
 // held is a Ruleset with all its chains in memory, as an edit between two whole
@@ -123,10 +122,10 @@ func newNftables() modes.Proxier { return nftables.New(nftables.Options{}) }
 // BenchmarkNftablesFullSync: a full sync against nft -f of the same table as text.
 func BenchmarkNftablesFullSync(b *testing.B) {
 	need(b, newNftables())
-	snap := spec().Snapshot()
+	snap := spec(b).Snapshot()
 	fed := nftText(b, snap)
 	inNode(b, func() {
-		compare(b, rounds, full(b, newNftables, snap), undone(b, fed[0], []byte("flush ruleset"), "nft", "-f", "-"))
+		compare(b, rounds, full(b, newNftables, snap), undone(b, tool, fed[0], []byte("flush ruleset"), "nft", "-f", "-"))
 	})
 }
 
@@ -134,23 +133,20 @@ func BenchmarkNftablesFullSync(b *testing.B) {
 // of netlink and of text differ, so each side has a table of its own.
 func BenchmarkNftablesDelta(b *testing.B) {
 	need(b, newNftables())
-	s := spec()
+	s := spec(b)
 	snap := s.Snapshot()
 	next := snap.With(s.Service(size))
 	fed := nftText(b, snap, next)
 	ours := func() time.Duration {
 		p := newNftables()
+		defer shut(b, p)
 		one := delta(b, p, snap, next)
 		one()
-		took := one()
-		if err := p.Close(); err != nil {
-			b.Error(err)
-		}
-		return took
+		return one()
 	}
 	theirs := func() time.Duration {
 		tool(b, fed[0], "nft", "-f", "-")
-		return undone(b, fed[1], []byte("flush ruleset"), "nft", "-f", "-")()
+		return undone(b, tool, fed[1], []byte("flush ruleset"), "nft", "-f", "-")()
 	}
 	inNode(b, func() { compare(b, rounds, ours, theirs) })
 }
@@ -184,7 +180,7 @@ func newIPVS() modes.Proxier { return ipvs.New(ipvs.Options{}) }
 // that is added.
 func BenchmarkIPVSServers(b *testing.B) {
 	need(b, newIPVS())
-	snap := spec().Snapshot()
+	snap := spec(b).Snapshot()
 	input := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	ours := func() time.Duration {
 		start := time.Now()
@@ -217,7 +213,7 @@ func writeServers(snap modes.Snapshot) error {
 // ipvsadm -R, ipset restore and ip -batch.
 func BenchmarkIPVSFullSync(b *testing.B) {
 	need(b, newIPVS())
-	snap := spec().Snapshot()
+	snap := spec(b).Snapshot()
 	servers := lines(snap, "ipvsadm ", ipvs.AddServer, ipvs.AddReal)
 	entries := lines(snap, "ipset ", ipvs.AddEntry)
 	routes := lines(snap, "ip ", ipvs.AddAddress)
@@ -245,7 +241,7 @@ func prepare(b *testing.B, snap modes.Snapshot) {
 // extrapolated to all of them; virtual servers and routes come on top.
 func BenchmarkIPVSOneProcessAnEntry(b *testing.B) {
 	need(b, newIPVS())
-	snap := spec().Snapshot()
+	snap := spec(b).Snapshot()
 	entries := strings.Split(strings.TrimSpace(string(lines(snap, "ipset ", ipvs.AddEntry))), "\n")
 	const sample = 200
 	theirs := func() time.Duration {
@@ -278,11 +274,7 @@ func BenchmarkIPVSDelta(b *testing.B) {
 					took = append(took, one().Seconds())
 				}
 			})
-			m := median(took)
-			b.ReportMetric(m.Center*1e6, "median-µs")
-			b.ReportMetric(m.Lo*1e6, "lo-µs")
-			b.ReportMetric(m.Hi*1e6, "hi-µs")
-			b.ReportMetric(0, "ns/op")
+			report(b, took)
 		})
 	}
 }

@@ -111,18 +111,11 @@ func versus(b *testing.B, unit string, measure func(*testing.B, *topo.Topology, 
 		defer stop()
 		return measure(b, net, to)
 	}
-	var ours, theirs, ratio []float64
+	var got pairs
 	for range rounds {
-		x, y := one(ourProxy), one(haproxy)
-		ours, theirs, ratio = append(ours, x), append(theirs, y), append(ratio, x/y)
+		got.add(one(ourProxy), one(haproxy))
 	}
-	r := median(ratio)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(ours).Center, "ours-"+unit)
-	b.ReportMetric(median(theirs).Center, "haproxy-"+unit)
-	b.ReportMetric(r.Center, "ratio")
-	b.ReportMetric(r.Lo, "ratio-lo")
-	b.ReportMetric(r.Hi, "ratio-hi")
+	got.report(b, "haproxy", unit)
 }
 
 // BenchmarkProxyConnections: new connections a second, against HAProxy in TCP

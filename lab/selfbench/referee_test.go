@@ -157,18 +157,11 @@ func BenchmarkReferee(b *testing.B) {
 	program := compile(b, "testdata/referee.c")
 	for _, proto := range []modes.Protocol{modes.TCP, modes.UDP} {
 		b.Run(string(proto), func(b *testing.B) {
-			var ours, theirs, ratio []float64
+			var got pairs
 			for range rounds {
-				x, y := perRule(b, proto, labChain, labProbe), perRule(b, proto, handChain, refereeProbe(program))
-				ours, theirs, ratio = append(ours, x), append(theirs, y), append(ratio, x/y)
+				got.add(perRule(b, proto, labChain, labProbe), perRule(b, proto, handChain, refereeProbe(program)))
 			}
-			r := median(ratio)
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(median(ours).Center, "ours-ns/rule")
-			b.ReportMetric(median(theirs).Center, "referee-ns/rule")
-			b.ReportMetric(r.Center, "ratio")
-			b.ReportMetric(r.Lo, "ratio-lo")
-			b.ReportMetric(r.Hi, "ratio-hi")
+			got.report(b, "referee", "ns/rule")
 		})
 	}
 }

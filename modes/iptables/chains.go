@@ -106,11 +106,7 @@ func (p *Planner) policy(m *maker, port *port, name string, to []modes.Endpoint,
 	}
 	c := m.chain(name, size)
 	if name == port.inner() && (in.masqueradeAll || in.cluster.IsValid()) {
-		comment := ""
-		if p.comments {
-			comment = port.name + clusterIP
-		}
-		r := match(comment, port.ServicePort, port.ClusterIP)
+		r := match(p.say(port.name+clusterIP), port.ServicePort, port.ClusterIP)
 		r.Chain = MarkMasqChain
 		if !in.masqueradeAll {
 			r.Src, r.NotSrc = in.cluster, true

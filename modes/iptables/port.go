@@ -52,14 +52,15 @@ func (p *port) fw() string    { return sourcesChain(p.name, p.Protocol) }
 
 // endpoints is the names of the chains of some of the port's endpoints, in their order.
 func (p *port) endpoints(of []modes.Endpoint) []string {
-	if p.seps != nil && len(of) == len(p.All) {
+	all := len(of) == len(p.All)
+	if all && p.seps != nil {
 		return p.seps
 	}
 	names := make([]string, len(of))
 	for i, ep := range of {
 		names[i] = EndpointChain(p.name, p.Protocol, ep.At(p.ServicePort))
 	}
-	if len(of) == len(p.All) {
+	if all {
 		p.seps = names
 	}
 	return names
