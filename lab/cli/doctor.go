@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,8 @@ import (
 )
 
 func (a app) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	asJSON := false
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what can run here, and what is missing",
 		Long: `doctor tries every mode natively and in guests of user-mode-linux with the packaged and
@@ -26,26 +26,78 @@ that mends it. The testbeds with an emulated processor (qemu, qemu-exact), which
 takes by itself, are not looked at. Exit code 4 if some mode can run in no testbed.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.doctor(cmd.Context(), cmd.OutOrStdout())
+			out := cmd.OutOrStdout()
+			if !asJSON {
+				printed := ""
+				return a.doctor(cmd.Context(), func(f finding) {
+					if f.place() != printed {
+						printed = f.place()
+						fmt.Fprintln(out, printed)
+					}
+					fmt.Fprintln(out, f)
+				})
+			}
+			var all []finding
+			err := a.doctor(cmd.Context(), func(f finding) { all = append(all, f) })
+			if cmd.Context().Err() != nil {
+				return err
+			}
+			return errors.Join(writeJSON(out, all), err)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	return cmd
 }
 
-func (a app) doctor(ctx context.Context, out io.Writer) error {
+// finding is what the doctor says of one thing.
+type finding struct {
+	// Testbed is where it was tried, empty for a tool.
+	Testbed string `json:"testbed,omitempty"`
+	// Name is that of the tool, or of the mode with its arguments and family; empty if the
+	// testbed cannot be used at all.
+	Name string `json:"name,omitempty"`
+	OK   bool   `json:"ok"`
+	// Why is why not, and what mends it.
+	Why string `json:"why,omitempty"`
+}
+
+// place is the heading that a finding stands under.
+func (f finding) place() string {
+	if f.Testbed == "" {
+		return "tools"
+	}
+	return "testbed " + f.Testbed
+}
+
+// String is the line of a finding, or the lines.
+func (f finding) String() string {
+	says := strings.ReplaceAll(f.Why, "\n", "\n"+strings.Repeat(" ", 25))
+	switch {
+	case f.Name == "":
+		return "  cannot be used: " + f.Why
+	case f.OK && f.Testbed == "":
+		says = "found"
+	case f.OK:
+		says = "can run"
+	}
+	return fmt.Sprintf("  %-22s %s", f.Name, says)
+}
+
+// doctor tells of each thing as soon as it is known. The error is what no testbed has.
+func (a app) doctor(ctx context.Context, tell func(finding)) error {
 	can := map[string]bool{}
 	for _, tb := range doctorTestbeds() {
-		if a.try(ctx, out, tb, can); ctx.Err() != nil {
+		if a.try(ctx, tell, tb, can); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
-	fmt.Fprintln(out, "tools")
 	var missing []error
-	if _, err := kernel.LookTool("iperf3"); err != nil {
+	iperf := finding{Name: "iperf3", OK: true}
+	if _, err := kernel.LookTool(iperf.Name); err != nil {
 		missing = append(missing, &modes.MissingError{Need: "the tool iperf3", Mend: "sudo apt-get install iperf3"})
-		fmt.Fprintln(out, "  iperf3                 missing; to mend: sudo apt-get install iperf3")
-	} else {
-		fmt.Fprintln(out, "  iperf3                 found")
+		iperf.OK, iperf.Why = false, "missing; to mend: sudo apt-get install iperf3"
 	}
+	tell(iperf)
 	for _, name := range a.modes.Usual().Names() {
 		if !can[name] {
 			missing = append(missing, &modes.MissingError{Need: "a testbed that can run mode " + name, Mend: "see above"})
@@ -54,26 +106,25 @@ func (a app) doctor(ctx context.Context, out io.Writer) error {
 	return errors.Join(missing...)
 }
 
-// try says what can run in a testbed, and notes the modes that can.
-func (a app) try(ctx context.Context, out io.Writer, tb labelled, can map[string]bool) {
-	fmt.Fprintf(out, "testbed %s\n", tb.label)
+// try tells what can run in a testbed, and notes the modes that can.
+func (a app) try(ctx context.Context, tell func(finding), tb labelled, can map[string]bool) {
 	asked, err := a.tried(), tb.err
 	var lacks []*trial.Lack
 	if err == nil {
 		lacks, err = session.Capabilities(ctx, tb, asked)
 	}
 	if err != nil {
-		fmt.Fprintf(out, "  cannot be used: %v\n", err)
+		tell(finding{Testbed: tb.label, Why: err.Error()})
 		return
 	}
 	for i, v := range asked {
-		name := strings.Join(strings.Fields(fmt.Sprint(v.Mode, " ", v.Args, " ", v.Family)), " ")
+		f := finding{Testbed: tb.label, Name: strings.Join(strings.Fields(fmt.Sprint(v.Mode, " ", v.Args, " ", v.Family)), " ")}
 		if l := lacks[i]; l != nil {
-			fmt.Fprintf(out, "  %-22s %s\n", name, strings.ReplaceAll(l.Err().Error(), "\n", "\n"+strings.Repeat(" ", 25)))
-			continue
+			f.Why = l.Err().Error()
+		} else {
+			f.OK, can[v.Mode] = true, true
 		}
-		fmt.Fprintf(out, "  %-22s can run\n", name)
-		can[v.Mode] = true
+		tell(f)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -116,7 +117,7 @@ func TestDying(t *testing.T) {
 	var out bytes.Buffer
 	can := map[string]bool{}
 	some := catalog.Catalog{catalog.All()[0], dying()}
-	app{modes: some}.try(t.Context(), &out, labelled{Testbed: testbed.Native{}, label: "native"}, can)
+	app{modes: some}.try(t.Context(), func(f finding) { fmt.Fprintln(&out, f) }, labelled{Testbed: testbed.Native{}, label: "native"}, can)
 	if text := out.String(); !can["direct"] || can["dying"] || !strings.Contains(text, "cannot run: start by false: it ended") {
 		t.Errorf("%v\n%s", can, text)
 	}
